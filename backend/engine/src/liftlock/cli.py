@@ -1,0 +1,255 @@
+"""The command line: parse, call, print. The only place that exits or prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn, ParamSpec
+
+import click
+
+from liftlock import __version__, settings
+from liftlock.errors import LiftlockError, SettingsError
+from liftlock.events import Event
+from liftlock.postgres.interrupts import Interrupts
+
+P = ParamSpec("P")
+_COLOURS = {True: "yellow", False: None}
+
+
+@dataclass(slots=True)
+class Console:
+    """How this call speaks: plain lines, colour on a terminal, or JSON."""
+
+    as_json: bool
+    config: str | None
+    x_arguments: tuple[str, ...]
+    overrides: dict[str, str] = field(default_factory=dict)
+
+    def tell(self, event: Event) -> None:
+        """Show an event, on standard error: standard output is for results."""
+        if self.as_json:
+            click.echo(json.dumps({"event": event.name, "text": event.text, **event.facts}, default=str), err=True)
+            return
+        clock = time.strftime("%H:%M:%S")
+        click.secho(f"{clock} liftlock  {event.text}", err=True, fg=_COLOURS[event.warning])
+
+    def result(self, value: object, lines: Sequence[str]) -> None:
+        """Show a result: JSON for programs, lines for people."""
+        click.echo(json.dumps(value, indent=1, default=str) if self.as_json else "\n".join(lines))
+
+    def fail(self, error: LiftlockError) -> NoReturn:
+        """Show an error and end with its exit code."""
+        if self.as_json:
+            click.echo(json.dumps(error.as_dict()), err=True)
+        else:
+            click.secho(str(error), err=True, fg="red")
+        sys.exit(error.exit_code)
+
+    def settings(self) -> settings.Settings:
+        """The environment's settings, with the options of this call on top."""
+        given = {**os.environ, **self.overrides}  # noqa: TID251 - passed on to settings.read, the one reader
+        if self.config:
+            given["ALEMBIC_CONFIG"] = self.config
+        return settings.read(given)
+
+
+def _run(console: Console, call: Callable[[settings.Settings, Interrupts], int | None]) -> None:
+    """Call a command, let signals stop it, and end with the right exit code."""
+    code: int | None = 0
+    try:
+        found = console.settings()
+        with Interrupts() as interrupts:
+            code = call(found, interrupts)
+    except LiftlockError as error:
+        console.fail(error)
+    except BrokenPipeError:
+        code = 0
+    if code:
+        sys.exit(code)
+
+
+def _seconds(name: str, variable: str, default: float, text: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """An option in seconds that stands for an environment variable, and shows its default."""
+
+    def keep(context: click.Context, _parameter: click.Parameter, value: float | None) -> None:
+        if value is not None:
+            context.ensure_object(dict)
+            context.find_object(Console).overrides[variable] = str(value)  # type: ignore[union-attr]
+
+    return click.option(
+        name, type=float, metavar="SECONDS", expose_value=False, callback=keep, help=f"{text} [{variable}; default: {default:g}]"
+    )
+
+
+_wait = _seconds("--wait", "LIFTLOCK_WAIT", settings.WAIT_SECONDS, "How long to wait for the database.")
+_deadline = _seconds("--deadline", "LIFTLOCK_DEADLINE", settings.DEADLINE_SECONDS, "How long to try for locks.")
+_console = click.make_pass_decorator(Console)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+@click.option("-c", "--config", metavar="FILE", help="Path of alembic.ini. [ALEMBIC_CONFIG; default: alembic.ini]")
+@click.option("-x", "x_arguments", metavar="KEY=VALUE", multiple=True, help="Passed to env.py, as Alembic's -x.")
+@click.option("--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_context
+def cli(context: click.Context, config: str | None, x_arguments: tuple[str, ...], shape: str) -> None:
+    """Move a PostgreSQL database along its Alembic revisions: exactly once, whoever else tries.
+
+    Exit codes: 0 done; 1 the answer is no; 2 settings; 3 a revision; 4 not now, run again; 5 a step failed.
+    """
+    context.obj = Console(as_json=shape == "json", config=config, x_arguments=x_arguments)
+
+
+@cli.command()
+@_wait
+@_console
+def wait(console: Console) -> None:
+    """Wait until the database can be used; tell at once what waiting can't heal."""
+    from liftlock.commands import exec as starting, wait as waiting  # noqa: PLC0415
+
+    def call(found: settings.Settings, interrupts: Interrupts) -> None:
+        address = starting.address_of(found)
+        waiting.wait(address, found.wait, interrupts=interrupts, notify=console.tell)
+        console.result({"ready": repr(address)}, [f"{address!r} is ready"])
+
+    _run(console, call)
+
+
+@cli.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("--require", is_flag=True, help="Never migrate: wait until somebody else has.")
+@_wait
+@_deadline
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@_console
+def exec_(console: Console, command: tuple[str, ...], *, require: bool) -> None:
+    """Bring the database to what this build requires, then become COMMAND."""
+    from liftlock.commands.exec import prepare_exec  # noqa: PLC0415
+
+    _run(
+        console,
+        lambda found, interrupts: prepare_exec(found, command, require=require, interrupts=interrupts, notify=console.tell),
+    )
+    try:
+        os.execvp(command[0], command)  # noqa: S606 - the command is the user's own
+    except OSError as error:
+        console.fail(SettingsError("LL-EXEC", f"{command[0]}: {error.strerror}", now="Check the command after exec."))
+
+
+@cli.command()
+@click.argument("target", default="head")
+@_wait
+@_deadline
+@_console
+def upgrade(console: Console, target: str) -> None:
+    """Run the pending revisions up to TARGET (default: head)."""
+    from liftlock.commands.upgrade import upgrade as run  # noqa: PLC0415
+
+    _run(console, lambda found, interrupts: _moved(console, run, found, target, interrupts))
+
+
+@cli.command()
+@click.argument("target")
+@_wait
+@_deadline
+@_console
+def downgrade(console: Console, target: str) -> None:
+    """Take revisions back, down to TARGET."""
+    from liftlock.commands.downgrade import downgrade as run  # noqa: PLC0415
+
+    _run(console, lambda found, interrupts: _moved(console, run, found, target, interrupts))
+
+
+def _moved(console: Console, run: Callable[..., Any], found: settings.Settings, target: str, interrupts: Interrupts) -> None:
+    reports = run(found, target, interrupts=interrupts, notify=console.tell, x_arguments=console.x_arguments)
+    value = [{"version_table": one.version_table, "before": sorted(one.before), "after": sorted(one.after), "ran": one.ran} for one in reports]
+    lines = [f"{one.version_table}: {', '.join(sorted(one.after)) or 'base'} ({len(one.ran)} revisions run)" for one in reports]
+    console.result(value, lines)
+
+
+@cli.command()
+@_console
+def status(console: Console) -> None:
+    """Tell where the database stands; exit 1 when revisions are pending."""
+    from liftlock.commands import exec as starting, status as looking, wait as waiting  # noqa: PLC0415
+
+    def call(found: settings.Settings, interrupts: Interrupts) -> int:
+        address = starting.address_of(found)
+        waiting.wait(address, found.wait, interrupts=interrupts, notify=console.tell, writable=False)
+        seen = looking.status(found, address)
+        recent = [f"  {row.at:%Y-%m-%d %H:%M}  {row.revision.id}  {row.revision.message}  by {row.by}" for row in seen.applied[-5:]]
+        console.result(seen.as_dict(), [seen.explained(), *recent])
+        return 0 if seen.satisfied else 1
+
+    _run(console, call)
+
+
+@cli.command()
+@click.argument("target", default="head")
+@_wait
+@_console
+def plan(console: Console, target: str) -> None:
+    """Show the steps that an upgrade to TARGET would run."""
+    from liftlock.commands.plan import plan as look  # noqa: PLC0415
+
+    def call(found: settings.Settings, interrupts: Interrupts) -> None:
+        planned = look(found, target, interrupts=interrupts, notify=console.tell, x_arguments=console.x_arguments)
+        lines = [line for one in planned for line in _plan_lines(one)]
+        console.result([one.as_dict() for one in planned], lines or ["Nothing is pending."])
+
+    _run(console, call)
+
+
+def _plan_lines(planned: Any) -> list[str]:  # noqa: ANN401 - commands.plan is imported when it is needed
+    lines = [click.style(f"{planned.revision.id}  {planned.revision.message}  ({planned.as_dict()['phase']})", bold=True)]
+    for number, step in enumerate(planned.look.steps, 1):
+        lock = f"{step.lock.value}, blocks {step.lock.blocks}" if step.lock else "no lock that others feel"
+        lines.append(f"  {number}. {step.operation.kind} {step.operation.table or ''}  [{step.pace.value}, {step.phase.value}; {lock}]")
+        lines += [f"       {line}" for line in step.sql.splitlines() if line.strip()]
+    if planned.look.asks:
+        lines.append("  …  the rest depends on what the database answers, and is planned when it runs")
+    return lines
+
+
+@cli.command()
+@_console
+def doctor(console: Console) -> None:
+    """Look at what usually goes wrong; exit 1 when something is."""
+    from liftlock.commands import doctor as looking  # noqa: PLC0415
+
+    def call(found: settings.Settings, _interrupts: Interrupts) -> int:
+        return _told(console, looking.doctor(found))
+
+    try:
+        console.settings()
+    except LiftlockError as error:
+        sys.exit(_told(console, [looking.failed(error, "setting")]))
+    _run(console, call)
+
+
+def _told(console: Console, findings: Sequence[Any]) -> int:
+    lines = []
+    for one in findings:
+        mark = click.style("ok  ", fg="green") if one.ok else click.style("FIX ", fg="red", bold=True)
+        lines.append(f"{mark} {one.topic:<12} {one.text}" + ("" if one.ok else f"\n                  → {one.remedy}"))
+    console.result([one.as_dict() for one in findings], lines)
+    return 0 if all(one.ok for one in findings) else 1
+
+
+@cli.command()
+@click.option("--snapshot", type=click.Path(path_type=Path), default="snapshot.sql", show_default=True, help="Where the schema snapshot goes.")
+@_console
+def bake(console: Console, snapshot: Path) -> None:
+    """At build: prove the chain on a throwaway PostgreSQL; write the manifest and the schema snapshot."""
+    from liftlock.commands.bake import bake as run  # noqa: PLC0415
+
+    def call(found: settings.Settings, interrupts: Interrupts) -> None:
+        baked = run(found, snapshot, interrupts=interrupts, notify=console.tell, x_arguments=console.x_arguments)
+        console.result(baked.as_dict(), [f"{baked.revisions} revisions proven on PostgreSQL {baked.postgres}"])
+
+    _run(console, call)

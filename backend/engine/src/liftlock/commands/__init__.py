@@ -1,0 +1,1 @@
+"""Verbs: one public function a file."""

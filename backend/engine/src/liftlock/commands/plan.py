@@ -1,0 +1,66 @@
+"""Show what an upgrade would do, without doing it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from alembic import command
+
+from liftlock.commands.running import drive, prepare
+from liftlock.events import Notify, silent
+from liftlock.model.revision import Revision
+from liftlock.planning.plan import phase_of
+from liftlock.postgres.interrupts import Interrupts
+from liftlock.revisions.environment import Guard, Look
+from liftlock.settings import Address, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A pending revision: its steps, as far as they are known before the database is asked."""
+
+    revision: Revision
+    look: Look
+
+    def as_dict(self) -> dict[str, object]:
+        """The plan for programs."""
+        return {
+            "revision": self.revision.id,
+            "message": self.revision.message,
+            "phase": phase_of(self.look.steps).value,
+            "asks_database": self.look.asks,
+            "steps": [step.as_dict() for step in self.look.steps],
+        }
+
+
+def plan(  # noqa: PLR0913 - the same as upgrade's
+    settings: Settings,
+    target: str = "head",
+    *,
+    interrupts: Interrupts,
+    notify: Notify,
+    x_arguments: Sequence[str] = (),
+    redirect: Address | None = None,
+) -> list[Planned]:
+    """The steps of the pending revisions, in order.
+
+    The revisions are run up to where they ask the database something; nothing is sent but the reading
+    of the version table, in a session that may not write.
+
+    Parameters:
+        settings: the environment's.
+        target: what Alembic takes.
+        interrupts: stops it.
+        notify: is told when the database is waited for.
+        x_arguments: what Alembic's ``-x`` passes to ``env.py``.
+        redirect: look there, wherever the project wants to.
+
+    Raises:
+        LiftlockError: see its families.
+    """
+    project = prepare(settings, x_arguments, interrupts, notify, redirect)
+    project.head(target)
+    guard = Guard(settings, "plan", interrupts, silent, redirect=redirect, look=True)
+    drive(guard, project, lambda: command.upgrade(project.config, target))
+    return [Planned(project.chain.revisions[look.revision], look) for look in guard.looks]

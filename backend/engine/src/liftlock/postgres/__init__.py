@@ -1,0 +1,1 @@
+"""The database: sessions, single flight, the ledger, the throwaway server."""

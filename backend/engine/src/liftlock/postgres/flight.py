@@ -1,0 +1,156 @@
+"""Single flight: of all runners on one database and version table, one works.
+
+The lock is an advisory lock on a session of its own, in autocommit, and it is polled. A runner that
+waited inside ``pg_advisory_lock`` would hold a snapshot, and ``CREATE INDEX CONCURRENTLY`` waits for
+snapshots: the two would deadlock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Iterator
+
+import psycopg
+
+from liftlock.errors import NotNow
+from liftlock.events import Event, Notify
+from liftlock.postgres.interrupts import Interrupts
+from liftlock.postgres.patience import attempts
+from liftlock.postgres.session import Session, connect, query
+from liftlock.settings import Address
+
+_REPEAT_SECONDS = 10.0
+
+
+class _Busy(Exception):
+    """Another runner holds the lock."""
+
+
+def key_for(version_table: str) -> int:
+    """The advisory lock's key for a version table; the database is part of the lock by itself.
+
+    Parameters:
+        version_table: its name, with its schema where it has one.
+    """
+    digest = hashlib.sha256(f"liftlock {version_table}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True) >> 1 & 0x7FFF_FFFF_FFFF_FFFF
+
+
+class Flight:
+    """The lock, held; and the session that holds it, which also watches the working one."""
+
+    def __init__(self, session: Session, key: int) -> None:
+        self.session = session
+        self.key = key
+        self.pid = session.info.backend_pid
+        self.blockers: list[dict[str, object]] = []
+        self.lost: psycopg.Error | None = None
+        self._working: int | None = None
+        self._since = 0.0
+
+    @contextlib.contextmanager
+    def watching(self, pid: int) -> Iterator[None]:
+        """While a statement runs on the session ``pid``, note who blocks it."""
+        self._since, self._working = time.monotonic(), pid
+        try:
+            yield
+        finally:
+            self._working = None
+
+    def tick(self, interrupts: Interrupts) -> None:
+        """Cancel the working session after a signal; else see who blocks it. Runs in the other thread."""
+        pid = self._working
+        if pid is None or self.lost:
+            return
+        try:
+            if interrupts.stopped:
+                query(self.session, "cancel", pid=pid)
+            elif time.monotonic() - self._since > 0.02:  # noqa: PLR2004 - shorter ones wait for nobody
+                self.blockers = query(self.session, "blockers", pid=pid) or self.blockers
+        except psycopg.Error as error:
+            self.lost = error
+
+    def check(self) -> None:
+        """Make sure that the lock is still ours.
+
+        Raises:
+            NotNow: its session is gone, so another runner may be at work.
+        """
+        try:
+            held = not self.lost and any(row["pid"] == self.pid for row in query(self.session, "lock_holder", key=self.key))
+        except psycopg.Error as error:
+            held, self.lost = False, error
+        if not held:
+            raise NotNow(
+                "LL-LOCK-LOST",
+                "The session that held the single-flight lock is gone.",
+                why="Another runner may have taken over, so this one stops before it commits anything more.",
+                now="Run the same command again.",
+            ) from self.lost
+
+
+@contextlib.contextmanager
+def single_flight(  # noqa: PLR0913 - each is needed, none is optional
+    address: Address, version_table: str, command: str, deadline: float, interrupts: Interrupts, notify: Notify
+) -> Iterator[Flight]:
+    """Hold the lock of a database and version table.
+
+    Parameters:
+        address: the database.
+        version_table: the version table, with its schema where it has one.
+        command: what it is held for; other runners see it.
+        deadline: seconds to wait for other runners.
+        interrupts: stops the wait.
+        notify: is told whom we wait for.
+
+    Raises:
+        NotNow: another runner held it until the deadline, or a signal came.
+    """
+    key = key_for(version_table)
+    with contextlib.closing(connect(address, command)) as session:
+        _acquire(session, key, deadline, interrupts, notify)
+        flight = Flight(session, key)
+        interrupts.every_tick(lambda: flight.tick(interrupts))
+        try:
+            yield flight
+        finally:
+            interrupts.no_tick()
+            with contextlib.suppress(psycopg.Error):
+                query(session, "unlock", key=key)
+
+
+def _acquire(session: Session, key: int, deadline: float, interrupts: Interrupts, notify: Notify) -> None:
+    shown = started = time.monotonic()
+    try:
+        for attempt in attempts(_Busy, deadline, most=0.5):
+            with attempt:
+                interrupts.check()
+                if query(session, "try_lock", key=key)[0]["got"]:
+                    return
+                now = time.monotonic()
+                if attempt.num == 1 or now - shown > _REPEAT_SECONDS:
+                    shown = now
+                    notify(_waiting(session, key, now - started))
+                raise _Busy
+    except _Busy:
+        raise NotNow(
+            "LL-BUSY",
+            f"Another run held the database for {deadline:.0f} s: {_holder(session, key)}.",
+            why="Only one run at a time may change the schema.",
+            now="Run again when it is done, or give a longer --deadline.",
+        ) from None
+
+
+def _waiting(session: Session, key: int, seconds: float) -> Event:
+    holder = _holder(session, key)
+    return Event("flight.awaited", f"waiting for another run: {holder}", {"holder": holder, "seconds": round(seconds, 1)})
+
+
+def _holder(session: Session, key: int) -> str:
+    rows = query(session, "lock_holder", key=key)
+    if not rows:
+        return "it has just finished"
+    row = rows[0]
+    return f"pid {row['pid']}, {row['application_name']!r} from {row['client'] or 'this machine'}, since {row['backend_start']:%H:%M:%S}"

@@ -1,0 +1,66 @@
+-- name: settle
+-- Session settings that a migration session needs, whatever the role or the database says: no time
+-- limit but the lock's, and a server that notices a dead client within about a second. Settings that
+-- a server's version doesn't have are left out.
+SELECT set_config(wanted.name, wanted.value, false)
+FROM unnest(CAST(:names AS text[]), CAST(:values AS text[])) AS wanted (name, value)
+JOIN pg_catalog.pg_settings AS known USING (name);
+
+-- name: backend
+-- Who this session is.
+SELECT pg_backend_pid() AS pid, pg_is_in_recovery() AS standby, current_setting('server_version_num')::int AS version;
+
+-- name: try_lock
+-- Single flight: never waits, so it holds no snapshot that CREATE INDEX CONCURRENTLY would wait for.
+SELECT pg_try_advisory_lock(:key) AS got;
+
+-- name: unlock
+-- Lets the next one fly.
+SELECT pg_advisory_unlock(:key);
+
+-- name: lock_holder
+-- Who holds an advisory lock: pid, application, since when, from where.
+SELECT a.pid, a.application_name, a.backend_start, a.client_addr::text AS client
+FROM pg_catalog.pg_locks AS l
+JOIN pg_catalog.pg_stat_activity AS a USING (pid)
+WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+  AND (l.classid::bigint << 32) | l.objid::bigint = :key
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database());
+
+-- name: blockers
+-- Which sessions keep a session from the lock it waits for, those at the head of the queue first.
+SELECT a.pid, a.application_name, a.state, a.usename,
+       extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start))::float8 AS seconds,
+       left(a.query, 200) AS query
+FROM unnest(pg_catalog.pg_blocking_pids(:pid)) AS b (pid)
+JOIN pg_catalog.pg_stat_activity AS a USING (pid)
+ORDER BY a.xact_start NULLS LAST;
+
+-- name: cancel
+-- Cancels what a session is running.
+SELECT pg_cancel_backend(:pid);
+
+-- name: exists
+-- Whether a table is there, without an error when it isn't.
+SELECT to_regclass(:relation) IS NOT NULL AS found;
+
+-- name: server_facts
+-- What doctor says of the server and the role.
+SELECT current_setting('server_version') AS version,
+       current_setting('server_version_num')::int AS version_num,
+       pg_is_in_recovery() AS standby,
+       current_setting('transaction_read_only')::bool AS read_only,
+       clock_timestamp() AS clock,
+       current_user AS role,
+       current_database() AS dbname,
+       has_database_privilege(current_database(), 'CREATE') AS may_create_schema,
+       current_schema() AS schema,
+       coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create_table;
+
+-- name: not_owned
+-- Ordinary tables of this schema that the role may not alter, since it isn't a member of their owner.
+SELECT c.relname AS name, pg_get_userbyid(c.relowner) AS owner
+FROM pg_catalog.pg_class AS c
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+  AND NOT pg_has_role(c.relowner, 'MEMBER')
+ORDER BY c.relname;

@@ -1,0 +1,123 @@
+"""The project's own connections: where they lead, and the settings they get.
+
+All of it by SQLAlchemy's events, so ``env.py`` and the driver stay as they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from psycopg.pq import Conninfo
+from sqlalchemy import event, text
+from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.pool import Pool
+
+from liftlock.errors import SettingsError
+from liftlock.postgres.session import application, migration_settings
+from liftlock.postgres.sql import QUERIES
+from liftlock.settings import DEFAULT_PORT, Address
+
+_LIBPQ = frozenset(one.keyword.decode() for one in Conninfo.get_defaults())
+_BASE = ("host", "port", "user", "password", "dbname", "database")
+_NOT_OURS = frozenset(_BASE) | {"options", "application_name", "connect_timeout", "client_encoding"}
+_LIBPQ_DRIVERS = ("psycopg", "psycopg2")
+
+
+class Connections:
+    """Watches the project's connections while it is installed.
+
+    Parameters:
+        command: what runs; it shows in ``application_name``.
+        lock_timeout: milliseconds that one statement may wait for a lock.
+        redirect: connect there, wherever the project wants to.
+    """
+
+    def __init__(self, command: str, lock_timeout: int, redirect: Address | None = None) -> None:
+        self._settings = migration_settings(lock_timeout) | {"application_name": application(command)}
+        self._redirect = redirect
+        self._seen: dict[Dialect, Mapping[str, Any]] = {}
+
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[None]:
+        """Watch for as long as the context lasts."""
+        event.listen(Engine, "do_connect", self._connecting)
+        event.listen(Pool, "connect", self._connected)
+        try:
+            yield
+        finally:
+            event.remove(Engine, "do_connect", self._connecting)
+            event.remove(Pool, "connect", self._connected)
+
+    def address_of(self, connection: Connection) -> Address:
+        """Where a connection of the project leads.
+
+        Raises:
+            SettingsError: it was opened in a way that doesn't tell.
+        """
+        seen = self._seen.get(connection.dialect)
+        if seen is None and not connection.engine.url.host and not connection.engine.url.database:
+            raise SettingsError(
+                "LL-UNKNOWN-ADDRESS",
+                "env.py opens its connection by a function of its own, so its address can't be seen.",
+                why="Single flight needs a second session to the same database.",
+                now="Give the address: DATABASE_URL, or POSTGRES_SERVER, POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB.",
+            )
+        return address_from(seen if seen is not None else connection.engine.url.translate_connect_args())
+
+    def _connecting(self, dialect: Dialect, _record: object, _positional: object, parameters: dict[str, Any]) -> None:
+        if dialect.name != "postgresql":
+            return
+        if self._redirect is not None:
+            _redirect(dialect, parameters, self._redirect)
+        self._seen[dialect] = dict(parameters)
+
+    def _connected(self, connection: Any, _record: object) -> None:  # noqa: ANN401 - any driver's
+        """Settle a new session, as its first act: nothing that env.py sends can then begin a transaction too early."""
+        cursor = connection.cursor()
+        try:
+            cursor.execute(_settle(self._settings))
+        finally:
+            cursor.close()
+        connection.commit()
+
+
+def address_from(parameters: Mapping[str, Any]) -> Address:
+    """An address from the connection parameters of any driver."""
+    password = parameters.get("password")
+    options = {key: str(value) for key, value in parameters.items() if key in _LIBPQ and key not in _NOT_OURS and value is not None}
+    encrypted = parameters.get("ssl") or parameters.get("ssl_context")  # asyncpg's and pg8000's words
+    if encrypted:
+        options["sslmode"] = encrypted if isinstance(encrypted, str) else "require"
+    return Address(
+        host=str(parameters.get("host") or ""),
+        port=str(parameters.get("port") or DEFAULT_PORT),
+        user=str(parameters.get("user") or parameters.get("username") or ""),
+        password=None if password is None else str(password),
+        dbname=str(parameters.get("dbname") or parameters.get("database") or ""),
+        options=options,
+    )
+
+
+def _redirect(dialect: Dialect, parameters: dict[str, Any], address: Address) -> None:
+    for name in ("ssl", "ssl_context", "sslmode", "service", "hostaddr"):
+        parameters.pop(name, None)
+    name = "dbname" if dialect.driver.startswith(_LIBPQ_DRIVERS) else "database"
+    parameters.update(host=address.host, port=int(address.port), user=address.user, password=address.password)
+    parameters[name] = address.dbname
+
+
+def _settle(settings: Mapping[str, str]) -> str:
+    """The statement that settles a session, without parameters: drivers write those in different ways."""
+
+    def array(values: list[str]) -> str:
+        return "ARRAY[" + ", ".join("'" + value.replace("'", "''").replace("%", "_") + "'" for value in values) + "]"
+
+    return QUERIES["settle"].replace(":names", array(list(settings))).replace(":values", array(list(settings.values())))
+
+
+def rows(connection: Connection, statement: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
+    """Run a named-parameter statement on a connection of the project and return its rows."""
+    result = connection.execute(text(statement), dict(parameters))
+    return [dict(row) for row in result.mappings()] if result.returns_rows else []

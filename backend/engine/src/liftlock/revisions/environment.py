@@ -1,0 +1,321 @@
+"""The project's ``env.py``, run unchanged under guard.
+
+Its call of ``context.configure`` is the seam: from there on the migration context's run is ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import HeadMaintainer, MigrationContext
+from sqlalchemy.engine import Connection
+
+from liftlock.errors import LiftlockError, NotNow, SettingsError, StepFailed
+from liftlock.events import Event, Notify
+from liftlock.model.step import Step
+from liftlock.postgres.flight import Flight, single_flight
+from liftlock.postgres.interrupts import Interrupts
+from liftlock.postgres.ledger import Ledger, current
+from liftlock.postgres.patience import attempts
+from liftlock.postgres.session import query
+from liftlock.postgres.sql import QUERIES
+from liftlock.revisions.connections import Connections, rows
+from liftlock.revisions.recorder import NeedsDatabase, Recorder
+from liftlock.revisions.runner import Policy, Runner, RunReport
+from liftlock.settings import Address, Settings
+
+
+class _FenceBusy(Exception):
+    """The session of a dead run still holds the fence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A revision that was looked at: its steps as far as they are known without asking the database."""
+
+    revision: str
+    steps: tuple[Step, ...]
+    asks: bool
+
+
+@dataclass(slots=True)
+class Guard:
+    """What stands between ``env.py`` and the database.
+
+    Parameters:
+        settings: the environment's.
+        command: what runs, for the ledger and for other runners.
+        interrupts: entered by the caller.
+        notify: who is told.
+        redirect: run there, wherever the project wants to.
+        look: only look at what would be run.
+    """
+
+    settings: Settings
+    command: str
+    interrupts: Interrupts
+    notify: Notify
+    redirect: Address | None = None
+    look: bool = False
+    reports: list[RunReport] = field(default_factory=list)
+    looks: list[Look] = field(default_factory=list)
+    _connections: Connections = field(init=False)
+    _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _flights: dict[tuple[str, str], Flight] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Prepare to watch the connections."""
+        self._connections = Connections(self.command, self.settings.lock_timeout, self.redirect)
+
+    def __enter__(self) -> Self:
+        """Stand guard: patch ``configure`` and watch the connections."""
+        self._stack.enter_context(self._connections.installed())
+        self._stack.enter_context(_patched(self))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Verify what was reported, then let the next runner fly."""
+        with self._stack:
+            if kind is None:
+                self._verify()
+
+    def attach(self, environment: EnvironmentContext) -> None:
+        """Take over the run of a migration context that was just configured."""
+        context = environment.get_context()
+        moves = environment.context_opts.get("destination_rev") is not None
+        if moves and not context.as_sql and context.connection is not None and context.dialect.name == "postgresql":
+            run = self._look_at if self.look else self._run
+            context.run_migrations = functools.partial(run, context)  # type: ignore[method-assign]
+
+    def _run(self, context: MigrationContext, **arguments: Any) -> None:  # noqa: ANN401 - the project's own
+        connection = _connection(context)
+        atomic = _own_transaction(context)
+        version_table = _qualified(context)
+        pid = rows(connection, "SELECT pg_backend_pid() AS pid", {})[0]["pid"]
+        flight = self._flight(connection, version_table)
+        with _fence(connection, flight, self.settings.deadline, atomic=atomic):
+            context.impl.start_migrations()
+            heads = context.get_current_heads()
+            if not heads and not context.opts.get("dont_mutate"):
+                context._ensure_version_table()  # noqa: SLF001 - as Alembic's own run_migrations
+                _commit(connection, atomic=atomic)
+            maintainer = HeadMaintainer(context, heads)
+            report = RunReport(version_table, frozenset(heads))
+            self.reports.append(report)
+            steps = list(context._migrations_fn(heads, context))  # type: ignore[misc]  # noqa: SLF001 - the command's choice
+            if steps:
+                ledger = self._ledger(connection, version_table, atomic=atomic)
+                policy = Policy(self.settings.deadline, self.interrupts, self.notify)
+                runner = Runner(context, flight, ledger, policy, pid=pid, atomic=atomic)
+                for revision in runner.run(steps, maintainer, arguments):
+                    report.ran.append(revision)
+            report.after = frozenset(maintainer.heads)
+            _commit(connection, atomic=atomic)
+
+    def _look_at(self, context: MigrationContext, **arguments: Any) -> None:  # noqa: ANN401 - the project's own
+        connection = _connection(context)
+        _own_transaction(context)
+        rows(connection, "SET default_transaction_read_only = on", {})
+        _commit(connection, atomic=False)
+        heads = context.get_current_heads()
+        self.reports.append(RunReport(_qualified(context), frozenset(heads), frozenset(heads)))
+        recorder = Recorder(context, self.interrupts.check, look=True)
+        for step in context._migrations_fn(heads, context):  # type: ignore[misc]  # noqa: SLF001 - the command's choice
+            asks = False
+            with contextlib.suppress(_Looked), recorder.recording(step.revision.path):
+                try:
+                    step.migration_fn(**arguments)
+                except NeedsDatabase:
+                    asks = True
+                    raise _Looked from None
+                finally:
+                    self.looks.append(Look(step.revision.revision, recorder.steps, asks))
+        connection.rollback() if hasattr(connection, "rollback") else None
+
+    def _flight(self, connection: Connection, version_table: str) -> Flight:
+        """The lock for this database and version table, taken once and held until ``env.py`` is done."""
+        address = self._connections.address_of(connection)
+        self._expect(address)
+        key = (repr(address), version_table)
+        if key not in self._flights:
+            flight = self._stack.enter_context(
+                single_flight(address, version_table, self.command, self.settings.deadline, self.interrupts, self.notify)
+            )
+            _assume_role(connection, flight)
+            self._flights[key] = flight
+        flight = self._flights[key]
+        seen = rows(connection, QUERIES["lock_holder"], {"key": flight.key})
+        if flight.pid not in [row["pid"] for row in seen]:
+            raise SettingsError(
+                "LL-OTHER-DATABASE",
+                f"The connection that env.py opened isn't to the server that {address!r} leads to.",
+                why="The single-flight lock would guard another database than the one that is changed.",
+                now="Give env.py the address of the server itself, not of a proxy or pooler.",
+            )
+        return flight
+
+    def _expect(self, address: Address) -> None:
+        expected = self.redirect or self.settings.address
+        if expected is not None and (expected.dbname, expected.port) != (address.dbname, address.port):
+            raise SettingsError(
+                "LL-OTHER-ADDRESS",
+                f"env.py connects to {address!r}, but the environment says {expected!r}.",
+                why="One of them is a mistake, and a migration of the wrong database can't be undone.",
+                now="Make them agree: let env.py read the same variables, or unset DATABASE_URL and POSTGRES_….",
+            )
+
+    def _ledger(self, connection: Connection, version_table: str, *, atomic: bool) -> Ledger:
+        ledger = Ledger(functools.partial(rows, connection), version_table)
+        ledger.prepare()
+        ledger.begin_run(self.command, self.settings.release)
+        _commit(connection, atomic=atomic)
+        return ledger
+
+    def _verify(self) -> None:
+        """Look from a second session: what is reported must be what is committed.
+
+        Raises:
+            StepFailed: it isn't.
+        """
+        for report in self.reports:
+            flight = next((one for (_, table), one in self._flights.items() if table == report.version_table), None)
+            if flight is None:
+                continue
+            found = current(flight.session, report.version_table)
+            if found != report.after:
+                raise StepFailed(
+                    "LL-NOT-COMMITTED",
+                    f"The run reported {_listed(report.after)}, but {report.version_table} holds {_listed(found)}.",
+                    why="The project's env.py rolled back what was run, or never committed it.",
+                    now="Look for a transaction that env.py begins and doesn't commit.",
+                )
+
+
+class _Looked(Exception):
+    """A revision was looked at as far as it goes."""
+
+
+_active: Guard | None = None
+
+
+def active() -> Guard | None:
+    """The guard that stands now."""
+    return _active
+
+
+@contextlib.contextmanager
+def _patched(guard: Guard) -> Iterator[None]:
+    global _active  # noqa: PLW0603 - Alembic's own environment is as global
+    real = EnvironmentContext.configure
+
+    @functools.wraps(real)
+    def configure(environment: EnvironmentContext, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        real(environment, *args, **kwargs)
+        guard.attach(environment)
+
+    before, _active = _active, guard
+    EnvironmentContext.configure = configure  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        EnvironmentContext.configure = real  # type: ignore[method-assign]
+        _active = before
+
+
+def _own_transaction(context: MigrationContext) -> bool:
+    """Settle what env.py has begun; returns whether its transaction must stay around everything.
+
+    A statement before ``configure`` makes SQLAlchemy 2 begin a transaction by itself, which Alembic
+    takes for one of the caller's: it would then commit nothing and report success. Such a transaction
+    is committed here. One that was begun by ``with connection.begin()`` is the project's to commit.
+    """
+    connection = _connection(context)
+    explicit = getattr(connection, "_trans_context_manager", None) is not None
+    if connection.in_transaction() and explicit:
+        return True
+    _commit(connection, atomic=False)
+    context._in_external_transaction = False  # noqa: SLF001 - sampled once, before our commit
+    context._transaction_per_migration = True  # noqa: SLF001 - one transaction a revision
+    return False
+
+
+def _commit(connection: Connection, *, atomic: bool) -> None:
+    transaction = None if atomic else connection.get_transaction()
+    if transaction is not None:
+        transaction.commit()
+
+
+def _connection(context: MigrationContext) -> Connection:
+    connection = context.connection
+    assert connection is not None  # noqa: S101 - attach made sure
+    return connection
+
+
+def _qualified(context: MigrationContext) -> str:
+    schema = context.version_table_schema
+    if schema is None:
+        schema = rows(_connection(context), "SELECT current_schema() AS schema", {})[0]["schema"] or "public"
+    return f"{schema}.{context.version_table}"
+
+
+def _assume_role(connection: Connection, flight: Flight) -> None:
+    """Follow a ``SET ROLE`` of env.py, so that the second session may read what the first one owns."""
+    role = rows(connection, "SELECT quote_ident(current_user) AS role, current_user = session_user AS same", {})[0]
+    if not role["same"]:
+        flight.session.execute(f"SET ROLE {role['role']}".encode())
+
+
+@contextlib.contextmanager
+def _fence(connection: Connection, flight: Flight, seconds: float, *, atomic: bool) -> Iterator[None]:
+    """Wait until the working session of a killed run is gone, then take its place.
+
+    Its single-flight session dies at once, but its backend may still be running a statement or
+    committing; the server notices within about a second (``client_connection_check_interval``).
+    """
+    key = {"key": flight.key ^ 1}
+    try:
+        for attempt in attempts(_FenceBusy, seconds, most=0.5):
+            with attempt:
+                got = rows(connection, QUERIES["try_lock"], key)[0]["got"]
+                _commit(connection, atomic=atomic)
+                if not got:
+                    raise _FenceBusy
+    except _FenceBusy:
+        raise _orphan(flight, key["key"]) from None
+    try:
+        yield
+    finally:
+        with contextlib.suppress(Exception):  # a lost connection has let go already
+            rows(connection, QUERIES["unlock"], key)
+            _commit(connection, atomic=atomic)
+
+
+def _orphan(flight: Flight, key: int) -> LiftlockError:
+
+
+
+    pids = [str(row["pid"]) for row in query(flight.session, "lock_holder", key=key)]
+    return NotNow(
+        "LL-ORPHAN",
+        f"The session of a run that was killed is still at work: pid {', '.join(pids) or 'unknown'}.",
+        why="Two sessions must not change the schema at once.",
+        now="Wait for it, or end it: SELECT pg_terminate_backend(pid).",
+    )
+
+
+def _listed(heads: frozenset[str]) -> str:
+    return ", ".join(sorted(heads)) or "no revision"
+
+
+def told(reports: list[RunReport]) -> Event:
+    """The end of a run as an event."""
+    ran = [revision for report in reports for revision in report.ran]
+    heads = sorted({head for report in reports for head in report.after})
+    text = f"at {', '.join(heads) or 'base'}: " + (f"{len(ran)} revisions run" if ran else "nothing to do")
+    return Event("run.finished", text, {"heads": heads, "ran": ran})

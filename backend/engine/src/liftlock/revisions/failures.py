@@ -1,0 +1,121 @@
+"""What went wrong while a revision ran, as an error that says who must act."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError
+
+from liftlock.errors import LiftlockError, NotNow, StepFailed, UnsafeRevision
+from liftlock.model.operation import Operation
+from liftlock.revisions.history import place_in
+
+LOCK_NOT_AVAILABLE = "55P03"
+QUERY_CANCELED = "57014"
+_TRANSIENT = frozenset({LOCK_NOT_AVAILABLE, "40P01", "40001"})
+_CONNECTION = ("08", "57P")
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The SQLSTATE of an error, by whatever name its driver gives it.
+
+    psycopg says ``sqlstate``, psycopg2 ``pgcode``, asyncpg's adapter both, pg8000 a dictionary with ``C``:
+    https://www.postgresql.org/docs/current/errcodes-appendix.html
+    """
+    original: Any = error.orig if isinstance(error, DBAPIError) else error
+    for name in ("sqlstate", "pgcode"):
+        found = getattr(original, name, None)
+        if isinstance(found, str):
+            return found
+    arguments = getattr(original, "args", ())
+    told = arguments[0].get("C") if arguments and isinstance(arguments[0], dict) else None
+    return told if isinstance(told, str) else None
+
+
+def transient(error: BaseException) -> bool:
+    """Whether the same revision may well succeed when it is tried again: a lock, a deadlock, a conflict."""
+    return sqlstate(error) in _TRANSIENT
+
+
+def words(error: BaseException) -> str:
+    """What the server says, without SQLAlchemy's and the driver's wrapping, and without parameters."""
+    original: Any = error.orig if isinstance(error, DBAPIError) else error
+    arguments = getattr(original, "args", ())
+    if arguments and isinstance(arguments[0], dict) and "M" in arguments[0]:
+        return str(arguments[0]["M"])
+    return str(original).strip()
+
+
+def failure(
+    error: Exception, *, revision: str, operation: Operation | None, source: str, script: ScriptDirectory, half_done: bool
+) -> LiftlockError:
+    """The error of a revision, for its reader.
+
+    Parameters:
+        error: what was raised.
+        revision: the revision that ran.
+        operation: the operation that was sent last; None when none was.
+        source: path of the revision's file.
+        script: the project's scripts.
+        half_done: whether the revision committed a part of itself before.
+    """
+    if isinstance(error, LiftlockError):
+        return error
+    after = _after(half_done=half_done)
+    if connection_lost(error):
+        return NotNow(
+            "LL-CONNECTION-LOST",
+            f"revision {revision}: the connection to the database was lost: {words(error)}",
+            why=after,
+            now="Run the same command again when the database is back.",
+        )
+    if isinstance(error, DBAPIError):
+        line = operation.line if operation else None
+        place = f"{source}:{line}" if line else place_in(error, script) or source
+        statement = f"\n{_shortened(operation.sql)}" if operation else ""
+        return StepFailed(
+            "LL-STEP-FAILED",
+            f"revision {revision}, {place}: {words(error)}{statement}",
+            why=after,
+            now="Correct the revision, or the data that it stumbles over, and run again.",
+        )
+    if isinstance(error, CommandError) and "expected to match one row" in str(error):
+        return NotNow(
+            "LL-OVERTAKEN",
+            f"revision {revision}: somebody else changed the version table meanwhile: {error}",
+            why=after,
+            now="Run again; and let everybody migrate through liftlock, so that one waits for the other.",
+        )
+    place = place_in(error, script) or source
+    return UnsafeRevision(
+        "LL-REVISION-RAISED",
+        f"revision {revision}, {place}: {type(error).__name__}: {error}",
+        why=after,
+        now="Correct the revision and run again.",
+    )
+
+
+def connection_lost(error: Exception) -> bool:
+    """Whether a session to the database, the project's or our own, is gone."""
+    if not isinstance(error, DBAPIError | psycopg.Error):
+        return False
+    state = sqlstate(error)
+    invalid = isinstance(error, DBAPIError) and error.connection_invalidated
+    own = isinstance(error, psycopg.OperationalError) and state is None
+    return invalid or own or (state is not None and state.startswith(_CONNECTION))
+
+
+def _after(*, half_done: bool) -> str:
+    if half_done:
+        return (
+            "The revision had committed a part of itself before (an autocommit block or a commit of its own);"
+            " that part stays, and the revision isn't marked as applied."
+        )
+    return "The revision is rolled back: the database is as before it, and earlier revisions stay applied."
+
+
+def _shortened(sql: str, most: int = 500) -> str:
+    return sql if len(sql) <= most else sql[:most] + " …"

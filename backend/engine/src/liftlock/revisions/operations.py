@@ -1,0 +1,105 @@
+"""What a DDL or DML construct means: from SQLAlchemy's objects to an ``Operation``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+
+from liftlock.model.operation import Operation
+
+_KINDS = {
+    "CreateTable": "create_table",
+    "DropTable": "drop_table",
+    "CreateIndex": "create_index",
+    "DropIndex": "drop_index",
+    "AddColumn": "add_column",
+    "DropColumn": "drop_column",
+    "ColumnType": "alter_type",
+    "PostgresqlColumnType": "alter_type",
+    "ColumnName": "rename_column",
+    "ColumnDefault": "alter_default",
+    "ComputedColumnDefault": "alter_computed",
+    "IdentityColumnDefault": "alter_identity",
+    "PostgresqlColumnIdentity": "alter_identity",
+    "RenameTable": "rename_table",
+    "DropConstraint": "drop_constraint",
+    "SetTableComment": "comment",
+    "DropTableComment": "comment",
+    "SetColumnComment": "comment",
+    "DropColumnComment": "comment",
+    "ColumnComment": "comment",
+    "CreateEnumType": "create_type",
+    "DropEnumType": "drop_type",
+    "CreateDomainType": "create_type",
+    "DropDomainType": "drop_type",
+    "CreateSequence": "create_sequence",
+    "DropSequence": "drop_sequence",
+    "Insert": "insert",
+    "Update": "update",
+    "Delete": "delete",
+}
+_CONSTRAINTS = {
+    "ForeignKeyConstraint": "create_foreign_key",
+    "CheckConstraint": "create_check_constraint",
+    "UniqueConstraint": "create_unique_constraint",
+    "PrimaryKeyConstraint": "create_primary_key",
+    "ExcludeConstraint": "create_exclude_constraint",
+}
+
+
+def describe(construct: Any, dialect: Dialect, parameter_sets: int = 0, line: int | None = None) -> Operation:  # noqa: ANN401 - SQLAlchemy's own signature
+    """The operation that a construct stands for.
+
+    Parameters:
+        construct: what reached the migration context's implementation: a string, a DDL element or
+            an executable.
+        dialect: how it is written as SQL.
+        parameter_sets: how many rows go with it.
+        line: where the revision's file asks for it.
+    """
+    if isinstance(construct, str):
+        construct = sa.text(construct)
+    sql = str(construct.compile(dialect=dialect)).replace("\t", " ").strip()
+    kind = _kind(construct, parameter_sets)
+    others = _others(construct, kind)
+    return Operation(kind=kind, table=_table(construct), sql=sql, rows=parameter_sets, others=others, line=line)
+
+
+def _kind(construct: Any, parameter_sets: int) -> str:  # noqa: ANN401
+    name = type(construct).__name__
+    if name == "AddConstraint":
+        return _CONSTRAINTS.get(type(construct.element).__name__, "create_constraint")
+    if name == "ColumnNullable":
+        return "drop_not_null" if construct.nullable else "alter_nullable"
+    if name == "Insert" and parameter_sets:
+        return "bulk_insert"
+    return _KINDS.get(name, "execute")
+
+
+def _table(construct: Any) -> str | None:  # noqa: ANN401
+    name = getattr(construct, "table_name", None)
+    if isinstance(name, str):
+        schema = getattr(construct, "schema", None)
+        return f"{schema}.{name}" if schema else str(name)
+    subject = getattr(construct, "element", None)
+    table = getattr(construct, "table", None)
+    for candidate in (table, getattr(subject, "table", None), subject):
+        if isinstance(candidate, sa.Table | sa.sql.TableClause):
+            return str(getattr(candidate, "fullname", candidate.name))
+    return None
+
+
+def _others(construct: Any, kind: str) -> tuple[str, ...]:  # noqa: ANN401
+    """The tables that a foreign key of the construct refers to."""
+    if kind == "create_table":
+        keys = [key for column in construct.element.columns for key in column.foreign_keys]
+    elif kind == "create_foreign_key":
+        keys = list(construct.element.elements)
+    elif kind == "add_column":
+        keys = list(construct.column.foreign_keys)
+    else:
+        return ()
+    targets = {key._get_colspec().rsplit(".", 1)[0] for key in keys}  # noqa: SLF001 - the only name of an unresolved target
+    return tuple(sorted(targets))
