@@ -97,15 +97,15 @@ def serve(data: Path, password: str, *, port: int | None = None, settings: Mappi
 def _initialise(data: Path, password: str) -> None:
     initdb = program("initdb")
     data.mkdir(mode=0o700, exist_ok=True)
-    if os.geteuid() == 0:
-        user = pwd.getpwnam(_UNPRIVILEGED)
-        os.chown(data, user.pw_uid, user.pw_gid)
-        if data.parent.name.startswith("liftlock-"):
-            os.chown(data.parent, user.pw_uid, user.pw_gid)
-    arguments = ["--username=postgres", "--auth=scram-sha-256", "--pwfile=/dev/stdin", "--encoding=UTF8", "--no-locale", "--no-sync"]
-    done = subprocess.run(  # noqa: S603 - our own arguments
-        [*_as_postgres(initdb, data), initdb, "-D", str(data), *arguments], input=password, capture_output=True, text=True, check=False
-    )
+    _hand_over(data)
+    with tempfile.NamedTemporaryFile("w", prefix="liftlock-") as file:
+        file.write(password)
+        file.flush()
+        _hand_over(Path(file.name))
+        options = ["--username=postgres", "--auth=scram-sha-256", f"--pwfile={file.name}", "--encoding=UTF8", "--no-locale", "--no-sync"]
+        done = subprocess.run(  # noqa: S603 - our own arguments
+            [*_as_postgres(initdb, data), initdb, "-D", str(data), *options], capture_output=True, text=True, check=False
+        )
     if done.returncode:
         shutil.rmtree(data, ignore_errors=True)
         raise SettingsError(
@@ -113,6 +113,13 @@ def _initialise(data: Path, password: str) -> None:
             f"The data folder {data} couldn't be made:\n{done.stderr.strip()}",
             now="Check the folder's permissions and the free space.",
         )
+
+
+def _hand_over(path: Path) -> None:
+    """Give a path to the user that PostgreSQL will run as, when we are root."""
+    if os.geteuid() == 0:
+        user = pwd.getpwnam(_UNPRIVILEGED)
+        os.chown(path, user.pw_uid, user.pw_gid)
 
 
 def _as_postgres(executable: str, data: Path) -> list[str]:

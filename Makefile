@@ -1,0 +1,45 @@
+# Needs Python 3.11 or newer, git and make; everything else is installed into backend/.venv.
+.DEFAULT_GOAL := help
+.PHONY: help up demo test test-fast test-containers lint bench clean
+
+PYTHON ?= python3
+TOOLS := .cache/tools
+UV := $(abspath $(TOOLS))/bin/uv
+RUN := cd backend && .venv/bin/
+
+help:  ## Show this
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+up: backend/.venv/.done  ## Start Recaller on http://localhost:8000, with an embedded PostgreSQL
+	@exec backend/.venv/bin/python -m recaller.dev
+
+demo: backend/.venv/.done  ## Fill the database of `make up` (in another terminal): make demo PEOPLE=1000
+	@test -f .data/env || { echo "Start the service first, in another terminal: make up"; exit 1; }
+	@. ./.data/env && backend/.venv/bin/python -m recaller.demo --people $(or $(PEOPLE),1000)
+
+test: lint test-fast test-containers  ## Run all checks and tests; those of containers when a Docker engine answers
+
+test-fast: backend/.venv/.done  ## Run the tests that need no Docker engine
+	$(RUN)python -m pytest -q -m "not containers" $(ARGS)
+
+test-containers: backend/.venv/.done  ## Run the tests of the containers
+	$(RUN)python -m pytest -q -m containers $(ARGS)
+
+lint: backend/.venv/.done  ## Check every file that a tool can check
+	backend/.venv/bin/python .ci/lint.py
+
+bench: backend/.venv/.done  ## Measure, side by side with what one would use instead
+	backend/.venv/bin/python benchmarks/start_up.py
+
+clean:  ## Remove what was made here, but for the data of `make up`
+	rm -rf .cache backend/.venv backend/liftlock.json backend/snapshot.sql
+
+backend/.venv/.done: backend/uv.lock backend/pyproject.toml backend/engine/pyproject.toml $(TOOLS)/.done
+	cd backend && $(UV) sync --frozen --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
+	@touch $@
+
+$(TOOLS)/.done: backend/requirements-uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.13 …"; exit 1; }
+	@$(PYTHON) -m venv $(TOOLS) || { echo "This Python can't make virtual environments (on Debian: apt-get install python3-venv)."; exit 1; }
+	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check -r backend/requirements-uv.txt
+	@touch $@

@@ -1,0 +1,22 @@
+"""People without tags have none, rather than nothing: backfill, then NOT NULL."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.alter_column("people", "tags", server_default=sa.text("'{}'::text[]"))
+    op.execute("UPDATE people SET tags = '{}' WHERE tags IS NULL")
+    op.alter_column("people", "tags", nullable=False)
+    op.create_index("ix_people_tags", "people", ["tags"], postgresql_using="gin")
+
+
+def downgrade() -> None:
+    op.drop_index("ix_people_tags", "people")
+    op.alter_column("people", "tags", nullable=True)
+    op.alter_column("people", "tags", server_default=None)

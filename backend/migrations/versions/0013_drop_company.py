@@ -1,0 +1,19 @@
+"""`workplace` has replaced `company`. Step two of two, once no release reads the old column."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0013"
+down_revision = "0012"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute("UPDATE people SET workplace = company WHERE workplace IS NULL AND company IS NOT NULL")
+    op.drop_column("people", "company")
+
+
+def downgrade() -> None:
+    op.add_column("people", sa.Column("company", sa.String(120)))
+    op.execute("UPDATE people SET company = left(workplace, 120) WHERE workplace IS NOT NULL")
