@@ -122,7 +122,7 @@ def wait(console: Console) -> None:
 
 
 @cli.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option("--require", is_flag=True, help="Never migrate: wait until somebody else has.")
+@click.option("--require", is_flag=True, help="Never migrate: wait until somebody else has. [LIFTLOCK_REQUIRE=1]")
 @_wait
 @_deadline
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)

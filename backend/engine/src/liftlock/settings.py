@@ -85,6 +85,7 @@ class Settings:
         deadline: seconds after which a run that got no lock gives up.
         config: path of ``alembic.ini``.
         manifest: path of the file that ``bake`` writes.
+        require: ``exec`` never migrates, and waits until somebody else has.
         release: what the ledger calls this build, such as an image tag.
     """
 
@@ -95,6 +96,7 @@ class Settings:
         "lock_timeout",
         "manifest",
         "release",
+        "require",
         "sources",
         "wait",
     )
@@ -108,6 +110,7 @@ class Settings:
         self.config = environ.get("ALEMBIC_CONFIG") or "alembic.ini"
         beside = os.path.join(os.path.dirname(self.config), MANIFEST)  # noqa: PTH118, PTH120 - no pathlib at start-up
         self.manifest = environ.get("LIFTLOCK_MANIFEST") or beside
+        self.require = reader.flag("LIFTLOCK_REQUIRE")
         self.release = environ.get("LIFTLOCK_RELEASE", "")
         self.sources = reader.sources
         reader.complain()
@@ -181,6 +184,12 @@ class _Reader:
         if not 0 < value < float("inf"):
             self.mistakes.append(f"{name} is {raw!r}; it must be a number above 0, such as {default:g}.")
         return value
+
+    def flag(self, name: str) -> bool:
+        raw = (self.text(name) or "0").lower()
+        if raw not in {"0", "1", "false", "true"}:
+            self.mistakes.append(f"{name} is {raw!r}; it must be 0 or 1.")
+        return raw in {"1", "true"}
 
     def password(self) -> str | None:
         path = self.text("POSTGRES_PASSWORD_FILE")

@@ -34,7 +34,7 @@ def prepare_exec(settings: Settings, command: Sequence[str], *, require: bool, i
     Parameters:
         settings: the environment's.
         command: what will be run. When it migrates by itself, or is a shell, the database is only waited for.
-        require: never migrate; wait until somebody else has.
+        require: never migrate; wait until somebody else has (also by the settings).
         interrupts: stops it.
         notify: is told what happens.
 
@@ -42,12 +42,12 @@ def prepare_exec(settings: Settings, command: Sequence[str], *, require: bool, i
         LiftlockError: the command must not be started.
     """
     address = address_of(settings)
-    wait(address, settings.wait, interrupts=interrupts, notify=notify, writable=not require)
+    wait(address, settings.wait, interrupts=interrupts, notify=notify, writable=not (require or settings.require))
     if minds_itself(command):
         return
     found = _status(settings, address)
     if found.standing is Standing.BEHIND:
-        if require:
+        if require or settings.require:
             found = _await_others(settings, address, interrupts, notify)
         else:
             from liftlock.commands.upgrade import upgrade  # noqa: PLC0415 - Alembic takes 300 ms to import

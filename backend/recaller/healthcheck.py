@@ -1,0 +1,24 @@
+"""``python -m recaller.healthcheck``: the image's HEALTHCHECK."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import sys
+
+
+def main() -> int:
+    """Ask the service on this machine whether it is ready; 0 when it is."""
+    connection = http.client.HTTPConnection("127.0.0.1", int(os.environ.get("RECALLER_PORT", "8000")), timeout=4)
+    try:
+        connection.request("GET", "/health/ready")
+        response = connection.getresponse()
+    except OSError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(response.read().decode() + "\n")
+    return 0 if response.status == http.client.OK else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
