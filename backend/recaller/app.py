@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 import structlog
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
+
 from liftlock import settings as liftlock_settings
 from liftlock.commands.exec import address_of
 from liftlock.commands.status import build_of
-
 from recaller import accounts, encounters, health, logs, people, problems, reminders, search
 from recaller.database import engine_for
 from recaller.settings import ServiceSettings

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, Request
-from liftlock.settings import Address
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from liftlock.settings import Address
 
 
 def engine_for(address: Address, revision: str, pool_size: int) -> AsyncEngine:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+import argparse  # noqa: TID251 - a program of its own
 import datetime as dt
 import json
 import random
@@ -11,18 +11,61 @@ from collections.abc import Iterator
 from typing import Any
 
 import psycopg
-from liftlock import settings
-from liftlock.commands.exec import address_of
-from liftlock.errors import LiftlockError
 from pwdlib import PasswordHash
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-EMAIL, PASSWORD = "demo@recaller.example", "demo demo demo"  # noqa: S105 - the demo's own, shown to its user
+from liftlock import settings
+from liftlock.commands.exec import address_of
+from liftlock.errors import LiftlockError
+
+EMAIL, PASSWORD = "demo@recaller.example", "demo demo demo"
 ENCOUNTERS_EACH, REMINDERS_EACH = 4, 1
 _BATCH = 2000
 
-_FIRST = "Ada Alan Amina Barbara Chen Dana Edsger Fatima Grace Haruki Ines Jonas Katherine Linus Mei Niklaus Olga Priya Rosa Samir Tove".split()
-_LAST = "Abebe Berg Costa Dijkstra Eriksen Fischer García Hopper Ito Johnson Kim Lovelace Meyer Nguyen Okafor Perlman Rossi Silva Turing".split()
+_FIRST = [
+    "Ada",
+    "Alan",
+    "Amina",
+    "Barbara",
+    "Chen",
+    "Dana",
+    "Edsger",
+    "Fatima",
+    "Grace",
+    "Haruki",
+    "Ines",
+    "Jonas",
+    "Katherine",
+    "Linus",
+    "Mei",
+    "Niklaus",
+    "Olga",
+    "Priya",
+    "Rosa",
+    "Samir",
+    "Tove",
+]
+_LAST = [
+    "Abebe",
+    "Berg",
+    "Costa",
+    "Dijkstra",
+    "Eriksen",
+    "Fischer",
+    "García",
+    "Hopper",
+    "Ito",
+    "Johnson",
+    "Kim",
+    "Lovelace",
+    "Meyer",
+    "Nguyen",
+    "Okafor",
+    "Perlman",
+    "Rossi",
+    "Silva",
+    "Turing",
+]
 _MET = ["at a conference", "through Tove", "on a train", "in the choir", "as neighbours", "at the climbing gym", "at university"]
 _WORK = ["the city library", "a bakery", "the observatory", "a hospital", "a school", "the opera", None]
 _TAGS = ["friend", "work", "family", "choir", "climbing", "chess", "books", "garden"]
@@ -95,9 +138,21 @@ def _batch(session: psycopg.Connection[Any], account: int, count: int, chance: r
     people = _keys(session, "people", count)
     encounters = _keys(session, "encounters", count * ENCOUNTERS_EACH)
     now = dt.datetime.now(dt.UTC)
-    _copy(session, "people (id, account_id, name, how_we_met, workplace, contact, tags, birthday, notes)", (_person(key, account, chance) for key in people))
-    _copy(session, "encounters (id, account_id, kind, happened_at, place, summary, next_steps)", (_encounter(key, account, now, chance) for key in encounters))
-    _copy(session, "encounter_people (encounter_id, person_id)", ((key, people[number // ENCOUNTERS_EACH]) for number, key in enumerate(encounters)))
+    _copy(
+        session,
+        "people (id, account_id, name, how_we_met, workplace, contact, tags, birthday, notes)",
+        (_person(key, account, chance) for key in people),
+    )
+    _copy(
+        session,
+        "encounters (id, account_id, kind, happened_at, place, summary, next_steps)",
+        (_encounter(key, account, now, chance) for key in encounters),
+    )
+    _copy(
+        session,
+        "encounter_people (encounter_id, person_id)",
+        ((key, people[number // ENCOUNTERS_EACH]) for number, key in enumerate(encounters)),
+    )
     _copy(session, "reminders (account_id, person_id, every_days, due_on)", (_reminder(key, account, now, chance) for key in people))
 
 
@@ -117,7 +172,17 @@ def _person(key: int, account: int, chance: random.Random) -> tuple[object, ...]
     contact = json.dumps({"email": f"{first}.{last}.{key}@example.com".lower()})
     birthday = dt.date(1940, 1, 1) + dt.timedelta(days=chance.randrange(24_000))
     tags = chance.sample(_TAGS, chance.randrange(4))
-    return key, account, f"{first} {last}", chance.choice(_MET), chance.choice(_WORK), contact, tags, birthday, f"Talks about {chance.choice(_TOPICS)}."
+    return (
+        key,
+        account,
+        f"{first} {last}",
+        chance.choice(_MET),
+        chance.choice(_WORK),
+        contact,
+        tags,
+        birthday,
+        f"Talks about {chance.choice(_TOPICS)}.",
+    )
 
 
 def _encounter(key: int, account: int, now: dt.datetime, chance: random.Random) -> tuple[object, ...]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
+
 from liftlock.errors import LiftlockError
 from liftlock.postgres import embedded
 from liftlock.settings import Address

@@ -7,10 +7,10 @@ import asyncio
 import psycopg
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from liftlock.commands.status import status
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
+from liftlock.commands.status import status
 from recaller.problems import document, responses
 
 router = APIRouter(tags=["operations"])

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import HTTPException, Query
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, Select, tuple_
+from sqlalchemy import Select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
 
 Limit = Annotated[int, Query(ge=1, le=200, description="How many at the most.")]
 After = Annotated[str | None, Query(max_length=2000, description="`next` of the page before.")]
@@ -26,7 +27,9 @@ class Page(BaseModel, Generic[Item]):
     next: str | None = None
 
 
-def page_of(statement: Select[Any], keys: Sequence[ColumnElement[Any]], after: str | None, limit: int, *, descending: bool = False) -> Select[Any]:
+def page_of(
+    statement: Select[Any], keys: Sequence[InstrumentedAttribute[Any]], after: str | None, limit: int, *, descending: bool = False
+) -> Select[Any]:
     """One page of a statement, ordered by its keys; the last key is unique.
 
     Raises:
@@ -61,7 +64,7 @@ def _decoded(cursor: str, count: int) -> list[Any]:
     return values
 
 
-def _typed(key: ColumnElement[Any], value: Any) -> Any:  # noqa: ANN401 - a column's own type
+def _typed(key: InstrumentedAttribute[Any], value: Any) -> Any:  # noqa: ANN401 - a column's own type
     kind = key.type.python_type
     try:
         typed = kind.fromisoformat(value) if hasattr(kind, "fromisoformat") and kind is not int else kind(value)

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, Select, func, literal, or_, select, text, union_all
+from sqlalchemy import Select, func, literal, or_, select, text, union_all
+from sqlalchemy.orm import InstrumentedAttribute
 
 from recaller.accounts import Owner
 from recaller.database import Session
@@ -48,7 +49,7 @@ async def search(
     return [Hit.model_validate(row, from_attributes=True) for row in await session.execute(statement)]
 
 
-def _matches(q: str, kind: str, key: ColumnElement[int], *texts: ColumnElement[str | None]) -> Select[tuple[str, int, str, float]]:
+def _matches(q: str, kind: str, key: InstrumentedAttribute[int], *texts: InstrumentedAttribute[Any]) -> Select[tuple[str, int, str, float]]:
     scores = [func.coalesce(func.word_similarity(q, one), 0.0) for one in texts]
     score = func.greatest(*scores).label("score")
     shown = func.left(texts[0], 200).label("text")

@@ -53,7 +53,7 @@ class Console:
 
     def settings(self) -> settings.Settings:
         """The environment's settings, with the options of this call on top."""
-        given = {**os.environ, **self.overrides}  # noqa: TID251 - passed on to settings.read, the one reader
+        given = {**os.environ, **self.overrides}
         if self.config:
             given["ALEMBIC_CONFIG"] = self.config
         return settings.read(given)
@@ -111,7 +111,8 @@ def cli(context: click.Context, config: str | None, x_arguments: tuple[str, ...]
 @_console
 def wait(console: Console) -> None:
     """Wait until the database can be used; tell at once what waiting can't heal."""
-    from liftlock.commands import exec as starting, wait as waiting  # noqa: PLC0415
+    from liftlock.commands import exec as starting  # noqa: PLC0415
+    from liftlock.commands import wait as waiting  # noqa: PLC0415
 
     def call(found: settings.Settings, interrupts: Interrupts) -> None:
         address = starting.address_of(found)
@@ -167,7 +168,9 @@ def downgrade(console: Console, target: str) -> None:
 
 def _moved(console: Console, run: Callable[..., Any], found: settings.Settings, target: str, interrupts: Interrupts) -> None:
     reports = run(found, target, interrupts=interrupts, notify=console.tell, x_arguments=console.x_arguments)
-    value = [{"version_table": one.version_table, "before": sorted(one.before), "after": sorted(one.after), "ran": one.ran} for one in reports]
+    value = [
+        {"version_table": one.version_table, "before": sorted(one.before), "after": sorted(one.after), "ran": one.ran} for one in reports
+    ]
     lines = [f"{one.version_table}: {', '.join(sorted(one.after)) or 'base'} ({len(one.ran)} revisions run)" for one in reports]
     console.result(value, lines)
 
@@ -176,7 +179,9 @@ def _moved(console: Console, run: Callable[..., Any], found: settings.Settings, 
 @_console
 def status(console: Console) -> None:
     """Tell where the database stands; exit 1 when revisions are pending."""
-    from liftlock.commands import exec as starting, status as looking, wait as waiting  # noqa: PLC0415
+    from liftlock.commands import exec as starting  # noqa: PLC0415
+    from liftlock.commands import status as looking  # noqa: PLC0415
+    from liftlock.commands import wait as waiting  # noqa: PLC0415
 
     def call(found: settings.Settings, interrupts: Interrupts) -> int:
         address = starting.address_of(found)
@@ -242,7 +247,9 @@ def _told(console: Console, findings: Sequence[Any]) -> int:
 
 
 @cli.command()
-@click.option("--snapshot", type=click.Path(path_type=Path), default="snapshot.sql", show_default=True, help="Where the schema snapshot goes.")
+@click.option(
+    "--snapshot", type=click.Path(path_type=Path), default="snapshot.sql", show_default=True, help="Where the schema snapshot goes."
+)
 @_console
 def bake(console: Console, snapshot: Path) -> None:
     """At build: prove the chain on a throwaway PostgreSQL; write the manifest and the schema snapshot."""

@@ -16,7 +16,7 @@ from liftlock.commands.wait import wait
 from liftlock.errors import LiftlockError, SettingsError
 from liftlock.events import Event
 from liftlock.postgres.interrupts import Interrupts
-from liftlock.revisions.environment import Guard, active
+from liftlock.revisions.environment import Guard, active, told
 from liftlock.settings import Address, Settings
 
 _log = logging.getLogger("liftlock")
@@ -52,8 +52,10 @@ def _by_alembic(options: dict[str, Any]) -> None:
         found = environment.read()
         with Interrupts() as interrupts:
             wait(_address(found), found.wait, interrupts=interrupts, notify=_tell)
-            with Guard(found, "alembic", interrupts, _tell):
+            with Guard(found, "alembic", interrupts, _tell) as guard:
                 _online(options)
+            if guard.reports:
+                _tell(told(guard.reports))
     except LiftlockError as error:
         if not by_hand:
             raise

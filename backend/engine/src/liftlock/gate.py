@@ -18,7 +18,7 @@ def main() -> None:
     arguments = sys.argv[1:]
     command = _fast(arguments)
     if command:
-        try:
+        try:  # noqa: SIM105 - contextlib takes 4 ms
             os.execvp(command[0], command)  # noqa: S606 - the service itself takes this process over
         except OSError:
             pass  # cli tells it better
@@ -41,25 +41,31 @@ def _fast(arguments: list[str]) -> list[str] | None:
         proven = _manifest(found.manifest)
         if found.address is None or proven is None:
             return None
-        schema, _, table = proven["version_table"].rpartition(".")
-        heads = libpq.column(found.address, f"SELECT version_num FROM {_quoted(schema)}.{_quoted(table)}")
+        version_table, required = proven
+        schema, _, table = version_table.rpartition(".")
+        heads = libpq.column(found.address, f"SELECT version_num FROM {_quoted(schema)}.{_quoted(table)}")  # noqa: S608 - quoted
     except Exception:  # noqa: BLE001 - whatever it is, cli meets it again and explains it
         return None
-    return rest[1:] if sorted(heads) == proven["required"] else None
+    return rest[1:] if sorted(heads) == required else None
 
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _manifest(path: str) -> dict[str, list[str] | str] | None:
-    """The manifest's words, when its files are the ones at hand."""
+def _manifest(path: str) -> tuple[str, list[str]] | None:
+    """The version table and the required revisions, when the manifest's files are the ones at hand."""
     import json  # noqa: PLC0415
 
     with open(path, encoding="utf-8") as file:  # noqa: PTH123 - no pathlib at start-up
         manifest = json.load(file)
-    folder = os.path.dirname(path)  # noqa: PTH120
-    files = manifest["files"]
-    present = {os.path.join(place, name) for place in {os.path.dirname(name) for name in files} for name in os.listdir(os.path.join(folder, place)) if name.endswith(".py") and name != "__init__.py"}  # noqa: E501, PTH118, PTH120, PTH208
-    fits = present == set(files) and all(os.path.getsize(os.path.join(folder, name)) == size for name, size in files.items())  # noqa: PTH118, PTH202
-    return manifest if fits else None
+    here = os.path.dirname(path) or "."  # noqa: PTH120
+    sizes: dict[str, int] = manifest["files"]
+    present = {
+        f"{folder}/{entry.name}"
+        for folder in {name.rpartition("/")[0] for name in sizes}
+        for entry in os.scandir(f"{here}/{folder}")
+        if entry.name.endswith(".py") and entry.name != "__init__.py"
+    }
+    fits = present == set(sizes) and all(os.stat(f"{here}/{name}").st_size == size for name, size in sizes.items())  # noqa: PTH116
+    return (manifest["version_table"], manifest["required"]) if fits else None

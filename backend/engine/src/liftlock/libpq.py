@@ -12,6 +12,8 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from liftlock.settings import Address
 
 _OK = 0
@@ -49,7 +51,7 @@ def _library() -> ctypes.CDLL:
     return pq
 
 
-def _candidates():  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _candidates() -> Iterator[str]:
     for folder in sys.path:
         libraries = os.path.join(folder, "psycopg_binary.libs")  # noqa: PTH118 - no pathlib at start-up
         if os.path.isdir(libraries):  # noqa: PTH112

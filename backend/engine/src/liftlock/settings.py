@@ -55,7 +55,7 @@ class Address:
         return f"{self.user}@{self.host}:{self.port}/{self.dbname}"
 
     def keywords(self) -> dict[str, str]:
-        """libpq's connection keywords."""
+        """Libpq's connection keywords."""
         words = {"host": self.host, "port": self.port, "user": self.user, "dbname": self.dbname}
         words["password"] = self.password or ""
         return {key: value for key, value in words.items() if value} | self.options
@@ -206,7 +206,7 @@ class _Reader:
             self.mistakes.append(f"POSTGRES_PASSWORD_FILE names {path}, which can't be read: {reason}.")
             return None
         self.sources["POSTGRES_PASSWORD"] = f"the file {path}"
-        return secret[:-1] if secret.endswith("\n") else secret
+        return secret.removesuffix("\n")
 
     def address(self) -> Address | None:
         url = self.text("DATABASE_URL")

@@ -51,9 +51,7 @@ class Baked:
         }
 
 
-def bake(
-    settings: Settings, snapshot: Path, *, interrupts: Interrupts, notify: Notify, x_arguments: Sequence[str] = ()
-) -> Baked:
+def bake(settings: Settings, snapshot: Path, *, interrupts: Interrupts, notify: Notify, x_arguments: Sequence[str] = ()) -> Baked:
     """Run all revisions on an empty throwaway server; write the manifest and the schema snapshot.
 
     Nothing but the throwaway server is touched, wherever the project's ``env.py`` wants to connect.

@@ -54,7 +54,11 @@ def _scripts(folder: Path) -> Iterator[Finding]:
             continue
         text = path.read_bytes()
         if b"\r\n" in text:
-            yield Finding("script", f"{path} has Windows line endings", f"Convert it: sed -i 's/\\r$//' {path}; and add `*.sh text eol=lf` to .gitattributes.")
+            yield Finding(
+                "script",
+                f"{path} has Windows line endings",
+                f"Convert it: sed -i 's/\\r$//' {path}; and add `*.sh text eol=lf` to .gitattributes.",
+            )
         elif not os.access(path, os.X_OK):
             yield Finding("script", f"{path} isn't executable", f"chmod +x {path}; in git: git update-index --chmod=+x {path}")
         else:
@@ -133,7 +137,14 @@ def _server(facts: dict[str, object]) -> Iterator[Finding]:
     apart = abs((dt.datetime.now(dt.UTC) - clock).total_seconds())
     remedy = "Set both clocks by NTP; times in the ledger and tokens of the service depend on them."
     yield Finding("clock", f"{apart:.1f} s apart from the server's", remedy if apart > _CLOCK_SECONDS else "")
-    for right, text in (("may_create_schema", "create the schema `liftlock` in this database"), ("may_create_table", f"create tables in {facts['schema']}")):
-        grant = f"GRANT CREATE ON DATABASE {facts['dbname']} TO {facts['role']};" if right == "may_create_schema" else f"GRANT CREATE ON SCHEMA {facts['schema']} TO {facts['role']};"
+    for right, text in (
+        ("may_create_schema", "create the schema `liftlock` in this database"),
+        ("may_create_table", f"create tables in {facts['schema']}"),
+    ):
+        grant = (
+            f"GRANT CREATE ON DATABASE {facts['dbname']} TO {facts['role']};"
+            if right == "may_create_schema"
+            else f"GRANT CREATE ON SCHEMA {facts['schema']} TO {facts['role']};"
+        )
         allowed = bool(facts[right])
         yield Finding("permissions", f"{facts['role']} {'may' if allowed else 'may not'} {text}", "" if allowed else grant)

@@ -125,6 +125,5 @@ def _foreign(found: Status) -> LiftlockError:
         found.explained(),
         why="Either this build is older than the database and liftlock didn't record how they relate, or this is"
         " the database of another project.",
-        now="Start the build that belongs to this database; or, if it is a newer one of this project, compare with"
-        " `liftlock status`.",
+        now="Start the build that belongs to this database; or, if it is a newer one of this project, compare with `liftlock status`.",
     )

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from alembic import command
+from alembic.util import CommandError
 
 from liftlock.commands.wait import wait
 from liftlock.errors import LiftlockError, NotNow, SettingsError, UnsafeRevision
@@ -45,7 +45,7 @@ def drive(guard: Guard, project: Project, run: Callable[[], None]) -> list[RunRe
             run()
     except LiftlockError:
         raise
-    except command.util.CommandError as error:
+    except CommandError as error:
         raise UnsafeRevision("LL-ALEMBIC", str(error), now="See `liftlock status` for what the database and the files have.") from error
     except Exception as error:
         known = _env_failed(error, project)

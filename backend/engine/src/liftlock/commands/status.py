@@ -105,9 +105,7 @@ def read_manifest(settings: Settings) -> Manifest | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise SettingsError(
-            "LL-MANIFEST", f"The manifest {path} can't be used: {error}.", now="Make it again: liftlock bake."
-        ) from error
+        raise SettingsError("LL-MANIFEST", f"The manifest {path} can't be used: {error}.", now="Make it again: liftlock bake.") from error
     return manifest if _fits(manifest.files, path.parent) else None
 
 

@@ -14,7 +14,7 @@ from liftlock.revisions.runner import RunReport
 from liftlock.settings import Address, Settings
 
 
-def upgrade(
+def upgrade(  # noqa: PLR0913 - the parts of a run
     settings: Settings,
     target: str = "head",
     *,

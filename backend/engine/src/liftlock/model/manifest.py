@@ -59,7 +59,7 @@ class Manifest:
             message = f"its format is {body.get('format')!r}, this liftlock reads {FORMAT}"
             raise ValueError(message)
         revisions = [
-            Revision(**{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
+            Revision(row["id"], tuple(row["down"]), tuple(row["depends_on"]), row["message"], tuple(row["labels"]))
             for row in body["revisions"]
         ]
         return cls(

@@ -161,5 +161,5 @@ def current(session: Session, version_table: str) -> frozenset[str]:
     quoted = ".".join(f'"{part}"' for part in version_table.split("."))
     if not query(session, "exists", relation=quoted)[0]["found"]:
         return frozenset()
-    rows = session.execute(f"SELECT version_num FROM {quoted}".encode()).fetchall()
+    rows = session.execute(f"SELECT version_num FROM {quoted}".encode()).fetchall()  # noqa: S608 - quoted
     return frozenset(row["version_num"] for row in rows)

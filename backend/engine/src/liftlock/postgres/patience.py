@@ -23,8 +23,6 @@ def attempts(
     hooks = get_on_retry_hooks()
     set_on_retry_hooks([])
     try:
-        yield from stamina.retry_context(
-            on=on, attempts=None, timeout=seconds, wait_initial=first, wait_max=most, wait_jitter=first
-        )
+        yield from stamina.retry_context(on=on, attempts=None, timeout=seconds, wait_initial=first, wait_max=most, wait_jitter=first)
     finally:
         set_on_retry_hooks(hooks)

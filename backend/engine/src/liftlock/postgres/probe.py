@@ -61,8 +61,7 @@ _TROUBLES = (
     Trouble(
         "TLS trouble",
         passes=False,
-        now="Check POSTGRES_SSLMODE (disable, prefer, require, verify-ca, verify-full) and, for the verifying modes,"
-        " PGSSLROOTCERT.",
+        now="Check POSTGRES_SSLMODE (disable, prefer, require, verify-ca, verify-full) and, for the verifying modes, PGSSLROOTCERT.",
         signs=("ssl", "certificate"),
     ),
     Trouble(
@@ -160,7 +159,7 @@ def probe(address: Address, *, writable: bool = True) -> Verdict | None:
     try:
         session = connect(address, "wait", settle=False)
     except psycopg.OperationalError as error:
-        return Verdict(diagnose(error), address, _last_line(error))
+        return Verdict(diagnose(error), address, _telling(error))
     with contextlib.closing(session):
         row = query(session, "backend")[0]
         if writable and row["standby"]:
@@ -185,7 +184,8 @@ def _changes_backend(address: Address) -> bool:
             return bool(query(first, "backend")[0]["pid"] != before)
 
 
-def _last_line(error: psycopg.Error) -> str:
+def _telling(error: psycopg.Error) -> str:
+    """The one line of libpq's that says why, without the address that the verdict names anyway."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if not line.startswith(("Multiple connection attempts", "- host:"))]
-    return (told or lines or ["no words"])[-1]
+    told = next((line for line in lines if "failed: " in line), (lines or ["no words"])[-1])
+    return told.rpartition("failed: ")[2] if "authentication failed" not in told else told.rpartition(": ")[2]

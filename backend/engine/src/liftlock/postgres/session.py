@@ -69,8 +69,8 @@ def connect(address: Address, command: str, *, settle: bool = True) -> Session:
     Raises:
         psycopg.OperationalError: the server can't be reached or doesn't let us in.
     """
-    session = psycopg.connect(
-        **address.keywords() | {"application_name": application(command), "connect_timeout": str(CONNECT_SECONDS)},
+    session: Session = psycopg.connect(
+        **address.keywords() | {"application_name": application(command), "connect_timeout": str(CONNECT_SECONDS)},  # type: ignore[arg-type]  # all of them are texts
         autocommit=True,
         row_factory=dict_row,
         keepalives=1,

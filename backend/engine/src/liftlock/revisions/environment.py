@@ -220,7 +220,7 @@ def _patched(guard: Guard) -> Iterator[None]:
         guard.attach(environment)
 
     before, _active = _active, guard
-    EnvironmentContext.configure = configure  # type: ignore[method-assign]
+    EnvironmentContext.configure = configure  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
@@ -297,8 +297,6 @@ def _fence(connection: Connection, flight: Flight, seconds: float, *, atomic: bo
 
 
 def _orphan(flight: Flight, key: int) -> LiftlockError:
-
-
 
     pids = [str(row["pid"]) for row in query(flight.session, "lock_holder", key=key)]
     return NotNow(

@@ -49,7 +49,7 @@ def words(error: BaseException) -> str:
     return str(original).strip()
 
 
-def failure(
+def failure(  # noqa: PLR0913 - what there is to tell
     error: Exception, *, revision: str, operation: Operation | None, source: str, script: ScriptDirectory, half_done: bool
 ) -> LiftlockError:
     """The error of a revision, for its reader.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import traceback
 import warnings
+from argparse import Namespace  # noqa: TID251 - Alembic's own command line leaves one in the configuration
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,14 +101,7 @@ def configure(path: str, x_arguments: Sequence[str] = ()) -> Config:
             f"There is no {path} in {Path.cwd()}.",
             now="Run the command in the project's folder, or name the file: liftlock -c path/to/alembic.ini …",
         )
-    return Config(path, cmd_opts=_Options(x=list(x_arguments)))
-
-
-class _Options:
-    """What Alembic's own command line would leave in ``Config.cmd_opts``; ``-x`` is read from there."""
-
-    def __init__(self, x: list[str]) -> None:
-        self.x = x
+    return Config(path, cmd_opts=Namespace(x=list(x_arguments)))
 
 
 def url_of(config: Config) -> Address | None:

@@ -96,7 +96,7 @@ class Recorder:
         connection = context.connection
         if connection is None:
             return
-        listeners = {
+        listeners: dict[str, Callable[..., None]] = {
             "before_execute": self._before_execute,
             "before_cursor_execute": self._before_cursor_execute,
             "commit": self._before_commit,
