@@ -11,7 +11,7 @@ from pathlib import Path
 from liftlock.errors import SettingsError
 from liftlock.model.manifest import Manifest
 from liftlock.model.revision import Chain, Standing, standing
-from liftlock.postgres.ledger import Applied, applied, chain_of, current
+from liftlock.postgres.ledger import Applied, applied, chain_of, current, told
 from liftlock.postgres.session import Session, connect, query
 from liftlock.settings import Address, Settings
 
@@ -68,8 +68,7 @@ class Status:
         """One or two lines for people."""
         have, need = _listed(self.current), _listed(self.required)
         if self.standing is Standing.NEWER:
-            told = "; ".join(f"{row.revision.id} ({row.revision.message}), {row.at:%Y-%m-%d %H:%M}, by {row.by}" for row in self.newer)
-            return f"The database is newer than this build: it has {need}, and since then {told}."
+            return f"The database is newer than this build: it has {need}, and since then {told(self.newer)}."
         if self.standing is Standing.FOREIGN:
             return f"The database is at {have}, which this build doesn't know and the ledger says nothing about; it needs {need}."
         if self.standing is Standing.BEHIND:

@@ -76,14 +76,14 @@ def serve(data: Path, password: str, *, port: int | None = None, settings: Mappi
     data.parent.mkdir(parents=True, exist_ok=True)
     if not (data / "PG_VERSION").exists():
         _initialise(data, password)
-    port = port or _free_port()
+    port = port or free_port()
     settings = {"listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": ""} | dict(settings or {})
     options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
     address = Address(host="127.0.0.1", port=str(port), user="postgres", password=password, dbname="postgres")
     log = data.parent / "postgres.log"
     with log.open("ab") as out:
         server = subprocess.Popen(  # noqa: S603 - our own arguments
-            [*_as_postgres(postgres, data), postgres, "-D", str(data), *options], stdout=out, stderr=out, start_new_session=True
+            [*as_postgres(postgres, data), postgres, "-D", str(data), *options], stdout=out, stderr=out, start_new_session=True
         )
     try:
         _await(address, server, log)
@@ -104,7 +104,7 @@ def _initialise(data: Path, password: str) -> None:
         _hand_over(Path(file.name))
         options = ["--username=postgres", "--auth=scram-sha-256", f"--pwfile={file.name}", "--encoding=UTF8", "--no-locale", "--no-sync"]
         done = subprocess.run(  # noqa: S603 - our own arguments
-            [*_as_postgres(initdb, data), initdb, "-D", str(data), *options], capture_output=True, text=True, check=False
+            [*as_postgres(initdb, data), initdb, "-D", str(data), *options], capture_output=True, text=True, check=False
         )
     if done.returncode:
         shutil.rmtree(data, ignore_errors=True)
@@ -122,7 +122,7 @@ def _hand_over(path: Path) -> None:
         os.chown(path, user.pw_uid, user.pw_gid)
 
 
-def _as_postgres(executable: str, data: Path) -> list[str]:
+def as_postgres(executable: str, data: Path) -> list[str]:
     """What makes a program run as somebody else than root, who PostgreSQL refuses to run as.
 
     Where that somebody can't reach the files, as in a home folder of root, the program keeps the one
@@ -149,7 +149,8 @@ def _open_to_all(path: Path) -> bool:
     return all(folder.stat().st_mode & 0o001 for folder in path.resolve().parents)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of this machine that nothing listens on now."""
     with socket.socket() as probe_socket:
         probe_socket.bind(("127.0.0.1", 0))
         return int(probe_socket.getsockname()[1])

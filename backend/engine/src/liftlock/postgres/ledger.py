@@ -151,6 +151,11 @@ def applied(session: Session, version_table: str) -> list[Applied]:
     ]
 
 
+def told(rows: Iterable[Applied]) -> str:
+    """Which revisions, when, by whom: in one line."""
+    return "; ".join(f"{row.revision.id} ({row.revision.message}), {row.at:%Y-%m-%d %H:%M}, by {row.by}" for row in rows)
+
+
 def chain_of(rows: Iterable[Applied]) -> Chain:
     """The history that the ledger remembers."""
     return Chain.of(row.revision for row in rows)

@@ -18,16 +18,19 @@ from sqlalchemy.engine import Connection
 
 from liftlock.errors import LiftlockError, NotNow, SettingsError, StepFailed
 from liftlock.events import Event, Notify
+from liftlock.model.revision import Chain, Standing, standing
 from liftlock.model.step import Step
 from liftlock.postgres.flight import Flight, single_flight
 from liftlock.postgres.interrupts import Interrupts
-from liftlock.postgres.ledger import Ledger, current
+from liftlock.postgres.ledger import Ledger, applied, chain_of, current
+from liftlock.postgres.ledger import told as told_of
 from liftlock.postgres.patience import attempts
 from liftlock.postgres.session import query
 from liftlock.postgres.sql import QUERIES
 from liftlock.revisions.connections import Connections, rows
+from liftlock.revisions.history import revision_of
 from liftlock.revisions.recorder import NeedsDatabase, Recorder
-from liftlock.revisions.runner import Policy, Runner, RunReport
+from liftlock.revisions.runner import Policy, Runner, RunReport, script_of
 from liftlock.settings import Address, Settings
 
 
@@ -102,6 +105,8 @@ class Guard:
         with _fence(connection, flight, self.settings.deadline, atomic=atomic):
             context.impl.start_migrations()
             heads = context.get_current_heads()
+            if self._unknown(context, flight, version_table, frozenset(heads)):
+                return
             if not heads and not context.opts.get("dont_mutate"):
                 context._ensure_version_table()  # noqa: SLF001 - as Alembic's own run_migrations
                 _commit(connection, atomic=atomic)
@@ -117,6 +122,37 @@ class Guard:
                     report.ran.append(revision)
             report.after = frozenset(maintainer.heads)
             _commit(connection, atomic=atomic)
+
+    def _unknown(self, context: MigrationContext, flight: Flight, version_table: str, heads: frozenset[str]) -> bool:
+        """Whether the database is newer than this build and has all that it needs, so that nothing is to be done.
+
+        Raises:
+            SettingsError: it holds revisions that this build doesn't know, and can't pass over.
+        """
+        script = script_of(context)
+        chain = Chain.of(revision_of(one) for one in script.walk_revisions())
+        if heads <= set(chain.revisions):
+            return False
+        rows_ = applied(flight.session, version_table)
+        newer = [row for row in rows_ if row.revision.id not in chain.revisions]
+        if standing(chain, chain.heads, heads, chain_of(rows_)) is not Standing.NEWER:
+            raise SettingsError(
+                "LL-FOREIGN",
+                f"The database is at {_listed(heads)}, which this build doesn't know and the ledger says nothing about.",
+                why="Either this build is older than the database and liftlock didn't record how they relate, or this"
+                " is the database of another project.",
+                now="Use the build that belongs to this database.",
+            )
+        if self.command == "downgrade":
+            raise SettingsError(
+                "LL-NEWER",
+                f"The database is newer than this build: it also has {told_of(newer)}.",
+                why="Only the build that has these revisions can take them back.",
+                now="Downgrade with that build.",
+            )
+        self.notify(Event("schema.accepted", f"the database is newer than this build, and has all it needs; since then: {told_of(newer)}"))
+        self.reports.append(RunReport(version_table, heads, heads))
+        return True
 
     def _look_at(self, context: MigrationContext, **arguments: Any) -> None:  # noqa: ANN401 - the project's own
         connection = _connection(context)

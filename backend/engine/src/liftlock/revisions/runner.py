@@ -97,7 +97,7 @@ class Runner:
                 revision=_name(step),
                 operation=self._recorder.last,
                 source=_path(step),
-                script=_script(self._context),
+                script=script_of(self._context),
                 half_done=self._recorder.committed,
             ) from error
         raise AssertionError
@@ -196,11 +196,12 @@ def _path(step: Any) -> str:  # noqa: ANN401
     return str(step.revision.path) if hasattr(step, "revision") else ""
 
 
-def _script(context: MigrationContext) -> ScriptDirectory:
+def script_of(context: MigrationContext) -> ScriptDirectory:
+    """The script directory of a migration context."""
     script = context.script
     assert script is not None  # noqa: S101 - Alembic sets it in every environment
     return script
 
 
 def _revision(context: MigrationContext, step: Any) -> Revision:  # noqa: ANN401
-    return revision_of(_script(context).get_revision(step.revision.revision))
+    return revision_of(script_of(context).get_revision(step.revision.revision))

@@ -1,0 +1,173 @@
+"""The commands that only look: wait, status, plan, doctor; and bake, which touches only its own server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from helpers import Project, connected, dump, rows
+
+from liftlock.model.manifest import Manifest
+
+
+def test_wait_says_that_the_database_is_ready(project: Project) -> None:
+    """The address comes from the ini when the environment has none."""
+    done = project.run("wait")
+    assert (done.returncode, "is ready" in done.stdout) == (0, True)
+
+
+def test_wait_without_any_address(project: Project) -> None:
+    """Says which variables to set."""
+    Path(project.ini).write_text("[alembic]\nscript_location = migrations\n")
+    done = project.run("wait")
+    assert (done.returncode, "POSTGRES_SERVER" in done.stderr) == (2, True)
+
+
+def test_status_answers_by_its_exit_code(shop: Project) -> None:
+    """1 while revisions are pending, 0 afterwards; it creates nothing."""
+    before = dump(shop.database)
+    done = shop.run("--format", "json", "status")
+    assert done.returncode == 1
+    assert sorted(json.loads(done.stdout)["pending"]) == ["a1", "b2", "c3", "d4"]
+    assert dump(shop.database) == before
+    assert shop.run("upgrade").returncode == 0
+    done = shop.run("--format", "json", "status")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["standing"], [row["revision"] for row in told["applied"]]) == (0, "at head", ["a1", "b2", "c3", "d4"])
+
+
+def test_plan_shows_each_operation_as_a_step_and_changes_nothing(shop: Project) -> None:
+    """A revision that reads the connection is shown up to where it asks."""
+    before = dump(shop.database)
+    done = shop.run("--format", "json", "plan")
+    assert done.returncode == 0, done.stderr
+    assert dump(shop.database) == before
+    a1, b2, c3, d4 = json.loads(done.stdout)
+    assert [step["operation"] for step in a1["steps"]] == ["create_type", "create_table", "comment", "create_index"]
+    assert [step["operation"] for step in b2["steps"]] == ["create_table", "bulk_insert", "add_column", "create_check_constraint"]
+    assert (c3["asks_database"], [step["operation"] for step in c3["steps"]]) == (True, ["add_column"])
+    assert c3["steps"][0]["lock"] == "ACCESS EXCLUSIVE"
+    assert [step["operation"] for step in d4["steps"]] == ["create_index"]
+    text = shop.run("plan").stdout
+    assert "ALTER TABLE customer ADD COLUMN name TEXT" in text
+    assert "depends on what the database answers" in text
+
+
+def test_plan_of_nothing(shop: Project) -> None:
+    """After an upgrade."""
+    assert shop.run("upgrade").returncode == 0
+    assert shop.run("plan").stdout == "Nothing is pending.\n"
+
+
+def test_doctor_of_a_healthy_project(shop: Project) -> None:
+    """All well but the pending revisions; well after the upgrade."""
+    before = shop.run("--format", "json", "doctor")
+    assert before.returncode == 1
+    assert [one["topic"] for one in json.loads(before.stdout) if not one["ok"]] == ["schema"]
+    assert shop.run("upgrade").returncode == 0
+    assert shop.run("doctor").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "told"),
+    [
+        (lambda project: project.revision("bad", "d4", "op.execute('"), "bad.py:8"),
+        (lambda project: project.revision("bad", "gone", "pass"), "LL-MISSING-PARENT"),
+        (lambda project: project.revision("bad", "c3", "pass"), "LL-HEADS"),
+        (lambda project: (project.versions / "twin.py").write_text((project.versions / "a1_customers.py").read_text()), "LL-DUPLICATE"),
+        (lambda project: project.revision("bad", "d4", "pass").write_text("import nowhere\n"), "nowhere"),
+        (lambda project: (project.folder / "run-migrations.sh").write_text("#!/bin/sh\n"), "isn't executable"),
+        (lambda project: (project.folder / "docker-entrypoint.sh").write_bytes(b"#!/bin/sh\r\n"), "Windows line endings"),
+        (lambda project: (project.folder / "alembic.ini").unlink(), "LL-NO-CONFIG"),
+    ],
+)
+def test_doctor_finds_what_is_wrong_with_the_files(shop: Project, sabotage, told: str) -> None:  # noqa: ANN001
+    """Each with a remedy."""
+    sabotage(shop)
+    done = shop.run("doctor")
+    assert done.returncode == 1
+    assert told in done.stdout
+    assert "→" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"POSTGRES_PORT": "1"}, "refused"),
+        ({"POSTGRES_PASSWORD": "wrong"}, "wrong password"),
+        ({"POSTGRES_SERVER": "nowhere.invalid"}, "no such host"),
+        ({"POSTGRES_PORT": "x"}, "POSTGRES_PORT is 'x'"),
+    ],
+)
+def test_doctor_finds_what_is_wrong_with_the_address(shop: Project, variables: dict[str, str], told: str) -> None:
+    """With the source of each variable, and without the password."""
+    done = shop.run("doctor", **{**shop.database.environ(), **variables})
+    assert done.returncode == 1
+    assert told in done.stdout
+
+
+def test_doctor_finds_missing_permissions(shop: Project) -> None:
+    """A role that may neither create nor alter."""
+    with connected(shop.database) as session:
+        session.execute("CREATE TABLE theirs (a int)")
+        session.execute("DROP ROLE IF EXISTS weak; CREATE ROLE weak LOGIN PASSWORD 'weak'")
+    done = shop.run("doctor", **{**shop.database.environ(), "POSTGRES_USER": "weak", "POSTGRES_PASSWORD": "weak"})
+    assert done.returncode == 1
+    for text in ("GRANT CREATE ON DATABASE", "GRANT CREATE ON SCHEMA", "table theirs belongs to postgres"):
+        assert text in done.stdout
+
+
+def test_bake_proves_the_chain_and_touches_nothing_else(shop: Project) -> None:
+    """Manifest and snapshot are written; the project's own database isn't even looked at."""
+    done = shop.run("bake")
+    assert done.returncode == 0, done.stderr
+    manifest = Manifest.loads((shop.folder / "liftlock.json").read_text())
+    assert manifest.required == {"d4"}
+    assert set(manifest.fingerprints) == set(manifest.phases) == {"a1", "b2", "c3", "d4"}
+    assert manifest.phases["c3"] == "contract"
+    assert rows(shop.database, "SELECT count(*) FROM pg_tables WHERE schemaname IN ('public', 'liftlock')") == [0]
+
+
+def test_a_snapshot_makes_the_migrated_database(shop: Project) -> None:
+    """Schema, version, ledger and rows; a build that requires it starts at once."""
+    assert shop.run("bake").returncode == 0
+    script = (shop.folder / "snapshot.sql").read_text()
+    statements = "\n".join(line for line in script.splitlines() if not line.startswith("\\"))
+    with connected(shop.database) as session:
+        for part in _without_copy(statements):
+            session.execute(part)
+    assert shop.run("status").returncode == 0
+    assert shop.run("exec", "--require", "--", "true").returncode == 0
+
+
+def _without_copy(script: str) -> list[str]:
+    """A dump's statements, its COPY blocks as INSERTs: psycopg is no psql."""
+    parts: list[str] = []
+    lines = iter(script.splitlines())
+    for line in lines:
+        if line.startswith("COPY "):
+            target = line.removeprefix("COPY ").removesuffix(" FROM stdin;")
+            for row in iter(lambda: next(lines), None):
+                if row == "" or row == "\\.":
+                    break
+                values = ", ".join("NULL" if one == "\\N" else "'" + one.replace("'", "''") + "'" for one in row.split("\t"))
+                parts.append(f"INSERT INTO {target} OVERRIDING SYSTEM VALUE VALUES ({values});")
+        else:
+            parts.append(line + "\n")
+    return ["".join(parts)]
+
+
+def test_bake_fails_on_a_chain_that_does_not_run(shop: Project) -> None:
+    """At build, rather than at start."""
+    shop.revision("bad", "d4", "op.execute('SELECT nonsense')")
+    done = shop.run("bake")
+    assert (done.returncode, "LL-STEP-FAILED" in done.stderr) == (5, True)
+    assert not (shop.folder / "liftlock.json").exists()
+
+
+def test_bake_finds_an_identifier_that_is_too_long(project: Project) -> None:
+    """Alembic's column holds 32 characters."""
+    project.revision("x" * 33, None, "pass")
+    done = project.run("bake")
+    assert (done.returncode, "LL-ID-LENGTH" in done.stderr) == (3, True)

@@ -1,0 +1,196 @@
+"""Whole commands on whole projects: the schema is plain Alembic's, and what is reported is what is committed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from helpers import Project, connected, dump, make_project, rows
+
+from liftlock.settings import Address
+
+TRAP = """
+from alembic import context
+from sqlalchemy import create_engine, text
+engine = create_engine(context.config.get_main_option("sqlalchemy.url"))
+with engine.connect() as connection:
+    connection.execute(text("SET search_path TO public"))
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+"""
+OWN_TRANSACTION = """
+from alembic import context
+from sqlalchemy import create_engine
+engine = create_engine(context.config.get_main_option("sqlalchemy.url"))
+with engine.begin() as connection:
+    context.configure(connection=connection)
+    context.run_migrations()
+    {end}
+"""
+SETTINGS = """
+op.execute("CREATE TABLE seen AS SELECT name, setting FROM pg_settings WHERE name IN ('lock_timeout', 'statement_timeout', 'application_name')")
+"""
+
+
+@pytest.mark.parametrize(
+    ("template", "driver"), [("generic", "psycopg"), ("generic", "psycopg2"), ("async", "psycopg"), ("async", "asyncpg")]
+)
+def test_the_schema_is_plain_alembics(tmp_path: Path, database: Address, server: Address, template: str, driver: str) -> None:
+    """A foreign project with a stock env.py, sync and async, by any driver: up, down and up again."""
+    other = f"{database.dbname}_plain"
+    with connected(server) as session:
+        session.execute(f"CREATE DATABASE {other}")
+    plain_at = Address(host=server.host, port=server.port, user=server.user, password=server.password, dbname=other)
+    for name in ("plain", "ours"):
+        (tmp_path / name).mkdir()
+    plain = make_project(tmp_path / "plain", plain_at, template=template, driver=driver, revisions="shop")
+    ours = make_project(tmp_path / "ours", database, template=template, driver=driver, revisions="shop")
+
+    assert plain.run("upgrade", "head", program="alembic").returncode == 0
+    done = ours.run("upgrade")
+    assert done.returncode == 0, done.stderr
+    assert dump(database) == dump(plain_at)
+    customers = "SELECT email, mood::text, name FROM customer ORDER BY id"
+    assert rows(database, customers) == rows(plain_at, customers)
+
+    assert ours.run("downgrade", "base").returncode == 0
+    assert plain.run("downgrade", "base", program="alembic").returncode == 0
+    assert dump(database) == dump(plain_at)
+    assert ours.run("upgrade").returncode == 0
+    assert rows(database, "SELECT revision FROM liftlock.revisions ORDER BY revision") == ["a1", "b2", "c3", "d4"]
+    with connected(server) as session:
+        session.execute(f"DROP DATABASE {other} WITH (FORCE)")
+
+
+@pytest.mark.parametrize(
+    ("template", "driver"), [("generic", "psycopg"), ("generic", "psycopg2"), ("async", "asyncpg"), ("generic", "pg8000")]
+)
+def test_session_settings_reach_every_driver(tmp_path: Path, database: Address, template: str, driver: str) -> None:
+    """A bounded wait for locks, no other limit, and a telling name; the operator may choose the bound."""
+    project = make_project(tmp_path, database, template=template, driver=driver)
+    project.revision("r1", None, SETTINGS.strip())
+    assert project.run("upgrade", LIFTLOCK_LOCK_TIMEOUT="250").returncode == 0
+    seen = dict(rows(database, "SELECT name, setting FROM seen"))
+    assert seen["lock_timeout"] == "250"
+    assert seen["statement_timeout"] == "0"
+    assert seen["application_name"].startswith("liftlock upgrade@")
+
+
+def test_each_revision_is_in_the_ledger_once_with_its_steps(shop: Project) -> None:
+    """And a further run has nothing to do."""
+    assert shop.run("upgrade").returncode == 0
+    again = shop.run("upgrade")
+    assert "nothing to do" in again.stderr
+    assert rows(shop.database, "SELECT count(*) FROM liftlock.runs") == [1]
+    steps = rows(shop.database, "SELECT operation FROM liftlock.steps WHERE revision = 'a1' ORDER BY position")
+    assert steps == ["create_type", "create_table", "comment", "create_index"]
+
+
+def test_the_autobegin_trap_reports_no_success_that_was_rolled_back(project: Project) -> None:
+    """A SET before configure makes plain Alembic commit nothing and exit 0; here it is committed."""
+    project.env(TRAP)
+    project.revision("r1", None, "op.execute('CREATE TABLE t (a int)')")
+    assert project.run("upgrade", "head", program="alembic").returncode == 0
+    assert rows(project.database, "SELECT to_regclass('t')::text") == [None], "plain Alembic fell into the trap"
+    assert project.run("upgrade").returncode == 0
+    assert rows(project.database, "SELECT to_regclass('t')::text") == ["t"]
+
+
+def test_a_transaction_of_the_projects_own_stays_around_everything(project: Project) -> None:
+    """`with engine.begin()`: all or nothing, as the project wants it."""
+    project.env(OWN_TRANSACTION.format(end=""))
+    project.revision("r1", None, "op.execute('CREATE TABLE t (a int)')")
+    project.revision("r2", "r1", "op.execute('SELECT 1/0')")
+    done = project.run("upgrade")
+    assert done.returncode == 5
+    assert rows(project.database, "SELECT to_regclass('t')::text") == [None]
+    (project.versions / "r2.py").unlink()
+    assert project.run("upgrade").returncode == 0
+    assert rows(project.database, "SELECT version_num FROM alembic_version") == ["r1"]
+
+
+def test_what_env_py_rolls_back_is_not_reported_as_done(project: Project) -> None:
+    """A second session looks."""
+    project.env(OWN_TRANSACTION.format(end="connection.rollback()"))
+    project.revision("r1", None, "op.execute('CREATE TABLE t (a int)')")
+    done = project.run("upgrade")
+    assert done.returncode == 5
+    assert "LL-NOT-COMMITTED" in done.stderr
+
+
+def test_a_version_table_of_another_name_and_schema(project: Project) -> None:
+    """Wherever env.py puts it; and a schema of the project's own."""
+    env = (project.folder / "migrations" / "env.py").read_text()
+    options = "connection=connection, version_table='history', version_table_schema='meta',"
+    project.env(env.replace("connection=connection,", options))
+    with connected(project.database) as session:
+        session.execute("CREATE SCHEMA meta")
+    project.revision("r1", None, "op.create_table('t', sa.Column('a', sa.Integer), schema='meta')")
+    done = project.run("upgrade")
+    assert done.returncode == 0, done.stderr
+    assert rows(project.database, "SELECT version_num FROM meta.history") == ["r1"]
+    assert rows(project.database, "SELECT version_table FROM liftlock.revisions") == ["meta.history"]
+
+
+def test_branches_and_merges(project: Project) -> None:
+    """`heads` runs all branches; a merge joins them; the ledger has each once."""
+    project.revision("a", None, "op.execute('CREATE TABLE a ()')")
+    project.revision("b1", "a", "op.execute('CREATE TABLE b1 ()')")
+    project.revision("b2", "a", "op.execute('CREATE TABLE b2 ()')")
+    refused = project.run("upgrade")
+    assert refused.returncode == 3
+    assert "LL-HEADS" in refused.stderr
+    assert "b1" in refused.stderr
+    assert project.run("upgrade", "heads").returncode == 0
+    assert sorted(rows(project.database, "SELECT version_num FROM alembic_version")) == ["b1", "b2"]
+    merge = project.versions / "m.py"
+    merge.write_text("revision = 'm'\ndown_revision = ('b1', 'b2')\ndef upgrade(): pass\ndef downgrade(): pass\n")
+    assert project.run("upgrade").returncode == 0
+    assert rows(project.database, "SELECT version_num FROM alembic_version") == ["m"]
+    assert rows(project.database, "SELECT count(*) FROM liftlock.revisions") == [4]
+
+
+def test_explicit_commits_and_what_follows_them(project: Project) -> None:
+    """A commit of the revision's own is one more boundary; its tail isn't lost."""
+    body = "op.execute('CREATE TABLE one ()')\nop.get_bind().commit()\nop.execute('CREATE TABLE two ()')"
+    project.revision("r1", None, body)
+    assert project.run("upgrade").returncode == 0
+    assert rows(project.database, "SELECT count(*) FROM pg_tables WHERE tablename IN ('one', 'two')") == [2]
+    assert rows(project.database, "SELECT version_num FROM alembic_version") == ["r1"]
+
+
+def test_an_enum_is_created_once_across_runs(project: Project) -> None:
+    """Even when the revision is tried again after a lock was refused."""
+    project.revision("r1", None, "op.execute('CREATE TABLE busy (a int)')")
+    assert project.run("upgrade").returncode == 0
+    body = "op.create_table('t', sa.Column('m', sa.Enum('x', name='kind')))\nop.add_column('busy', sa.Column('b', sa.Integer))"
+    project.revision("r2", "r1", body)
+    with connected(project.database) as session:
+        session.execute("BEGIN")
+        session.execute("SELECT * FROM busy")
+        running = project.start("upgrade")
+        time.sleep(3)
+        session.execute("ROLLBACK")
+        _, err = running.communicate(timeout=60)
+    assert running.returncode == 0, err
+    assert "got no lock" in err
+
+
+def test_the_other_address_is_refused(project: Project, server: Address) -> None:
+    """When the environment names one database and env.py opens another, nothing is run."""
+    project.revision("r1", None, "op.execute('CREATE TABLE t ()')")
+    elsewhere = {**project.database.environ(), "POSTGRES_DB": "postgres"}
+    done = project.run("upgrade", **elsewhere)
+    assert done.returncode == 2
+    assert "LL-OTHER-ADDRESS" in done.stderr
+    assert rows(project.database, "SELECT to_regclass('t')::text") == [None]
+
+
+def test_x_arguments_and_offline_are_alembics(project: Project) -> None:
+    """-x reaches env.py."""
+    env = (project.folder / "migrations" / "env.py").read_text()
+    project.env(env + "\nprint('tenant', context.get_x_argument(as_dictionary=True).get('tenant'))\n")
+    project.revision("r1", None, "pass")
+    assert "tenant blue" in project.run("-x", "tenant=blue", "upgrade").stdout

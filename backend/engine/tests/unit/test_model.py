@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liftlock.model.lock import LockMode
+from liftlock.model.manifest import Manifest
+from liftlock.model.operation import Operation
+from liftlock.model.revision import Chain, Revision, Standing, standing
+from liftlock.model.step import Pace, Phase
+from liftlock.planning.plan import phase_of, plan
+
+CHAIN = Chain.of([Revision("a"), Revision("b", ("a",)), Revision("c", ("b",))])
+
+
+@pytest.mark.parametrize(
+    ("current", "applied", "expected"),
+    [
+        ({"c"}, [], Standing.HEAD),
+        ({"b"}, [], Standing.BEHIND),
+        (set(), [], Standing.BEHIND),
+        ({"d"}, [Revision("d", ("c",))], Standing.NEWER),
+        ({"d"}, [], Standing.FOREIGN),
+        ({"x"}, [Revision("x", ("b",))], Standing.FOREIGN),
+        ({"c", "y"}, [Revision("y")], Standing.NEWER),
+    ],
+)
+def test_standing(current: set[str], applied: list[Revision], expected: Standing) -> None:
+    """What is asked is whether the database has what the build requires, not whether it is exactly there."""
+    assert standing(CHAIN, frozenset({"c"}), frozenset(current), Chain.of(applied)) is expected
+
+
+def test_a_build_of_an_older_head_is_content_with_a_later_one() -> None:
+    """An image that requires b works on a database at c."""
+    assert standing(CHAIN, frozenset({"b"}), frozenset({"c"}), Chain()) is Standing.HEAD
+
+
+def test_heads_and_ancestors_follow_branches_and_dependencies() -> None:
+    """depends_on counts for what must be there, not for what is a head."""
+    chain = Chain.of([Revision("a"), Revision("b", ("a",)), Revision("x", (), ("a",))])
+    assert chain.heads == {"b", "x"}
+    assert chain.ancestors(["x"]) == {"x", "a"}
+
+
+@given(st.lists(st.text(max_size=5), unique=True))
+def test_a_manifest_comes_back_as_it_was(ids: list[str]) -> None:
+    """Whatever the identifiers."""
+    chain = Chain.of(Revision(one, tuple(ids[:index][-1:]), message="it's") for index, one in enumerate(ids))
+    manifest = Manifest("public.alembic_version", chain, chain.heads, {"a.py": 3}, {}, {}, "18.1")
+    assert Manifest.loads(manifest.dumps()) == manifest
+
+
+def test_a_manifest_of_another_format_is_refused() -> None:
+    """Rather than misread."""
+    with pytest.raises(ValueError, match="format"):
+        Manifest.loads('{"format": 99}')
+
+
+def test_an_operation_is_known_again_by_its_shape() -> None:
+    """Literals differ between attempts (a random default); the shape doesn't."""
+    one = Operation("execute", None, "UPDATE t SET a = 'x''y', b = 1.5")
+    other = Operation("execute", None, "UPDATE  t SET a = 'z', b = 22")
+    assert one.shape == other.shape
+    assert one.fingerprint != other.fingerprint
+
+
+def test_nothing_waits_for_a_table_that_is_new() -> None:
+    """An index on a table of the same revision blocks nobody; on another it blocks writes."""
+    steps = plan(
+        [
+            Operation("create_table", "new", "CREATE TABLE new ()", others=("old",)),
+            Operation("create_index", "new", "CREATE INDEX ON new"),
+            Operation("create_index", "old", "CREATE INDEX ON old"),
+        ]
+    )
+    assert [step.lock for step in steps] == [LockMode.SHARE_ROW_EXCLUSIVE, None, LockMode.SHARE]
+    assert {step.pace for step in steps} == {Pace.BRIEF}
+
+
+def test_a_revision_is_contract_when_any_step_is() -> None:
+    """Dropping a column breaks the release that still reads it."""
+    assert phase_of(plan([Operation("add_column", "t", "…")])) is Phase.EXPAND
+    assert phase_of(plan([Operation("add_column", "t", "…"), Operation("drop_column", "t", "…")])) is Phase.CONTRACT
+
+
+def test_locks_say_whom_they_block() -> None:
+    """By the table of conflicts in PostgreSQL's manual."""
+    assert LockMode.ACCESS_EXCLUSIVE.blocks == "reads and writes"
+    assert LockMode.SHARE.blocks == "writes"
+    assert LockMode.SHARE_UPDATE_EXCLUSIVE.blocks == "nothing"
