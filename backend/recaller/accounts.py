@@ -75,7 +75,7 @@ Owner = Annotated[Account, Depends(_account)]
 """The account that the request's token belongs to."""
 
 
-@router.post("/accounts", status_code=201, responses=responses(409, 422))
+@router.post("/accounts", status_code=201, responses=responses(400, 409, 422))
 async def register(registration: Registration, session: Session) -> Me:
     """Open an account."""
     values = {
@@ -89,7 +89,7 @@ async def register(registration: Registration, session: Session) -> Me:
     return Me.model_validate(made, from_attributes=True)
 
 
-@router.post("/token", responses=responses(401, 422))
+@router.post("/token", responses=responses(400, 401, 422))
 async def log_in(request: Request, form: Annotated[OAuth2PasswordRequestForm, Depends()], session: Session) -> Token:
     """Exchange e-mail address and password for a token."""
     email = form.username.lower().replace("\x00", "")

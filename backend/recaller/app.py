@@ -26,7 +26,6 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
         settings: the service's own; the environment's by default.
     """
     settings = settings or ServiceSettings()
-    logs.configure(settings)
     app = FastAPI(
         title="Recaller",
         version="0.1.0",
@@ -45,6 +44,7 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: ServiceSettings = app.state.settings
+    logs.configure(settings)
     app.state.liftlock = liftlock_settings.read()
     app.state.address = address_of(app.state.liftlock)
     revision = ",".join(sorted(build_of(app.state.liftlock).required))

@@ -72,7 +72,7 @@ async def _own(session: AsyncSession, owner: Owner, key: int) -> Encounter:
     return row
 
 
-@router.post("", status_code=201, responses=responses(401, 404, 422))
+@router.post("", status_code=201, responses=responses(400, 401, 404, 422))
 async def add_encounter(encounter: EncounterIn, owner: Owner, session: Session) -> EncounterOut:
     """Remember an encounter."""
     row = Encounter(account_id=owner.id, **encounter.model_dump(exclude={"people"}))
@@ -111,7 +111,7 @@ async def get_encounter(key: Key, owner: Owner, session: Session) -> EncounterOu
     return EncounterOut.model_validate(await _own(session, owner, key), from_attributes=True)
 
 
-@router.put("/{key}", responses=responses(401, 404, 422))
+@router.put("/{key}", responses=responses(400, 401, 404, 422))
 async def change_encounter(key: Key, encounter: EncounterIn, owner: Owner, session: Session) -> EncounterOut:
     """Tell an encounter anew."""
     row = await _own(session, owner, key)

@@ -67,7 +67,7 @@ async def own_people(session: AsyncSession, owner: Owner, keys: Sequence[int]) -
     return found
 
 
-@router.post("", status_code=201, responses=responses(401, 422))
+@router.post("", status_code=201, responses=responses(400, 401, 422))
 async def add_person(person: PersonIn, owner: Owner, session: Session) -> PersonOut:
     """Remember somebody."""
     row = Person(account_id=owner.id, **person.model_dump())
@@ -106,7 +106,7 @@ async def get_person(key: Key, owner: Owner, session: Session) -> PersonOut:
     return PersonOut.model_validate(row, from_attributes=True)
 
 
-@router.put("/{key}", responses=responses(401, 404, 422))
+@router.put("/{key}", responses=responses(400, 401, 404, 422))
 async def change_person(key: Key, person: PersonIn, owner: Owner, session: Session) -> PersonOut:
     """Replace what you know of somebody."""
     (row,) = await own_people(session, owner, [key])

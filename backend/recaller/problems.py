@@ -69,6 +69,20 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(StarletteHTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _unexpected)
+    _describe(app)
+
+
+def _describe(app: FastAPI) -> None:
+    """Add the problem document's schema to OpenAPI, which FastAPI does only for JSON of its own."""
+    real = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = real()
+        schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        document["components"]["schemas"] |= schema.pop("$defs") | {"Problem": schema}
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend it
 
 
 def document(status: int, detail: str, mistakes: list[Mistake] | None = None, headers: dict[str, str] | None = None) -> JSONResponse:

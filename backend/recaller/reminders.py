@@ -68,7 +68,7 @@ def _today() -> dt.date:
     return dt.datetime.now(dt.UTC).date()
 
 
-@router.post("", status_code=201, responses=responses(401, 404, 422))
+@router.post("", status_code=201, responses=responses(400, 401, 404, 422))
 async def add_reminder(reminder: ReminderIn, owner: Owner, session: Session) -> ReminderOut:
     """Be reminded of somebody."""
     await own_people(session, owner, [reminder.person_id])
@@ -117,7 +117,7 @@ async def done(key: Key, owner: Owner, session: Session) -> ReminderOut:
     return ReminderOut.model_validate(row, from_attributes=True)
 
 
-@router.post("/{key}/snooze", responses=responses(401, 404, 422))
+@router.post("/{key}/snooze", responses=responses(400, 401, 404, 422))
 async def snooze(key: Key, much: Snooze, owner: Owner, session: Session) -> ReminderOut:
     """Be reminded later, counted from today."""
     row = await _own(session, owner, key)

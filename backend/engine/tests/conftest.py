@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import pytest
 from liftlock.postgres import embedded
 from liftlock.settings import Address
 
-sys.path.insert(0, str(Path(__file__).parent))
 from helpers import PASSWORD, Project, at, connected, make_project
 
 _numbers = itertools.count(1)
