@@ -24,7 +24,9 @@ def tracked(*patterns: str) -> list[str]:
 def tool(name: str, *arguments: str, folder: Path = ROOT) -> str:
     """Run a tool; its words when it finds something, else nothing."""
     path = f"{BIN}:{os.environ['PATH']}"
-    done = subprocess.run([BIN / name, *arguments], cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, "PATH": path})
+    done = subprocess.run(
+        [BIN / name, *arguments], cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, "PATH": path}
+    )
     return "" if done.returncode == 0 else (done.stdout + done.stderr).strip() or f"exit {done.returncode}"
 
 
@@ -79,7 +81,7 @@ CHECKS = {
     "format": lambda: tool("ruff", "format", "--quiet", "--check", ".", "../.ci", "../benchmarks", folder=BACKEND),
     "mypy": lambda: tool("mypy", folder=BACKEND),
     "imports": lambda: tool("lint-imports", "--no-cache", folder=BACKEND),
-    "deptry": lambda: tool("deptry", "recaller", folder=BACKEND) or tool("deptry", "src", folder=BACKEND / "engine"),
+    "deptry": lambda: tool("deptry", "recaller", "migrations", folder=BACKEND) or tool("deptry", "src", folder=BACKEND / "engine"),
     "shellcheck": lambda: tool("shellcheck", *tracked("*.sh", ".ci/run", ".ci/engine")),
     "hadolint": lambda: tool("hadolint", "--config", ".hadolint.yaml", *tracked("*Dockerfile*")),
     "compose": lambda: tool("check-jsonschema", "--builtin-schema", "vendor.compose-spec", *tracked("docker-compose*.yml")),

@@ -30,7 +30,14 @@ def shell(command: str, folder: Path, *, timeout: float = 900, **more: str) -> s
     """Run a command of the guide, letter by letter, with a terminal as a person has one."""
     line = ["script", "--quiet", "--return", "--echo", "never", "--command", command, "/dev/null"]
     return subprocess.run(
-        line, cwd=folder, env={**ENVIRONMENT, **more}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False
+        line,
+        cwd=folder,
+        env={**ENVIRONMENT, **more},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
     )
 
 
@@ -82,7 +89,9 @@ class Database:
         """Its address on its network."""
         return docker("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", self.name).stdout.strip()
 
-    def run(self, image: str, *command: str, options: tuple[str, ...] = (), server: str = "db", **more: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, image: str, *command: str, options: tuple[str, ...] = (), server: str = "db", **more: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a container of an image on this database, to its end."""
         return docker("run", "--rm", *self._options(server, options), image, *command, check=False, POSTGRES_PASSWORD=self.password, **more)
 
@@ -93,7 +102,16 @@ class Database:
         return Container(name)
 
     def _options(self, server: str, options: tuple[str, ...]) -> list[str]:
-        variables = ["-e", f"POSTGRES_SERVER={server}", "-e", "POSTGRES_USER=recaller", "-e", "POSTGRES_PASSWORD", "-e", "POSTGRES_DB=recaller"]
+        variables = [
+            "-e",
+            f"POSTGRES_SERVER={server}",
+            "-e",
+            "POSTGRES_USER=recaller",
+            "-e",
+            "POSTGRES_PASSWORD",
+            "-e",
+            "POSTGRES_DB=recaller",
+        ]
         return ["--network", self.network, *variables, *options]
 
 

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers import PASSWORD, Project, at, connected, make_project
 
 from liftlock.postgres import embedded
 from liftlock.settings import Address
-
-from helpers import PASSWORD, Project, at, connected, make_project
 
 _numbers = itertools.count(1)
 

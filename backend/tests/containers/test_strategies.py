@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -34,14 +33,18 @@ class Compose:
 
     def __init__(self, clone: Path, command: str, password: str) -> None:
         self.clone, self.variables = clone, {**ENVIRONMENT, "POSTGRES_PASSWORD": password}
-        self.files = command.split(" up")[0]
+        self.files = command.split(" up", maxsplit=1)[0]
         self.log = clone / "compose.log"
         with self.log.open("w") as out:
-            self.process = subprocess.Popen(command.split(), cwd=clone, env=self.variables, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(
+                command.split(), cwd=clone, env=self.variables, stdout=out, stderr=out, stdin=subprocess.DEVNULL
+            )
 
     def container(self, service: str) -> Container:
         """A service's container."""
-        done = subprocess.run([*self.files.split(), "ps", "-q", service], cwd=self.clone, env=self.variables, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [*self.files.split(), "ps", "-q", service], cwd=self.clone, env=self.variables, capture_output=True, text=True, check=True
+        )
         return Container(done.stdout.strip())
 
     def stop(self) -> None:
@@ -101,7 +104,7 @@ def test_runtime_by_docker(image: str, database: Database) -> None:
 
 def test_manual_on_the_host(clone: Path, database: Database) -> None:
     """`./run-migrations.sh` from `backend/`."""
-    os.symlink(Path(__file__).parents[2] / ".venv", clone / "backend" / ".venv")
+    (clone / "backend" / ".venv").symlink_to(Path(__file__).parents[2] / ".venv")
     variables = {"POSTGRES_SERVER": database.address, "POSTGRES_USER": "recaller", "POSTGRES_PASSWORD": PASSWORD, "POSTGRES_DB": "recaller"}
     done = shell("./run-migrations.sh", clone / "backend", **variables)
     (clone / "backend" / ".venv").unlink()

@@ -111,9 +111,9 @@ def test_the_demo_fills_any_database(new_database: Callable[[], Address], people
     assert run(address, "liftlock", "upgrade").returncode == 0
     done = run(address, "python", "-m", "recaller.demo", "--people", str(people))
     assert done.returncode == 0, done.stderr
-    counted = "SELECT (SELECT count(*) FROM people), (SELECT count(*) FROM encounters), (SELECT count(*) FROM encounter_people), (SELECT count(*) FROM reminders)"
+    counted = ", ".join(f"(SELECT count(*) FROM {table})" for table in ("people", "encounters", "encounter_people", "reminders"))
     with psycopg.connect(**address.keywords()) as session:  # type: ignore[arg-type]
-        assert session.execute(counted).fetchone() == (people, 4 * people, 4 * people, people)
+        assert session.execute(f"SELECT {counted}").fetchone() == (people, 4 * people, 4 * people, people)
 
 
 def test_the_entrypoints_are_executable_with_unix_line_endings() -> None:

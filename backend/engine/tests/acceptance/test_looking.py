@@ -149,7 +149,7 @@ def _without_copy(script: str) -> list[str]:
         if line.startswith("COPY "):
             target = line.removeprefix("COPY ").removesuffix(" FROM stdin;")
             for row in iter(lambda: next(lines), None):
-                if row == "" or row == "\\.":
+                if row in {"", "\\."}:
                     break
                 values = ", ".join("NULL" if one == "\\N" else "'" + one.replace("'", "''") + "'" for one in row.split("\t"))
                 parts.append(f"INSERT INTO {target} OVERRIDING SYSTEM VALUE VALUES ({values});")

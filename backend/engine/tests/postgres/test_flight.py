@@ -52,9 +52,9 @@ def test_the_second_waits_and_says_for_whom(database: Address, interrupts: Inter
 
 def test_waiting_is_bounded(database: Address, interrupts: Interrupts) -> None:
     """At the deadline it is not now, with the holder's name."""
-    with fly(database, 5, interrupts, []), pytest.raises(NotNow, match="liftlock upgrade@") as caught:
-        with Interrupts() as other, fly(database, 0.5, other, []):
-            raise AssertionError
+    expected = pytest.raises(NotNow, match="liftlock upgrade@")
+    with fly(database, 5, interrupts, []), expected as caught, Interrupts() as other, fly(database, 0.5, other, []):
+        raise AssertionError
     assert caught.value.code == "LL-BUSY"
 
 

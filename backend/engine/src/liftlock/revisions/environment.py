@@ -16,7 +16,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import HeadMaintainer, MigrationContext
 from sqlalchemy.engine import Connection
 
-from liftlock.errors import LiftlockError, NotNow, SettingsError, StepFailed
+from liftlock.errors import SettingsError, StepFailed
 from liftlock.events import Event, Notify
 from liftlock.model.revision import Chain, Standing, standing
 from liftlock.model.step import Step
@@ -24,18 +24,13 @@ from liftlock.postgres.flight import Flight, single_flight
 from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.ledger import Ledger, applied, chain_of, current
 from liftlock.postgres.ledger import told as told_of
-from liftlock.postgres.patience import attempts
-from liftlock.postgres.session import query
 from liftlock.postgres.sql import QUERIES
 from liftlock.revisions.connections import Connections, rows
 from liftlock.revisions.history import revision_of
 from liftlock.revisions.recorder import NeedsDatabase, Recorder
 from liftlock.revisions.runner import Policy, Runner, RunReport, script_of
+from liftlock.revisions.transactions import assume_role, commit, connection_of, fence, own_transaction, qualified
 from liftlock.settings import Address, Settings
-
-
-class _FenceBusy(Exception):
-    """The session of a dead run still holds the fence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +92,19 @@ class Guard:
             context.run_migrations = functools.partial(run, context)  # type: ignore[method-assign]
 
     def _run(self, context: MigrationContext, **arguments: Any) -> None:  # noqa: ANN401 - the project's own
-        connection = _connection(context)
-        atomic = _own_transaction(context)
-        version_table = _qualified(context)
+        connection = connection_of(context)
+        atomic = own_transaction(context)
+        version_table = qualified(context)
         pid = rows(connection, "SELECT pg_backend_pid() AS pid", {})[0]["pid"]
         flight = self._flight(connection, version_table)
-        with _fence(connection, flight, self.settings.deadline, atomic=atomic):
+        with fence(connection, flight, self.settings.deadline, atomic=atomic):
             context.impl.start_migrations()
             heads = context.get_current_heads()
             if self._unknown(context, flight, version_table, frozenset(heads)):
                 return
             if not heads and not context.opts.get("dont_mutate"):
                 context._ensure_version_table()  # noqa: SLF001 - as Alembic's own run_migrations
-                _commit(connection, atomic=atomic)
+                commit(connection, atomic=atomic)
             maintainer = HeadMaintainer(context, heads)
             report = RunReport(version_table, frozenset(heads))
             self.reports.append(report)
@@ -121,7 +116,7 @@ class Guard:
                 for revision in runner.run(steps, maintainer, arguments):
                     report.ran.append(revision)
             report.after = frozenset(maintainer.heads)
-            _commit(connection, atomic=atomic)
+            commit(connection, atomic=atomic)
 
     def _unknown(self, context: MigrationContext, flight: Flight, version_table: str, heads: frozenset[str]) -> bool:
         """Whether the database is newer than this build and has all that it needs, so that nothing is to be done.
@@ -155,12 +150,12 @@ class Guard:
         return True
 
     def _look_at(self, context: MigrationContext, **arguments: Any) -> None:  # noqa: ANN401 - the project's own
-        connection = _connection(context)
-        _own_transaction(context)
+        connection = connection_of(context)
+        own_transaction(context)
         rows(connection, "SET default_transaction_read_only = on", {})
-        _commit(connection, atomic=False)
+        commit(connection, atomic=False)
         heads = context.get_current_heads()
-        self.reports.append(RunReport(_qualified(context), frozenset(heads), frozenset(heads)))
+        self.reports.append(RunReport(qualified(context), frozenset(heads), frozenset(heads)))
         recorder = Recorder(context, self.interrupts.check, look=True)
         for step in context._migrations_fn(heads, context):  # type: ignore[misc]  # noqa: SLF001 - the command's choice
             asks = False
@@ -183,7 +178,7 @@ class Guard:
             flight = self._stack.enter_context(
                 single_flight(address, version_table, self.command, self.settings.deadline, self.interrupts, self.notify)
             )
-            _assume_role(connection, flight)
+            assume_role(connection, flight)
             self._flights[key] = flight
         flight = self._flights[key]
         seen = rows(connection, QUERIES["lock_holder"], {"key": flight.key})
@@ -210,7 +205,7 @@ class Guard:
         ledger = Ledger(functools.partial(rows, connection), version_table)
         ledger.prepare()
         ledger.begin_run(self.command, self.settings.release)
-        _commit(connection, atomic=atomic)
+        commit(connection, atomic=atomic)
         return ledger
 
     def _verify(self) -> None:
@@ -262,85 +257,6 @@ def _patched(guard: Guard) -> Iterator[None]:
     finally:
         EnvironmentContext.configure = real  # type: ignore[method-assign]
         _active = before
-
-
-def _own_transaction(context: MigrationContext) -> bool:
-    """Settle what env.py has begun; returns whether its transaction must stay around everything.
-
-    A statement before ``configure`` makes SQLAlchemy 2 begin a transaction by itself, which Alembic
-    takes for one of the caller's: it would then commit nothing and report success. Such a transaction
-    is committed here. One that was begun by ``with connection.begin()`` is the project's to commit.
-    """
-    connection = _connection(context)
-    explicit = getattr(connection, "_trans_context_manager", None) is not None
-    if connection.in_transaction() and explicit:
-        return True
-    _commit(connection, atomic=False)
-    context._in_external_transaction = False  # noqa: SLF001 - sampled once, before our commit
-    context._transaction_per_migration = True  # noqa: SLF001 - one transaction a revision
-    return False
-
-
-def _commit(connection: Connection, *, atomic: bool) -> None:
-    transaction = None if atomic else connection.get_transaction()
-    if transaction is not None:
-        transaction.commit()
-
-
-def _connection(context: MigrationContext) -> Connection:
-    connection = context.connection
-    assert connection is not None  # noqa: S101 - attach made sure
-    return connection
-
-
-def _qualified(context: MigrationContext) -> str:
-    schema = context.version_table_schema
-    if schema is None:
-        schema = rows(_connection(context), "SELECT current_schema() AS schema", {})[0]["schema"] or "public"
-    return f"{schema}.{context.version_table}"
-
-
-def _assume_role(connection: Connection, flight: Flight) -> None:
-    """Follow a ``SET ROLE`` of env.py, so that the second session may read what the first one owns."""
-    role = rows(connection, "SELECT quote_ident(current_user) AS role, current_user = session_user AS same", {})[0]
-    if not role["same"]:
-        flight.session.execute(f"SET ROLE {role['role']}".encode())
-
-
-@contextlib.contextmanager
-def _fence(connection: Connection, flight: Flight, seconds: float, *, atomic: bool) -> Iterator[None]:
-    """Wait until the working session of a killed run is gone, then take its place.
-
-    Its single-flight session dies at once, but its backend may still be running a statement or
-    committing; the server notices within about a second (``client_connection_check_interval``).
-    """
-    key = {"key": flight.key ^ 1}
-    try:
-        for attempt in attempts(_FenceBusy, seconds, most=0.5):
-            with attempt:
-                got = rows(connection, QUERIES["try_lock"], key)[0]["got"]
-                _commit(connection, atomic=atomic)
-                if not got:
-                    raise _FenceBusy
-    except _FenceBusy:
-        raise _orphan(flight, key["key"]) from None
-    try:
-        yield
-    finally:
-        with contextlib.suppress(Exception):  # a lost connection has let go already
-            rows(connection, QUERIES["unlock"], key)
-            _commit(connection, atomic=atomic)
-
-
-def _orphan(flight: Flight, key: int) -> LiftlockError:
-
-    pids = [str(row["pid"]) for row in query(flight.session, "lock_holder", key=key)]
-    return NotNow(
-        "LL-ORPHAN",
-        f"The session of a run that was killed is still at work: pid {', '.join(pids) or 'unknown'}.",
-        why="Two sessions must not change the schema at once.",
-        now="Wait for it, or end it: SELECT pg_terminate_backend(pid).",
-    )
 
 
 def _listed(heads: frozenset[str]) -> str:

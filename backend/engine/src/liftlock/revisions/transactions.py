@@ -1,0 +1,102 @@
+"""The working connection: whose transaction it is in, and that no dead run still works beside it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy.engine import Connection
+
+from liftlock.errors import LiftlockError, NotNow
+from liftlock.postgres.flight import Flight
+from liftlock.postgres.patience import attempts
+from liftlock.postgres.session import query
+from liftlock.postgres.sql import QUERIES
+from liftlock.revisions.connections import rows
+
+
+class _FenceBusy(Exception):
+    """The session of a dead run still holds the fence."""
+
+
+def own_transaction(context: MigrationContext) -> bool:
+    """Settle what env.py has begun; returns whether its transaction must stay around everything.
+
+    A statement before ``configure`` makes SQLAlchemy 2 begin a transaction by itself, which Alembic
+    takes for one of the caller's: it would then commit nothing and report success. Such a transaction
+    is committed here. One that was begun by ``with connection.begin()`` is the project's to commit.
+    """
+    connection = connection_of(context)
+    explicit = getattr(connection, "_trans_context_manager", None) is not None
+    if connection.in_transaction() and explicit:
+        return True
+    commit(connection, atomic=False)
+    context._in_external_transaction = False  # noqa: SLF001 - sampled once, before our commit
+    context._transaction_per_migration = True  # noqa: SLF001 - one transaction a revision
+    return False
+
+
+def commit(connection: Connection, *, atomic: bool) -> None:
+    """Commit what is open, unless the project's own transaction must stay."""
+    transaction = None if atomic else connection.get_transaction()
+    if transaction is not None:
+        transaction.commit()
+
+
+def connection_of(context: MigrationContext) -> Connection:
+    """The connection that a migration context works on."""
+    connection = context.connection
+    assert connection is not None  # noqa: S101 - attach made sure
+    return connection
+
+
+def qualified(context: MigrationContext) -> str:
+    """The version table's name with its schema, which is the first of the search path unless the project says one."""
+    schema = context.version_table_schema
+    if schema is None:
+        schema = rows(connection_of(context), "SELECT current_schema() AS schema", {})[0]["schema"] or "public"
+    return f"{schema}.{context.version_table}"
+
+
+def assume_role(connection: Connection, flight: Flight) -> None:
+    """Follow a ``SET ROLE`` of env.py, so that the second session may read what the first one owns."""
+    role = rows(connection, "SELECT quote_ident(current_user) AS role, current_user = session_user AS same", {})[0]
+    if not role["same"]:
+        flight.session.execute(f"SET ROLE {role['role']}".encode())
+
+
+@contextlib.contextmanager
+def fence(connection: Connection, flight: Flight, seconds: float, *, atomic: bool) -> Iterator[None]:
+    """Wait until the working session of a killed run is gone, then take its place.
+
+    Its single-flight session dies at once, but its backend may still be running a statement or
+    committing; the server notices within about a second (``client_connection_check_interval``).
+    """
+    key = {"key": flight.key ^ 1}
+    try:
+        for attempt in attempts(_FenceBusy, seconds, most=0.5):
+            with attempt:
+                got = rows(connection, QUERIES["try_lock"], key)[0]["got"]
+                commit(connection, atomic=atomic)
+                if not got:
+                    raise _FenceBusy
+    except _FenceBusy:
+        raise _orphan(flight, key["key"]) from None
+    try:
+        yield
+    finally:
+        with contextlib.suppress(Exception):  # a lost connection has let go already
+            rows(connection, QUERIES["unlock"], key)
+            commit(connection, atomic=atomic)
+
+
+def _orphan(flight: Flight, key: int) -> LiftlockError:
+
+    pids = [str(row["pid"]) for row in query(flight.session, "lock_holder", key=key)]
+    return NotNow(
+        "LL-ORPHAN",
+        f"The session of a run that was killed is still at work: pid {', '.join(pids) or 'unknown'}.",
+        why="Two sessions must not change the schema at once.",
+        now="Wait for it, or end it: SELECT pg_terminate_backend(pid).",
+    )
