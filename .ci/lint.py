@@ -88,6 +88,7 @@ CHECKS = {
     "workflows": lambda: tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *tracked(".github/workflows/*.yml")),
     "zizmor": lambda: tool("zizmor", "--offline", "--quiet", ".github/workflows"),
     "kubernetes": manifests,
+    "cli reference": lambda: tool("python", str(ROOT / ".ci" / "reference.py"), "--check"),
     "links": links,
     "budgets": budgets,
 }
@@ -99,7 +100,7 @@ def main() -> int:
     for name, check in CHECKS.items():
         words = check()
         failed += bool(words)
-        sys.stdout.write(f"lint  {name:<12} {'FAILED' if words else 'ok'}\n" + (f"{words}\n" if words else ""))
+        sys.stdout.write(f"lint  {name:<14} {'FAILED' if words else 'ok'}\n" + (f"{words}\n" if words else ""))
         sys.stdout.flush()
     return 1 if failed else 0
 
