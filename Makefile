@@ -10,10 +10,10 @@ RUN := cd backend && .venv/bin/
 help:  ## Show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
-up: backend/.venv/.done  ## Start Recaller on http://localhost:8000, with an embedded PostgreSQL
+up: backend/.venv/.up  ## Start Recaller on http://localhost:8000, with an embedded PostgreSQL
 	@exec backend/.venv/bin/python -m recaller.dev
 
-demo: backend/.venv/.done  ## Fill the database of `make up` (in another terminal): make demo PEOPLE=1000
+demo: backend/.venv/.up  ## Fill the database of `make up` (in another terminal): make demo PEOPLE=1000
 	@test -f .data/env || { echo "Start the service first, in another terminal: make up"; exit 1; }
 	@. ./.data/env && backend/.venv/bin/python -m recaller.demo --people $(or $(PEOPLE),1000)
 
@@ -34,9 +34,16 @@ bench: backend/.venv/.done  ## Measure, side by side with what one would use ins
 clean:  ## Remove what was made here, but for the data of `make up`
 	rm -rf .cache backend/.venv backend/liftlock.json backend/snapshot.sql
 
-backend/.venv/.done: backend/uv.lock backend/pyproject.toml backend/engine/pyproject.toml $(TOOLS)/.done
-	cd backend && $(UV) sync --frozen --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
+SYNC = cd backend && $(UV) sync --frozen --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
+LOCKED := backend/uv.lock backend/pyproject.toml backend/engine/pyproject.toml
+
+backend/.venv/.up: $(LOCKED) $(TOOLS)/.done
+	$(SYNC) --no-default-groups --group proof --inexact
 	@touch $@
+
+backend/.venv/.done: $(LOCKED) $(TOOLS)/.done
+	$(SYNC)
+	@touch $@ backend/.venv/.up
 
 $(TOOLS)/.done: backend/requirements-uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.13 …"; exit 1; }

@@ -78,3 +78,19 @@ def network() -> Iterator[str]:
 def database(network: str) -> Database:
     """An empty database, reachable as `db` on the network, with a password full of special characters."""
     return Database.start(network, PASSWORD)
+
+
+@pytest.fixture(scope="session")
+def newcomer(clone: Path) -> str:
+    """A machine with only Python, git and make, and an ordinary user; the repository to clone is at /source."""
+    identity = ["-c", "user.name=newcomer", "-c", "user.email=newcomer@example.com"]
+    for command in (["init", "--quiet"], ["add", "--all"], [*identity, "commit", "--quiet", "--message", "all"]):
+        subprocess.run(["git", *command], cwd=clone, check=True, env=ENVIRONMENT)
+    (clone.parent / "Dockerfile").write_text(
+        f"FROM {PYTHON}\n"
+        "RUN apt-get update && apt-get install --yes --no-install-recommends git make\n"
+        "RUN useradd --create-home newcomer && git config --system --add safe.directory '*'\n"
+        "COPY recaller /source\n"
+    )
+    docker("build", "--tag", "recaller-newcomer", str(clone.parent), timeout=600)
+    return "recaller-newcomer"
