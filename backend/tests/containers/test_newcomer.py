@@ -7,6 +7,12 @@ from docker_helpers import Container, docker, unique, until
 
 pytestmark = pytest.mark.containers
 
+PROCESSES = """
+import contextlib, pathlib
+for file in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+    with contextlib.suppress(OSError):
+        print(file.parent.name, *file.read_text().split("\\0"))
+"""
 READY = "import urllib.request; print(urllib.request.urlopen('http://localhost:8000/health/ready').read().decode())"
 
 
@@ -16,6 +22,12 @@ def clone_in(image: str, user: str, home: str) -> Container:
     docker("run", "--detach", "--user", user, "--workdir", home, "--name", container.name, image, "sleep", "3600")
     docker("exec", container.name, "git", "clone", "--quiet", "/source", "recaller")
     return container
+
+
+def processes(container: Container, *words: str) -> list[str]:
+    """The numbers of a container's processes whose command lines have one of these words."""
+    lines = docker("exec", container.name, "python3", "-c", PROCESSES).stdout.splitlines()
+    return [line.split()[0] for line in lines if any(word in line for word in words)]
 
 
 @pytest.fixture(params=[("root", "/root"), ("newcomer", "/home/newcomer")], ids=["root", "user"])
@@ -41,10 +53,8 @@ def test_make_up_serves_and_stops_cleanly(machine: tuple[Container, str]) -> Non
 
         until(ready, seconds, "make up serves")
         assert "API docs: http://localhost:8000/docs" in log()
-        stop = "import os, signal; [os.kill(int(p), signal.SIGINT) for p in os.listdir('/proc') if p.isdigit() and b'recaller' in open(f'/proc/{p}/cmdline', 'rb').read() and b'-c' not in open(f'/proc/{p}/cmdline', 'rb').read().split(b'\\0')]"
-        docker("exec", container.name, "python3", "-c", stop)
-        left = ["sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c -e postgres -e recaller || true"]
-        until(lambda: docker("exec", container.name, *left).stdout.strip() == "0", 30, log())
+        docker("exec", container.name, "sh", "-c", f"kill -INT {' '.join(processes(container, '-m recaller'))}")  # as a terminal does
+        until(lambda: not processes(container, "postgres", "recaller"), 30, "nothing is left running")
 
 
 def test_make_test_passes(newcomer: str) -> None:

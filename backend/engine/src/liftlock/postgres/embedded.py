@@ -126,7 +126,8 @@ def as_postgres(executable: str, data: Path) -> list[str]:
     """What makes a program run as somebody else than root, who PostgreSQL refuses to run as.
 
     Where that somebody can't reach the files, as in a home folder of root, the program keeps the one
-    capability to walk past folders. It is still another user, and its data belongs to that user.
+    capability to walk past folders. It is still another user, and its data belongs to that user. Of a
+    user that isn't root, access(2) would ignore the capability, but for ``no_setuid_fixup``.
     It ends when we do, even when we are killed.
     """
     setpriv = shutil.which("setpriv")
@@ -141,7 +142,7 @@ def as_postgres(executable: str, data: Path) -> list[str]:
     user = pwd.getpwnam(_UNPRIVILEGED)
     command = [setpriv, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--pdeathsig=INT"]
     if not (_open_to_all(Path(executable)) and _open_to_all(data)):
-        command += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+        command += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--securebits=+no_setuid_fixup"]
     return command
 
 
