@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import click
+
 from liftlock.cli import cli
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "cli.md"
