@@ -57,6 +57,7 @@ def test_make_up_serves_and_stops_cleanly(machine: tuple[Container, str]) -> Non
         until(lambda: not processes(container, "postgres", "recaller"), 30, "nothing is left running")
 
 
+@pytest.mark.timeout(1800)
 def test_make_test_passes(newcomer: str) -> None:
     """All checks and tests that need no Docker engine; the others are skipped, with a line that says why."""
     container = clone_in(newcomer, "newcomer", "/home/newcomer")

@@ -227,7 +227,8 @@ def test_no_password_in_the_process_list(project: Project) -> None:
     project.revision("slow", None, SLOW)
     running = project.start("upgrade")
     _until_sleeping(project.database)
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["sh", "-c", "cat /proc/[0-9]*/cmdline"], capture_output=True, text=True, check=False).stdout
+    assert "liftlock" in listed
     names = rows(project.database, "SELECT application_name || query FROM pg_stat_activity")
     running.terminate()
     running.communicate(timeout=20)
