@@ -1,6 +1,6 @@
 # Needs Python 3.11 or newer, git and make; everything else is installed into backend/.venv.
 .DEFAULT_GOAL := help
-.PHONY: help up demo test test-fast test-containers lint bench clean
+.PHONY: help up demo test test-fast test-containers test-majors lint bench clean
 
 PYTHON ?= python3
 TOOLS := .cache/tools
@@ -24,6 +24,10 @@ test-fast: backend/.venv/.done  ## Run the tests that need no Docker engine
 
 test-containers: backend/.venv/.done  ## Run the tests of the containers
 	$(RUN)python -m pytest -q -m containers $(ARGS)
+
+test-majors: backend/.venv/.done  ## Run the tests of the operations on PostgreSQL 13 to 17 as well (needs npm)
+	$(RUN)python -c 'import sys; sys.path.insert(0, "engine/tests"); import majors; print(*[majors.folder(one) for one in majors.VERSIONS], sep="\n")'
+	for major in 13 14 15 16 17; do $(RUN)python -m pytest -q engine/tests/online --postgres $$major $(ARGS) && cd .. || exit 1; done
 
 lint: backend/.venv/.done  ## Check every file that a tool can check
 	backend/.venv/bin/python .ci/lint.py

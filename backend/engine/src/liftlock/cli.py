@@ -212,13 +212,24 @@ def plan(console: Console, target: str) -> None:
 
 def _plan_lines(planned: Any) -> list[str]:  # noqa: ANN401 - commands.plan is imported when it is needed
     lines = [click.style(f"{planned.revision.id}  {planned.revision.message}  ({planned.as_dict()['phase']})", bold=True)]
-    for number, step in enumerate(planned.look.steps, 1):
-        lock = f"{step.lock.value}, blocks {step.lock.blocks}" if step.lock else "no lock that others feel"
-        lines.append(f"  {number}. {step.operation.kind} {step.operation.table or ''}  [{step.pace.value}, {step.phase.value}; {lock}]")
-        lines += [f"       {line}" for line in step.sql.splitlines() if line.strip()]
+    for one in planned.look.operations:
+        size = f", {_size(one.table.bytes)}" if one.table and not one.table.new else ""
+        lines.append(f"  {one.operation.kind} {one.operation.table or ''}{size}")
+        for number, step in enumerate(one.steps, 1):
+            lock = f"{step.lock.value}, blocks {step.lock.blocks}" if step.lock else "no lock that others feel"
+            lines.append(f"    {number}. {step.part}  [{step.pace.value}, {step.phase.value}; {lock}]")
+            lines += [f"         {line}" for line in step.sql.splitlines() if line.strip()]
     if planned.look.asks:
         lines.append("  …  the rest depends on what the database answers, and is planned when it runs")
     return lines
+
+
+def _size(size: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1024:  # noqa: PLR2004 - as PostgreSQL counts
+            return f"{size:.0f} {unit}"
+        size /= 1024
+    return f"{size:.0f} TB"
 
 
 @cli.command()

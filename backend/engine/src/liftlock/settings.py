@@ -18,6 +18,7 @@ DEFAULT_PORT = "5432"
 WAIT_SECONDS = 60.0
 LOCK_TIMEOUT_MS = 100
 DEADLINE_SECONDS = 900.0
+SMALL_TABLE_BYTES = 1 << 20
 MANIFEST = "liftlock.json"
 
 
@@ -83,6 +84,8 @@ class Settings:
         wait: seconds to wait for a database that may still come up.
         lock_timeout: the stall budget, milliseconds a try.
         deadline: seconds after which a run that got no lock gives up.
+        small_table: bytes up to which a table is small: what scans or rewrites it is brief.
+        allow: codes of rules that the operator permits to be broken.
         config: path of ``alembic.ini``.
         manifest: path of the file that ``bake`` writes.
         require: ``exec`` never migrates, and waits until somebody else has.
@@ -91,12 +94,14 @@ class Settings:
 
     __slots__ = (
         "address",
+        "allow",
         "config",
         "deadline",
         "lock_timeout",
         "manifest",
         "release",
         "require",
+        "small_table",
         "sources",
         "wait",
     )
@@ -107,6 +112,8 @@ class Settings:
         self.wait = reader.number("LIFTLOCK_WAIT", WAIT_SECONDS)
         self.lock_timeout = int(reader.number("LIFTLOCK_LOCK_TIMEOUT", LOCK_TIMEOUT_MS))
         self.deadline = reader.number("LIFTLOCK_DEADLINE", DEADLINE_SECONDS)
+        self.small_table = int(reader.number("LIFTLOCK_SMALL_TABLE", SMALL_TABLE_BYTES, least=0))
+        self.allow = frozenset((reader.text("LIFTLOCK_ALLOW") or "").replace(",", " ").split())
         self.config = environ.get("ALEMBIC_CONFIG") or "alembic.ini"
         beside = os.path.join(os.path.dirname(self.config), MANIFEST)  # noqa: PTH118, PTH120 - no pathlib at start-up
         self.manifest = environ.get("LIFTLOCK_MANIFEST") or beside
@@ -175,14 +182,15 @@ class _Reader:
             self.sources[name] = "environment"
         return value or None
 
-    def number(self, name: str, default: float) -> float:
+    def number(self, name: str, default: float, least: float = 1e-9) -> float:
         raw = self.text(name)
         try:
             value = float(raw) if raw else default
         except ValueError:
             value = -1
-        if not 0 < value < float("inf"):
-            self.mistakes.append(f"{name} is {raw!r}; it must be a number above 0, such as {default:g}.")
+        if not least <= value < float("inf"):
+            bound = "a number of 0 or more" if least == 0 else "a number above 0"
+            self.mistakes.append(f"{name} is {raw!r}; it must be {bound}, such as {default:g}.")
         return value
 
     def flag(self, name: str) -> bool:

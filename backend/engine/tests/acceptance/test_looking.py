@@ -44,14 +44,18 @@ def test_plan_shows_each_operation_as_a_step_and_changes_nothing(shop: Project) 
     assert done.returncode == 0, done.stderr
     assert dump(shop.database) == before
     a1, b2, c3, d4 = json.loads(done.stdout)
-    assert [step["operation"] for step in a1["steps"]] == ["create_type", "create_table", "comment", "create_index"]
-    assert [step["operation"] for step in b2["steps"]] == ["create_table", "bulk_insert", "add_column", "create_check_constraint"]
-    assert (c3["asks_database"], [step["operation"] for step in c3["steps"]]) == (True, ["add_column"])
-    assert c3["steps"][0]["lock"] == "ACCESS EXCLUSIVE"
-    assert [step["operation"] for step in d4["steps"]] == ["create_index"]
+    assert [one["operation"] for one in a1["operations"]] == ["create_type", "create_table", "comment", "create_index"]
+    assert [one["operation"] for one in b2["operations"]] == ["create_table", "bulk_insert", "add_column", "create_check_constraint"]
+    assert (c3["asks_database"], [one["operation"] for one in c3["operations"]]) == (True, ["add_column"])
+    assert [one["operation"] for one in d4["operations"]] == ["create_index"]
     text = shop.run("plan").stdout
     assert "ALTER TABLE customer ADD COLUMN name TEXT" in text
     assert "depends on what the database answers" in text
+    assert shop.run("upgrade", "b2").returncode == 0
+    c3, d4 = json.loads(shop.run("--format", "json", "plan").stdout)
+    assert [c3["operations"][0][name] for name in ("bytes", "line")] == [16384, 11]
+    assert c3["operations"][0]["steps"][0]["lock"] == "ACCESS EXCLUSIVE"
+    assert d4["operations"][0]["steps"][0]["pace"] == "online"
 
 
 def test_plan_of_nothing(shop: Project) -> None:

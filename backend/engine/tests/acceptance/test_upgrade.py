@@ -29,8 +29,11 @@ with engine.begin() as connection:
     context.run_migrations()
     {end}
 """
+STEPS = """
+SELECT operation FROM liftlock.steps JOIN liftlock.executions AS e ON e.id = execution WHERE revision = 'a1' ORDER BY position
+"""
 SETTINGS = """
-op.execute("CREATE TABLE seen AS SELECT name, setting FROM pg_settings")
+op.get_bind().execute(sa.text("CREATE TABLE seen AS SELECT name, setting FROM pg_settings"))
 """
 
 
@@ -84,7 +87,10 @@ def test_each_revision_is_in_the_ledger_once_with_its_steps(shop: Project) -> No
     again = shop.run("upgrade")
     assert "nothing to do" in again.stderr
     assert rows(shop.database, "SELECT count(*) FROM liftlock.runs") == [1]
-    steps = rows(shop.database, "SELECT operation FROM liftlock.steps WHERE revision = 'a1' ORDER BY position")
+    steps = rows(
+        shop.database,
+        STEPS,
+    )
     assert steps == ["create_type", "create_table", "comment", "create_index"]
 
 

@@ -61,4 +61,12 @@ def test_statements_are_named_and_described() -> None:
 
 def test_the_package_names_its_public_parts() -> None:
     """What is imported from the top is what is promised."""
-    assert set(liftlock.__all__) == {"LiftlockError", "NotNow", "SettingsError", "StepFailed", "UnsafeRevision", "__version__"}
+    assert set(liftlock.__all__) == {
+        "LiftlockError",
+        "NotNow",
+        "SettingsError",
+        "StepFailed",
+        "UnsafeRevision",
+        "__version__",
+        "allow",
+    }

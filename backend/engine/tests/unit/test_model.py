@@ -8,8 +8,6 @@ from liftlock.model.lock import LockMode
 from liftlock.model.manifest import Manifest
 from liftlock.model.operation import Operation
 from liftlock.model.revision import Chain, Revision, Standing, standing
-from liftlock.model.step import Pace, Phase
-from liftlock.planning.plan import phase_of, plan
 
 CHAIN = Chain.of([Revision("a"), Revision("b", ("a",)), Revision("c", ("b",))])
 
@@ -63,25 +61,6 @@ def test_an_operation_is_known_again_by_its_shape() -> None:
     other = Operation("execute", None, "UPDATE  t SET a = 'z', b = 22")
     assert one.shape == other.shape
     assert one.fingerprint != other.fingerprint
-
-
-def test_nothing_waits_for_a_table_that_is_new() -> None:
-    """An index on a table of the same revision blocks nobody; on another it blocks writes."""
-    steps = plan(
-        [
-            Operation("create_table", "new", "CREATE TABLE new ()", others=("old",)),
-            Operation("create_index", "new", "CREATE INDEX ON new"),
-            Operation("create_index", "old", "CREATE INDEX ON old"),
-        ]
-    )
-    assert [step.lock for step in steps] == [LockMode.SHARE_ROW_EXCLUSIVE, None, LockMode.SHARE]
-    assert {step.pace for step in steps} == {Pace.BRIEF}
-
-
-def test_a_revision_is_contract_when_any_step_is() -> None:
-    """Dropping a column breaks the release that still reads it."""
-    assert phase_of(plan([Operation("add_column", "t", "…")])) is Phase.EXPAND
-    assert phase_of(plan([Operation("add_column", "t", "…"), Operation("drop_column", "t", "…")])) is Phase.CONTRACT
 
 
 def test_locks_say_whom_they_block() -> None:

@@ -12,7 +12,7 @@ from liftlock.events import Notify, silent
 from liftlock.model.revision import Revision
 from liftlock.planning.plan import phase_of
 from liftlock.postgres.interrupts import Interrupts
-from liftlock.revisions.environment import Guard, Look
+from liftlock.revisions.environment import Guard, Look, LookedAt
 from liftlock.settings import Address, Settings
 
 
@@ -30,8 +30,21 @@ class Planned:
             "message": self.revision.message,
             "phase": phase_of(self.look.steps).value,
             "asks_database": self.look.asks,
-            "steps": [step.as_dict() for step in self.look.steps],
+            "operations": [_described(one) for one in self.look.operations],
         }
+
+
+def _described(one: LookedAt) -> dict[str, object]:
+    table = one.table
+    return {
+        "operation": one.operation.kind,
+        "table": one.operation.table,
+        "line": one.operation.line,
+        "bytes": table.bytes if table else None,
+        "rows": round(table.rows) if table and table.rows >= 0 else None,
+        "allowed": one.operation.allowed,
+        "steps": [step.as_dict() for step in one.steps],
+    }
 
 
 def plan(  # noqa: PLR0913 - the same as upgrade's
@@ -45,8 +58,8 @@ def plan(  # noqa: PLR0913 - the same as upgrade's
 ) -> list[Planned]:
     """The steps of the pending revisions, in order.
 
-    The revisions are run up to where they ask the database something; nothing is sent but the reading
-    of the version table, in a session that may not write.
+    The revisions are run up to where they ask the database something; nothing of theirs is sent. What a
+    statement would do to a table is tried on an empty copy, and rolled back.
 
     Parameters:
         settings: the environment's.

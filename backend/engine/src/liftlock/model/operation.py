@@ -4,9 +4,84 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _LITERAL = re.compile(r"'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b")
+
+
+def quoted(name: str) -> str:
+    """An identifier as SQL text, whatever its characters."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+@dataclass(frozen=True, slots=True)
+class IndexParts:
+    """What an operation on an index is made of.
+
+    Parameters:
+        name: the index's name.
+        relation: the same as SQL text, with the schema where one is written.
+        unique: whether it forbids duplicates.
+        optional: whether the operation says IF [NOT] EXISTS.
+    """
+
+    name: str
+    relation: str
+    unique: bool = False
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConstraintParts:
+    """What an operation on a constraint is made of.
+
+    Parameters:
+        name: the constraint's name; None leaves it to PostgreSQL.
+        definition: the SQL text behind the name.
+        columns: the table's columns in it.
+        expression: of a check.
+        refers: the table that a foreign key refers to, as SQL text.
+        refers_columns: that table's columns.
+        index: what stands behind the columns in the index of a unique constraint, such as INCLUDE.
+        deferral: DEFERRABLE and so on.
+        not_valid: whether the project itself asks for NOT VALID.
+    """
+
+    name: str | None
+    definition: str = ""
+    columns: tuple[str, ...] = ()
+    expression: str = ""
+    refers: str = ""
+    refers_columns: tuple[str, ...] = ()
+    index: str = ""
+    deferral: str = ""
+    not_valid: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnParts:
+    """What an operation on a column is made of.
+
+    Parameters:
+        name: the column's name.
+        type: its type as SQL text; empty where the operation doesn't say.
+        default: its default as SQL text; empty where there is none.
+        not_null: whether it must not be null.
+        checks: checks that are written with the column.
+        special: SERIAL, IDENTITY, GENERATED or PRIMARY KEY, which PostgreSQL fills by itself.
+        optional: whether the operation says IF [NOT] EXISTS.
+    """
+
+    name: str
+    type: str = ""
+    default: str = ""
+    not_null: bool = False
+    checks: tuple[ConstraintParts, ...] = ()
+    special: str = ""
+    optional: bool = False
+
+
+Parts = IndexParts | ConstraintParts | ColumnParts | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,27 +93,39 @@ class Operation:
         table: the table it is about, as the project writes it; None where there is none.
         sql: the statement that plain Alembic would run.
         rows: how many sets of parameters go with it.
-        others: tables besides ``table`` that it locks, such as one that a foreign key refers to.
+        relation: the table as SQL text.
+        others: tables besides it that it locks, such as one that a foreign key refers to, as SQL text.
         line: the line of the revision's file that asks for it.
+        parts: what it is made of, where there is an online form.
+        allowed: codes of what the revision allows here, with a reason each.
     """
 
     kind: str
     table: str | None
     sql: str
     rows: int = 0
+    relation: str = ""
     others: tuple[str, ...] = ()
     line: int | None = None
+    parts: Parts = None
+    allowed: dict[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def shape(self) -> str:
         """The operation with its literals masked: what makes it known again on a later attempt."""
-        return _digest(f"{self.kind} {_LITERAL.sub('?', self.sql)}")
+        return digest(f"{self.kind} {masked(self.sql)}")
 
     @property
     def fingerprint(self) -> str:
         """The exact text, as evidence."""
-        return _digest(self.sql)
+        return digest(self.sql)
 
 
-def _digest(text: str) -> str:
+def masked(sql: str) -> str:
+    """SQL without its literals."""
+    return _LITERAL.sub("?", sql)
+
+
+def digest(text: str) -> str:
+    """Sixteen hexadecimal digits for a text, whatever its white space."""
     return hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:16]

@@ -1,82 +1,47 @@
-"""Operations to steps.
-
-Every operation keeps its plain form here, as one brief step. Locks are those of the table in
-https://www.postgresql.org/docs/current/sql-altertable.html and the pages of the other statements.
-"""
+"""Operations to steps: each that blocks takes its online form, where it has one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 
-from liftlock.model.lock import LockMode
+from liftlock.model.facts import Facts
 from liftlock.model.operation import Operation
-from liftlock.model.step import Pace, Phase, Step
+from liftlock.model.step import Phase, Step
+from liftlock.planning import columns, constraints, indexes, tables
+from liftlock.planning.forms import plain
 
-
-@dataclass(frozen=True, slots=True)
-class _Form:
-    """How an operation's plain form behaves on a table that others use."""
-
-    lock: LockMode | None
-    phase: Phase = Phase.EXPAND
-
-
-_STRONG = _Form(LockMode.ACCESS_EXCLUSIVE)
-_BREAKING = _Form(LockMode.ACCESS_EXCLUSIVE, Phase.CONTRACT)
-_FORMS = {
-    "create_table": _Form(None),
-    "create_type": _Form(None),
-    "create_sequence": _Form(None),
-    "add_column": _STRONG,
-    "create_index": _Form(LockMode.SHARE),
-    "create_foreign_key": _Form(LockMode.SHARE_ROW_EXCLUSIVE),
-    "create_check_constraint": _STRONG,
-    "create_unique_constraint": _STRONG,
-    "create_primary_key": _STRONG,
-    "alter_default": _STRONG,
-    "alter_identity": _STRONG,
-    "alter_computed": _STRONG,
-    "alter_nullable": _BREAKING,
-    "drop_not_null": _STRONG,
-    "alter_type": _BREAKING,
-    "rename_column": _BREAKING,
-    "rename_table": _BREAKING,
-    "drop_column": _BREAKING,
-    "drop_table": _BREAKING,
-    "drop_type": _Form(None, Phase.CONTRACT),
-    "drop_constraint": _STRONG,
-    "drop_index": _STRONG,
-    "comment": _Form(LockMode.SHARE_UPDATE_EXCLUSIVE),
-    "bulk_insert": _Form(LockMode.ROW_EXCLUSIVE),
-    "insert": _Form(LockMode.ROW_EXCLUSIVE),
-    "update": _Form(LockMode.ROW_EXCLUSIVE),
-    "delete": _Form(LockMode.ROW_EXCLUSIVE),
-    "execute": _Form(None),
+_RECIPES: dict[str, Callable[[Operation, Facts], list[Step] | None]] = {
+    "create_index": indexes.create_index,
+    "drop_index": indexes.drop_index,
+    "create_unique_constraint": constraints.create_unique_constraint,
+    "create_primary_key": constraints.create_primary_key,
+    "create_foreign_key": constraints.create_foreign_key,
+    "create_check_constraint": constraints.create_check_constraint,
+    "create_exclude_constraint": constraints.create_exclude_constraint,
+    "alter_nullable": columns.alter_nullable,
+    "alter_type": columns.alter_type,
+    "add_column": columns.add_column,
+    "drop_column": tables.drop_column,
+    "drop_constraint": tables.drop_constraint,
+    "drop_table": tables.drop_table,
 }
+NEEDS_REHEARSAL = frozenset({"add_column", "alter_type", "create_check_constraint"})
+"""Operations whose effect depends on more than the catalog says; only PostgreSQL knows it."""
 
 
-def plan(operations: Iterable[Operation]) -> tuple[Step, ...]:
-    """The steps for a revision's operations, in order.
+def plan(operation: Operation, facts: Facts) -> tuple[Step, ...]:
+    """The steps for an operation, in order.
 
-    A table created by the revision itself is seen by nobody else, so nothing waits for its locks.
+    Parameters:
+        operation: what the revision asked for.
+        facts: of the tables it is about.
+
+    Raises:
+        UnsafeRevision: there is no form of it that lets the traffic go on, and nobody allows it.
     """
-    new: set[str] = set()
-    steps = []
-    for operation in operations:
-        if operation.kind == "create_table" and operation.table:
-            new.add(operation.table)
-        steps.append(_plain(operation, new))
-    return tuple(steps)
-
-
-def _plain(operation: Operation, new: set[str]) -> Step:
-    form = _FORMS.get(operation.kind, _FORMS["execute"])
-    lock = None if operation.table in new else form.lock
-    if any(other not in new for other in operation.others):
-        lock = lock or LockMode.SHARE_ROW_EXCLUSIVE
-    phase = Phase.EXPAND if operation.table in new else form.phase
-    return Step(operation=operation, sql=operation.sql, pace=Pace.BRIEF, lock=lock, phase=phase)
+    recipe = _RECIPES.get(operation.kind)
+    steps = recipe(operation, facts) if recipe else None
+    return tuple(steps) if steps is not None else (plain(operation, facts),)
 
 
 def phase_of(steps: Iterable[Step]) -> Phase:

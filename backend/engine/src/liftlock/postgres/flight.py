@@ -46,6 +46,7 @@ class Flight:
         self.key = key
         self.pid = session.info.backend_pid
         self.blockers: list[dict[str, object]] = []
+        self.held: list[dict[str, object]] = []
         self.lost: psycopg.Error | None = None
         self._working: int | None = None
         self._since = 0.0
@@ -69,8 +70,23 @@ class Flight:
                 query(self.session, "cancel", pid=pid)
             elif time.monotonic() - self._since > 0.02:  # noqa: PLR2004 - shorter ones wait for nobody
                 self.blockers = query(self.session, "blockers", pid=pid) or self.blockers
+                self.held = query(self.session, "held", pid=pid) or self.held
         except psycopg.Error as error:
             self.lost = error
+
+    def await_blockers(self, seconds: float) -> None:
+        """Wait until the transactions that blocked the last try are over, so that the next one isn't in vain.
+
+        Parameters:
+            seconds: how long at most; the next try may also find others.
+        """
+        known = [(row["pid"], row["xact_start"]) for row in self.blockers if row["xact_start"]]
+        end = time.monotonic() + seconds
+        while known and time.monotonic() < end:
+            pids, starts = [pid for pid, _ in known], [start for _, start in known]
+            if not query(self.session, "still_open", pids=pids, starts=starts):
+                return
+            time.sleep(0.02)
 
     def check(self) -> None:
         """Make sure that the lock is still ours.

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import socket
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import psycopg
 
 from liftlock import __version__
-from liftlock.errors import SettingsError
+from liftlock.errors import LiftlockError, SettingsError, UnsafeRevision
+from liftlock.model.operation import Operation
 from liftlock.model.revision import Chain, Revision
 from liftlock.model.step import Phase, Step
+from liftlock.postgres.catalog import Execute
 from liftlock.postgres.session import Session, query
 from liftlock.postgres.sql import LEDGER
 
 FORMAT = 1
-
-Execute = Callable[[str, Mapping[str, object]], Sequence[Mapping[str, Any]]]
-"""Runs a statement with named parameters on whatever connection it belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,52 @@ class Applied:
             "seconds": round(self.seconds, 3),
             "by": self.by,
         }
+
+
+Key = tuple[str, int]
+"""How something is known again: its shape, and how many of that shape came before it."""
+
+
+@dataclass(slots=True)
+class Known:
+    """What the ledger knows of an operation: its recipe, which parts are begun or finished, how far a backfill is."""
+
+    recipe: tuple[Step, ...] = ()
+    parts: dict[int, bool] = field(default_factory=dict)
+    cursors: dict[int, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Progress:
+    """What earlier attempts at a revision have committed.
+
+    Parameters:
+        revision, direction, source: what is run.
+        execution: its row in the ledger; None until something is committed.
+        changed: whether its file was another one then.
+        steps, answers: what is known of its operations, and what the database answered.
+    """
+
+    revision: str
+    direction: str
+    source: str
+    execution: int | None = None
+    changed: bool = False
+    steps: dict[Key, Known] = field(default_factory=dict)
+    answers: dict[Key, tuple[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A step for the ledger; the first of an operation brings the whole recipe."""
+
+    key: Key
+    part: int
+    position: int
+    operation: Operation
+    step: Step
+    recipe: tuple[Step, ...] = ()
+    finished: bool = True
 
 
 class Ledger:
@@ -88,29 +133,82 @@ class Ledger:
         }
         self._run = self._execute(LEDGER["begin_run"], facts)[0]["id"]
 
-    def add_steps(self, revision: str, direction: str, steps: Iterable[Step]) -> None:
-        """Note finished steps, in the transaction that ran them."""
-        seen: Counter[str] = Counter()
-        for position, step in enumerate(steps):
-            shape = step.operation.shape
-            row = {
-                "run": self._run,
-                "version_table": self.version_table,
-                "revision": revision,
-                "direction": direction,
-                "position": position,
-                "operation": step.operation.kind,
-                "shape": shape,
-                "occurrence": seen[shape],
-                "part": 0,
-                "fingerprint": step.operation.fingerprint,
-                "sql": step.sql,
-                "pace": step.pace.value,
-                "lock": step.lock.value if step.lock else None,
-                "phase": step.phase.value,
-            }
-            self._execute(LEDGER["add_step"], row)
-            seen[shape] += 1
+    def resume(self, revision: str, direction: str, source: str) -> Progress:
+        """What an earlier attempt at a revision committed; nothing when there was none.
+
+        Parameters:
+            revision: its identifier.
+            direction: ``up`` or ``down``.
+            source: a fingerprint of its file.
+
+        Raises:
+            UnsafeRevision: another one was begun and isn't finished, or its file has changed since.
+        """
+        found = next(iter(self._execute(LEDGER["unfinished"], {"version_table": self.version_table})), None)
+        progress = Progress(revision=revision, direction=direction, source=source)
+        if found is None:
+            return progress
+        if (found["revision"], found["direction"]) != (revision, direction):
+            raise _other_unfinished(found, revision)
+        progress.execution, progress.changed = found["id"], found["source"] != source
+        for row in self._execute(LEDGER["steps"], {"execution": found["id"]}):
+            known = progress.steps.setdefault((row["shape"], row["occurrence"]), Known())
+            known.parts[row["part"]] = row["finished"]
+            known.cursors[row["part"]] = json.loads(row["cursor"]) if row["cursor"] else None
+            if row["recipe"]:
+                known.recipe = tuple(Step.from_dict(one) for one in json.loads(row["recipe"]))
+        for row in self._execute(LEDGER["answers"], {"execution": found["id"]}):
+            progress.answers[row["shape"], row["occurrence"]] = (row["fingerprint"], row["body"])
+        return progress
+
+    def begin(self, progress: Progress) -> None:
+        """Note that a revision is about to commit something, when that isn't known yet."""
+        if progress.execution is None:
+            facts = {"version_table": self.version_table, "revision": progress.revision}
+            facts |= {"direction": progress.direction, "source": progress.source}
+            progress.execution = self._execute(LEDGER["begin_execution"], facts)[0]["id"]
+
+    def add_step(self, progress: Progress, note: Note) -> None:
+        """Note a step, in the transaction that ran it, or before it where it refuses one."""
+        step, operation = note.step, note.operation
+        row = {
+            "execution": progress.execution,
+            "run": self._run,
+            "position": note.position,
+            "operation": operation.kind,
+            "shape": note.key[0],
+            "occurrence": note.key[1],
+            "part": note.part,
+            "does": step.part,
+            "fingerprint": operation.fingerprint,
+            "recipe": json.dumps([one.as_dict() for one in note.recipe]) if note.recipe else None,
+            "sql": step.sql,
+            "pace": step.pace.value,
+            "lock": step.lock.value if step.lock else None,
+            "phase": step.phase.value,
+            "finished": note.finished,
+        }
+        self._execute(LEDGER["add_step"], row)
+
+    def add_answer(self, progress: Progress, key: Key, fingerprint: str, body: str) -> None:
+        """Note what the database answered, in the same transaction."""
+        row = {"execution": progress.execution, "shape": key[0], "occurrence": key[1], "fingerprint": fingerprint, "body": body}
+        self._execute(LEDGER["add_answer"], row)
+
+    def advance(self, progress: Progress, key: Key, part: int, cursor: object) -> None:
+        """Note how far a backfill has come, in the transaction of the batch."""
+        row = {"execution": progress.execution, "shape": key[0], "occurrence": key[1], "part": part, "cursor": json.dumps(cursor)}
+        self._execute(LEDGER["advance"], row)
+
+    def forget(self, progress: Progress, key: Key) -> None:
+        """Note that an operation was taken back."""
+        self._execute(LEDGER["forget_operation"], {"execution": progress.execution, "shape": key[0], "occurrence": key[1]})
+
+    def finish(self, progress: Progress) -> None:
+        """Note that a revision is finished, in the transaction that marks it as applied."""
+        for name in ("forget_answers", "forget_recipes"):
+            self._execute(LEDGER[name], {"execution": progress.execution})
+        self._execute(LEDGER["finish_execution"], {"execution": progress.execution})
 
     def add_revision(self, revision: Revision, phase: Phase, seconds: float) -> None:
         """Note that a revision is applied, in the transaction that applied it."""
@@ -168,3 +266,13 @@ def current(session: Session, version_table: str) -> frozenset[str]:
         return frozenset()
     rows = session.execute(f"SELECT version_num FROM {quoted}".encode()).fetchall()  # noqa: S608 - quoted
     return frozenset(row["version_num"] for row in rows)
+
+
+def _other_unfinished(found: Mapping[str, Any], revision: str) -> LiftlockError:
+    verb = {"up": "upgrade", "down": "downgrade"}[found["direction"]]
+    return UnsafeRevision(
+        "LL-UNFINISHED",
+        f"The {verb} of revision {found['revision']} was begun and isn't finished; {revision} can't be run before it is.",
+        why="Some of its steps are committed, so the schema is between two revisions.",
+        now=f"Finish it first: liftlock {verb} {found['revision'] if found['direction'] == 'up' else '-1'}, with the same files.",
+    )

@@ -35,25 +35,51 @@ CREATE TABLE IF NOT EXISTS liftlock.revisions (
 );
 COMMENT ON TABLE liftlock.revisions IS 'The revisions that are applied, each once, and how they follow each other.';
 
-CREATE TABLE IF NOT EXISTS liftlock.steps (
-    run bigint NOT NULL REFERENCES liftlock.runs,
+CREATE TABLE IF NOT EXISTS liftlock.executions (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     version_table text NOT NULL,
     revision text NOT NULL,
     direction text NOT NULL CHECK (direction IN ('up', 'down')),
+    source text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    finished_at timestamptz
+);
+COMMENT ON TABLE liftlock.executions IS 'Each time that a revision was run, over however many runs; one that is not finished is resumed.';
+CREATE UNIQUE INDEX IF NOT EXISTS executions_unfinished ON liftlock.executions (version_table) WHERE finished_at IS NULL;
+
+CREATE TABLE IF NOT EXISTS liftlock.steps (
+    execution bigint NOT NULL REFERENCES liftlock.executions,
+    run bigint NOT NULL REFERENCES liftlock.runs,
     position integer NOT NULL,
     operation text NOT NULL,
     shape text NOT NULL,
     occurrence integer NOT NULL,
     part integer NOT NULL,
+    does text NOT NULL,
     fingerprint text NOT NULL,
+    recipe jsonb,
+    cursor jsonb,
     sql text NOT NULL,
     pace text NOT NULL,
     lock text,
     phase text NOT NULL,
-    finished_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (run, revision, direction, shape, occurrence, part)
+    started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    finished_at timestamptz,
+    PRIMARY KEY (execution, shape, occurrence, part)
 );
-COMMENT ON TABLE liftlock.steps IS 'Each step that is finished; it is written in the transaction of the step itself.';
+COMMENT ON TABLE liftlock.steps IS
+'Each step, written in its own transaction: begun (what refuses a transaction, and backfills) or finished. Until its revision is finished, the first of an operation keeps the whole recipe, so that a resumed run ends with the same one.';
+
+CREATE TABLE IF NOT EXISTS liftlock.answers (
+    execution bigint NOT NULL REFERENCES liftlock.executions ON DELETE CASCADE,
+    shape text NOT NULL,
+    occurrence integer NOT NULL,
+    fingerprint text NOT NULL,
+    body jsonb NOT NULL,
+    PRIMARY KEY (execution, shape, occurrence)
+);
+COMMENT ON TABLE liftlock.answers IS
+'What the database answered to a revision that is not finished, so that a resumed one takes the same path; removed when it is.';
 
 -- name: present
 -- The format of the ledger at hand; no row where there is no ledger yet.
@@ -83,14 +109,71 @@ SET down = excluded.down, depends_on = excluded.depends_on, message = excluded.m
 DELETE FROM liftlock.revisions
 WHERE version_table = CAST(:version_table AS text) AND revision = CAST(:revision AS text);
 
+-- name: unfinished
+-- The revision that was begun and isn't finished; there is at most one in a version table.
+SELECT e.id, e.revision, e.direction, e.source
+FROM liftlock.executions AS e
+WHERE e.version_table = CAST(:version_table AS text) AND e.finished_at IS NULL;
+
+-- name: begin_execution
+-- A revision commits a part of itself for the first time, or all of it.
+INSERT INTO liftlock.executions (version_table, revision, direction, source)
+VALUES (CAST(:version_table AS text), CAST(:revision AS text), CAST(:direction AS text), CAST(:source AS text))
+RETURNING id;
+
+-- name: finish_execution
+-- The revision is finished.
+UPDATE liftlock.executions SET finished_at = clock_timestamp() WHERE id = CAST(:execution AS bigint);
+
+-- name: forget_answers
+-- A finished revision asks nothing any more.
+DELETE FROM liftlock.answers WHERE execution = CAST(:execution AS bigint);
+
+-- name: forget_recipes
+-- A finished revision is not resumed any more.
+UPDATE liftlock.steps SET recipe = NULL, cursor = NULL
+WHERE execution = CAST(:execution AS bigint) AND recipe IS NOT NULL;
+
+-- name: steps
+-- What is known of the steps of an execution.
+SELECT s.shape, s.occurrence, s.part, s.recipe::text AS recipe, s.cursor::text AS cursor, s.finished_at IS NOT NULL AS finished
+FROM liftlock.steps AS s
+WHERE s.execution = CAST(:execution AS bigint)
+ORDER BY s.position;
+
+-- name: answers
+-- What the database answered in an execution.
+SELECT a.shape, a.occurrence, a.fingerprint, a.body::text AS body
+FROM liftlock.answers AS a
+WHERE a.execution = CAST(:execution AS bigint);
+
+-- name: add_answer
+-- The database answered; in the transaction in which it did.
+INSERT INTO liftlock.answers (execution, shape, occurrence, fingerprint, body)
+VALUES (CAST(:execution AS bigint), CAST(:shape AS text), CAST(:occurrence AS integer), CAST(:fingerprint AS text),
+        CAST(CAST(:body AS text) AS jsonb));
+
 -- name: add_step
--- A step is finished.
-INSERT INTO liftlock.steps (run, version_table, revision, direction, position, operation, shape, occurrence, part,
-                            fingerprint, sql, pace, lock, phase)
-VALUES (CAST(:run AS bigint), CAST(:version_table AS text), CAST(:revision AS text), CAST(:direction AS text),
-        CAST(:position AS integer), CAST(:operation AS text), CAST(:shape AS text), CAST(:occurrence AS integer),
-        CAST(:part AS integer), CAST(:fingerprint AS text), CAST(:sql AS text), CAST(:pace AS text),
-        CAST(:lock AS text), CAST(:phase AS text));
+-- A step is begun or finished.
+INSERT INTO liftlock.steps (execution, run, position, operation, shape, occurrence, part, does, fingerprint, recipe, sql,
+                            pace, lock, phase, finished_at)
+VALUES (CAST(:execution AS bigint), CAST(:run AS bigint), CAST(:position AS integer), CAST(:operation AS text),
+        CAST(:shape AS text), CAST(:occurrence AS integer), CAST(:part AS integer), CAST(:does AS text), CAST(:fingerprint AS text),
+        CAST(CAST(:recipe AS text) AS jsonb), CAST(:sql AS text), CAST(:pace AS text), CAST(:lock AS text),
+        CAST(:phase AS text), CASE WHEN CAST(:finished AS boolean) THEN clock_timestamp() END)
+ON CONFLICT (execution, shape, occurrence, part) DO UPDATE
+SET finished_at = excluded.finished_at, run = excluded.run;
+
+-- name: advance
+-- How far a backfill has come; in the transaction of the batch.
+UPDATE liftlock.steps SET cursor = CAST(CAST(:cursor AS text) AS jsonb)
+WHERE execution = CAST(:execution AS bigint) AND shape = CAST(:shape AS text)
+  AND occurrence = CAST(:occurrence AS integer) AND part = CAST(:part AS integer);
+
+-- name: forget_operation
+-- An operation was taken back.
+DELETE FROM liftlock.steps
+WHERE execution = CAST(:execution AS bigint) AND shape = CAST(:shape AS text) AND occurrence = CAST(:occurrence AS integer);
 
 -- name: applied
 -- What the ledger remembers of a version table, the oldest first.
@@ -102,7 +185,8 @@ ORDER BY r.applied_at, r.revision;
 
 -- name: fingerprints
 -- For each revision of a version table, the fingerprints of its steps in order.
-SELECT s.revision, array_agg(s.fingerprint ORDER BY s.position) AS fingerprints
+SELECT e.revision, array_agg(s.fingerprint ORDER BY s.position) AS fingerprints
 FROM liftlock.steps AS s
-WHERE s.version_table = :version_table AND s.direction = 'up'
-GROUP BY s.revision;
+JOIN liftlock.executions AS e ON e.id = s.execution
+WHERE e.version_table = :version_table AND e.direction = 'up'
+GROUP BY e.revision;

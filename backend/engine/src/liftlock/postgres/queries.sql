@@ -29,12 +29,30 @@ WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
 
 -- name: blockers
 -- Which sessions keep a session from the lock it waits for, those at the head of the queue first.
-SELECT a.pid, a.application_name, a.state, a.usename,
+SELECT a.pid, a.application_name, a.state, a.usename, a.xact_start,
        extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start))::float8 AS seconds,
        left(a.query, 200) AS query
 FROM unnest(pg_catalog.pg_blocking_pids(:pid)) AS b (pid)
 JOIN pg_catalog.pg_stat_activity AS a USING (pid)
 ORDER BY a.xact_start NULLS LAST;
+
+-- name: still_open
+-- Which of these transactions are still open.
+SELECT a.pid
+FROM pg_catalog.pg_stat_activity AS a
+JOIN unnest(CAST(:pids AS int[]), CAST(:starts AS timestamptz[])) AS known (pid, xact_start) USING (pid, xact_start);
+
+-- name: held
+-- The locks on tables, stronger than those of rows, that a session holds; tables that it made and hasn't
+-- committed are seen by nobody else, so not by this query either.
+SELECT DISTINCT CAST(c.oid::regclass AS text) AS relation, l.mode
+FROM pg_catalog.pg_locks AS l
+JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
+WHERE l.pid = :pid AND l.granted AND c.relkind IN ('r', 'p', 'm')
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+  AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+  AND c.relnamespace <> 'pg_catalog'::regnamespace
+ORDER BY 1, 2;
 
 -- name: cancel
 -- Cancels what a session is running.

@@ -20,3 +20,4 @@ def load(filename: str) -> dict[str, str]:
 
 QUERIES = load("queries.sql")
 LEDGER = load("ledger.sql")
+CATALOG = load("catalog.sql")

@@ -18,8 +18,11 @@ from sqlalchemy.engine import Connection
 
 from liftlock.errors import SettingsError, StepFailed
 from liftlock.events import Event, Notify
+from liftlock.model.facts import Table
+from liftlock.model.operation import Operation
 from liftlock.model.revision import Chain, Standing, standing
 from liftlock.model.step import Step
+from liftlock.planning.plan import plan
 from liftlock.postgres.flight import Flight, single_flight
 from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.ledger import Ledger, applied, chain_of, current
@@ -27,10 +30,22 @@ from liftlock.postgres.ledger import told as told_of
 from liftlock.postgres.sql import QUERIES
 from liftlock.revisions.connections import Connections, rows
 from liftlock.revisions.history import revision_of
+from liftlock.revisions.policy import Policy
 from liftlock.revisions.recorder import NeedsDatabase, Recorder
-from liftlock.revisions.runner import Policy, Runner, RunReport, script_of
+from liftlock.revisions.runner import Runner, RunReport, script_of
+from liftlock.revisions.survey import Survey
 from liftlock.revisions.transactions import assume_role, commit, connection_of, fence, own_transaction, qualified
+from liftlock.revisions.working import Working
 from liftlock.settings import Address, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class LookedAt:
+    """An operation with its steps, and the table it is about, where that is there already."""
+
+    operation: Operation
+    steps: tuple[Step, ...]
+    table: Table | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +53,13 @@ class Look:
     """A revision that was looked at: its steps as far as they are known without asking the database."""
 
     revision: str
-    steps: tuple[Step, ...]
+    operations: tuple[LookedAt, ...]
     asks: bool
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All steps, in order."""
+        return tuple(step for one in self.operations for step in one.steps)
 
 
 @dataclass(slots=True)
@@ -110,9 +130,9 @@ class Guard:
             self.reports.append(report)
             steps = list(context._migrations_fn(heads, context))  # type: ignore[misc]  # noqa: SLF001 - the command's choice
             if steps:
-                ledger = self._ledger(connection, version_table, atomic=atomic)
-                policy = Policy(self.settings.deadline, self.interrupts, self.notify)
-                runner = Runner(context, flight, ledger, policy, pid=pid, atomic=atomic)
+                working = Working(connection)
+                ledger = self._ledger(working, version_table, atomic=atomic)
+                runner = Runner(context, working, ledger, self._policy(flight), pid=pid, atomic=atomic)
                 for revision in runner.run(steps, maintainer, arguments):
                     report.ran.append(revision)
             report.after = frozenset(maintainer.heads)
@@ -152,12 +172,14 @@ class Guard:
     def _look_at(self, context: MigrationContext, **arguments: Any) -> None:  # noqa: ANN401 - the project's own
         connection = connection_of(context)
         own_transaction(context)
-        rows(connection, "SET default_transaction_read_only = on", {})
-        commit(connection, atomic=False)
         heads = context.get_current_heads()
         self.reports.append(RunReport(qualified(context), frozenset(heads), frozenset(heads)))
-        recorder = Recorder(context, self.interrupts.check, look=True)
+        working = Working(connection)
+        survey = Survey(working, self.settings.small_table, self.settings.allow, set())
         for step in context._migrations_fn(heads, context):  # type: ignore[misc]  # noqa: SLF001 - the command's choice
+            seen: list[LookedAt] = []
+            survey.begin()
+            recorder = Recorder(context, working, None, functools.partial(_note_look, survey, seen))
             asks = False
             with contextlib.suppress(_Looked), recorder.recording(step.revision.path):
                 try:
@@ -166,7 +188,7 @@ class Guard:
                     asks = True
                     raise _Looked from None
                 finally:
-                    self.looks.append(Look(step.revision.revision, recorder.steps, asks))
+                    self.looks.append(Look(step.revision.revision, tuple(seen), asks))
         connection.rollback() if hasattr(connection, "rollback") else None
 
     def _flight(self, connection: Connection, version_table: str) -> Flight:
@@ -201,11 +223,22 @@ class Guard:
                 now="Make them agree: let env.py read the same variables, or unset DATABASE_URL and POSTGRES_….",
             )
 
-    def _ledger(self, connection: Connection, version_table: str, *, atomic: bool) -> Ledger:
-        ledger = Ledger(functools.partial(rows, connection), version_table)
+    def _policy(self, flight: Flight) -> Policy:
+        return Policy(
+            deadline=self.settings.deadline,
+            budget=self.settings.lock_timeout,
+            small=self.settings.small_table,
+            allowed=self.settings.allow,
+            interrupts=self.interrupts,
+            flight=flight,
+            notify=self.notify,
+        )
+
+    def _ledger(self, working: Working, version_table: str, *, atomic: bool) -> Ledger:
+        ledger = Ledger(working.rows, version_table)
         ledger.prepare()
         ledger.begin_run(self.command, self.settings.release)
-        commit(connection, atomic=atomic)
+        commit(working.connection, atomic=atomic)
         return ledger
 
     def _verify(self) -> None:
@@ -226,6 +259,13 @@ class Guard:
                     why="The project's env.py rolled back what was run, or never committed it.",
                     now="Look for a transaction that env.py begins and doesn't commit.",
                 )
+
+
+def _note_look(survey: Survey, seen: list[LookedAt], operation: Operation) -> None:
+    facts = survey.facts(operation)
+    seen.append(LookedAt(operation, plan(operation, facts), facts.tables.get(operation.relation)))
+    if operation.kind == "create_table":
+        survey.announced(operation.relation)
 
 
 class _Looked(Exception):

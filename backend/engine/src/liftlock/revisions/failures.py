@@ -15,8 +15,16 @@ from liftlock.revisions.history import place_in
 
 LOCK_NOT_AVAILABLE = "55P03"
 QUERY_CANCELED = "57014"
+IN_TRANSACTION = "25001"
+"""The statement refuses a transaction."""
+DATA_BREAKS = frozenset({"23502", "23503", "23505", "23514", "23P01"})
+"""The rows themselves break a constraint."""
 _TRANSIENT = frozenset({LOCK_NOT_AVAILABLE, "40P01", "40001"})
 _CONNECTION = ("08", "57P")
+
+
+class TooLong(Exception):
+    """A statement was cancelled, to be run in another way on the next attempt."""
 
 
 def sqlstate(error: BaseException) -> str | None:
@@ -37,7 +45,7 @@ def sqlstate(error: BaseException) -> str | None:
 
 def transient(error: BaseException) -> bool:
     """Whether the same revision may well succeed when it is tried again: a lock, a deadlock, a conflict."""
-    return sqlstate(error) in _TRANSIENT
+    return isinstance(error, TooLong) or sqlstate(error) in _TRANSIENT
 
 
 def words(error: BaseException) -> str:
@@ -64,12 +72,12 @@ def failure(  # noqa: PLR0913 - what there is to tell
     """
     if isinstance(error, LiftlockError):
         return error
-    after = _after(half_done=half_done)
+    why = after(half_done=half_done)
     if connection_lost(error):
         return NotNow(
             "LL-CONNECTION-LOST",
             f"revision {revision}: the connection to the database was lost: {words(error)}",
-            why=after,
+            why=why,
             now="Run the same command again when the database is back.",
         )
     if isinstance(error, DBAPIError):
@@ -79,21 +87,21 @@ def failure(  # noqa: PLR0913 - what there is to tell
         return StepFailed(
             "LL-STEP-FAILED",
             f"revision {revision}, {place}: {words(error)}{statement}",
-            why=after,
+            why=why,
             now="Correct the revision, or the data that it stumbles over, and run again.",
         )
     if isinstance(error, CommandError) and "expected to match one row" in str(error):
         return NotNow(
             "LL-OVERTAKEN",
             f"revision {revision}: somebody else changed the version table meanwhile: {error}",
-            why=after,
+            why=why,
             now="Run again; and let everybody migrate through liftlock, so that one waits for the other.",
         )
     place = place_in(error, script) or source
     return UnsafeRevision(
         "LL-REVISION-RAISED",
         f"revision {revision}, {place}: {type(error).__name__}: {error}",
-        why=after,
+        why=why,
         now="Correct the revision and run again.",
     )
 
@@ -108,11 +116,12 @@ def connection_lost(error: Exception) -> bool:
     return invalid or own or (state is not None and state.startswith(_CONNECTION))
 
 
-def _after(*, half_done: bool) -> str:
+def after(*, half_done: bool) -> str:
+    """How the database is left when a revision fails."""
     if half_done:
         return (
-            "The revision had committed a part of itself before (an autocommit block or a commit of its own);"
-            " that part stays, and the revision isn't marked as applied."
+            "The steps that are finished stay, and are in the ledger; the revision isn't marked as applied, and is"
+            " resumed after them by the next run."
         )
     return "The revision is rolled back: the database is as before it, and earlier revisions stay applied."
 

@@ -7,7 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
+from liftlock.allowance import allowed
 from liftlock.model.operation import Operation
+from liftlock.revisions.parts import parts_of, plain_text, referred
 
 _KINDS = {
     "CreateTable": "create_table",
@@ -61,10 +63,19 @@ def describe(construct: Any, dialect: Dialect, parameter_sets: int = 0, line: in
     """
     if isinstance(construct, str):
         construct = sa.text(construct)
-    sql = str(construct.compile(dialect=dialect)).replace("\t", " ").strip()
+    sql = plain_text(str(construct.compile(dialect=dialect)), dialect).replace("\t", " ").strip()
     kind = _kind(construct, parameter_sets)
-    others = _others(construct, kind)
-    return Operation(kind=kind, table=_table(construct), sql=sql, rows=parameter_sets, others=others, line=line)
+    return Operation(
+        kind=kind,
+        table=_table(construct),
+        sql=sql,
+        rows=parameter_sets,
+        relation=_relation(construct, dialect),
+        others=_others(construct, kind, dialect),
+        line=line,
+        parts=parts_of(construct, kind, dialect),
+        allowed=allowed(),
+    )
 
 
 def _kind(construct: Any, parameter_sets: int) -> str:  # noqa: ANN401
@@ -91,15 +102,28 @@ def _table(construct: Any) -> str | None:  # noqa: ANN401
     return None
 
 
-def _others(construct: Any, kind: str) -> tuple[str, ...]:  # noqa: ANN401
-    """The tables that a foreign key of the construct refers to."""
+def _relation(construct: Any, dialect: Dialect) -> str:  # noqa: ANN401
+    """The table as SQL text; empty where there is none."""
+    quote = dialect.identifier_preparer
+    name = getattr(construct, "table_name", None)
+    if isinstance(name, str):
+        schema = getattr(construct, "schema", None)
+        return plain_text((f"{quote.quote(schema)}." if schema else "") + quote.quote(name), dialect)
+    subject = getattr(construct, "element", None)
+    for candidate in (getattr(construct, "table", None), getattr(subject, "table", None), subject):
+        if isinstance(candidate, sa.Table | sa.sql.TableClause):
+            return plain_text(quote.format_table(candidate), dialect)  # type: ignore[arg-type]
+    return ""
+
+
+def _others(construct: Any, kind: str, dialect: Dialect) -> tuple[str, ...]:  # noqa: ANN401
+    """The tables that a foreign key of the construct refers to, as SQL text."""
     if kind == "create_table":
         keys = [key for column in construct.element.columns for key in column.foreign_keys]
     elif kind == "create_foreign_key":
         keys = list(construct.element.elements)
-    elif kind == "add_column":
+    elif kind == "add_column" and getattr(construct, "inline_references", None):
         keys = list(construct.column.foreign_keys)
     else:
         return ()
-    targets = {key._get_colspec().rsplit(".", 1)[0] for key in keys}  # noqa: SLF001 - the only name of an unresolved target
-    return tuple(sorted(targets))
+    return tuple(sorted({referred(key, dialect) for key in keys}))

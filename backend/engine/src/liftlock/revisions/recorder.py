@@ -19,11 +19,11 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.engine.mock import MockConnection
 
 from liftlock.model.operation import Operation
-from liftlock.model.step import Step
-from liftlock.planning.plan import plan
+from liftlock.revisions.conversation import Conversation
 from liftlock.revisions.operations import describe
-
-Send = Callable[[], Any]
+from liftlock.revisions.stepping import Stepper
+from liftlock.revisions.work import Send, Work
+from liftlock.revisions.working import Working
 
 
 class NeedsDatabase(BaseException):
@@ -31,35 +31,30 @@ class NeedsDatabase(BaseException):
 
 
 class Recorder:
-    """Records what one revision asks for, and runs it.
+    """Records what one revision asks for, and has it done.
 
     Parameters:
         context: Alembic's migration context; its ``impl`` is wrapped while ``recording``.
-        check: is called before each recorded statement is sent; it raises to stop the run.
-        look: record only; nothing is sent, and asking the database raises ``NeedsDatabase``.
+        working: its connection.
+        work: does the operations; None to look only: nothing is sent, and asking the database raises ``NeedsDatabase``.
+        looked: is called with each operation of a revision that is only looked at.
     """
 
-    def __init__(self, context: MigrationContext, check: Callable[[], None], *, look: bool = False) -> None:
+    def __init__(
+        self, context: MigrationContext, working: Working, work: Work | None, looked: Callable[[Operation], None] | None = None
+    ) -> None:
         self._context = context
-        self._check = check
-        self._look = look
+        self._working = working
+        self._work = work
+        self._looked = looked
         self._send = context.impl._exec  # noqa: SLF001 - the seam; its name is the same from Alembic 1.8 to 1.20
         self._queue: list[tuple[Operation, Send]] = []
-        self._done: list[Operation] = []
         self._source = ""
-        self._running = False
-        self._immediate = False
+        self._outside = False
+        self._conversation = Conversation(working, work) if work else None
+        self._stepper = Stepper(work) if work else None
+        self.last: Operation | None = None
         self.committed = False
-
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """The steps of all that was recorded so far."""
-        return plan([*self._done, *(operation for operation, _ in self._queue)])
-
-    @property
-    def last(self) -> Operation | None:
-        """The operation that was sent last."""
-        return self._done[-1] if self._done else None
 
     @contextlib.contextmanager
     def recording(self, source: str) -> Iterator[None]:
@@ -68,7 +63,7 @@ class Recorder:
         Parameters:
             source: path of the revision's file, to tell the line of each operation.
         """
-        self._queue, self._done, self.committed, self._source = [], [], False, source
+        self._queue, self.last, self.committed, self._source = [], None, False, source
         with contextlib.ExitStack() as stack:
             self._wrap(stack)
             yield
@@ -76,14 +71,12 @@ class Recorder:
 
     def flush(self) -> None:
         """Run what is queued, in order."""
-        if self._look or self._running:
+        if self._stepper is None or self._working.busy:
             return
         while self._queue:
             operation, send = self._queue.pop(0)
-            self._done.append(operation)
-            self._check()
-            with self._own():
-                send()
+            self.last = operation
+            self._stepper.perform(operation, send, outside=self._outside)
 
     def _wrap(self, stack: contextlib.ExitStack) -> None:
         impl, context = self._context.impl, self._context
@@ -92,18 +85,19 @@ class Recorder:
         impl._exec = self._record  # type: ignore[method-assign]  # noqa: SLF001 - the seam
         impl.create_table = self._with_stand_in(impl.create_table)  # type: ignore[method-assign]
         impl.drop_table = self._with_stand_in(impl.drop_table)  # type: ignore[method-assign]
-        context.autocommit_block = self._autocommit(context.autocommit_block)  # type: ignore[method-assign]
-        connection = context.connection
-        if connection is None:
-            return
-        listeners: dict[str, Callable[..., None]] = {
+        if self._work is None or not self._work.bound:
+            context.autocommit_block = self._autocommit  # type: ignore[method-assign]
+        engine = self._working.connection.engine
+        listeners: dict[str, Callable[..., Any]] = {
             "before_execute": self._before_execute,
             "before_cursor_execute": self._before_cursor_execute,
             "commit": self._before_commit,
         }
+        if self._conversation is not None:
+            listeners |= self._conversation.listeners()
         for name, listener in listeners.items():
-            event.listen(connection.engine, name, listener)
-            stack.callback(event.remove, connection.engine, name, listener)
+            event.listen(engine, name, listener)
+            stack.callback(event.remove, engine, name, listener)
 
     def _record(
         self,
@@ -118,8 +112,15 @@ class Recorder:
             given["multiparams"] = multiparams
         elif params:
             given["params"] = params
-        self._queue.append((operation, lambda: self._send(construct, **given)))
-        if self._immediate:
+
+        def send() -> None:
+            with self._working.own():
+                self._send(construct, **given)
+
+        if self._looked is not None:
+            self._looked(operation)
+        self._queue.append((operation, send))
+        if self._outside:
             self.flush()
 
     def _with_stand_in(self, real: Callable[..., Any]) -> Callable[..., Any]:
@@ -136,50 +137,44 @@ class Recorder:
 
         return call
 
-    def _autocommit(self, real: Callable[..., Any]) -> Callable[..., Any]:
-        """What an autocommit block follows is committed by it; what is in it runs at once."""
-
-        @contextlib.contextmanager
-        def block() -> Iterator[None]:
-            if self._look:
-                yield
-                return
-            self.flush()
-            self.committed = True
-            with real():
-                self._immediate = True
-                try:
-                    yield
-                finally:
-                    self._immediate = False
-
-        return block
-
     @contextlib.contextmanager
-    def _own(self) -> Iterator[None]:
-        before, self._running = self._running, True
+    def _autocommit(self) -> Iterator[None]:
+        """What an autocommit block follows is committed by it, and what is in it runs at once, each by itself.
+
+        Most of what stands in such blocks runs well in a transaction, with its row in the ledger; what
+        refuses one is run without.
+        """
+        if self._work is None:
+            yield
+            return
+        self.flush()
+        self._work.commit_point()
+        self._outside = self._working.outside = True
         try:
             yield
         finally:
-            self._running = before
+            self._outside = self._working.outside = False
+        self._work.commit_point()
 
     def _before_execute(self, _connection: Connection, *_statement: object) -> None:
-        if not self._running:
-            if self._look:
+        if not self._working.busy:
+            if self._work is None:
                 raise NeedsDatabase
             self.flush()
 
-    def _before_cursor_execute(self, _connection: Connection, _cursor: object, statement: str, *_more: object) -> None:
-        if self._running:
+    def _before_cursor_execute(self, connection: Connection, _cursor: object, statement: str, *_more: object) -> None:
+        if self._working.busy:
             return
-        if self._look:
+        if self._work is None:
             raise NeedsDatabase
         self.flush()
-        self._done.append(Operation(kind="connection", table=None, sql=statement, line=_line_in(self._source)))
+        if connection.connection is self._working.connection.connection:
+            self.last = Operation(kind="connection", table=None, sql=statement, line=_line_in(self._source))
 
-    def _before_commit(self, _connection: Connection) -> None:
-        if not self._running:
+    def _before_commit(self, connection: Connection) -> None:
+        if self._work is not None and not self._working.busy and connection.connection is self._working.connection.connection:
             self.flush()
+            self._work.write_down()
             self.committed = True
 
 

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from alembic.runtime.migration import HeadMaintainer, MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
-from liftlock.errors import LiftlockError, NotNow
-from liftlock.events import Event, Notify
+from liftlock.errors import LiftlockError, NotNow, UnsafeRevision
+from liftlock.events import Event
+from liftlock.model.operation import Operation, digest
 from liftlock.model.revision import Revision
 from liftlock.model.step import Step
 from liftlock.planning.plan import phase_of
-from liftlock.postgres.flight import Flight
-from liftlock.postgres.interrupts import Interrupts
-from liftlock.postgres.ledger import Ledger
+from liftlock.postgres.ledger import Ledger, Progress
 from liftlock.postgres.patience import attempts
-from liftlock.revisions.failures import LOCK_NOT_AVAILABLE, failure, sqlstate, transient
+from liftlock.revisions.failures import LOCK_NOT_AVAILABLE, after, failure, sqlstate, transient
 from liftlock.revisions.history import revision_of
+from liftlock.revisions.policy import Policy
 from liftlock.revisions.recorder import Recorder
+from liftlock.revisions.survey import Survey
+from liftlock.revisions.transactions import commit
+from liftlock.revisions.work import Run, Work
+from liftlock.revisions.working import Working
+
+_BLOCKED_SECONDS = 2.0
+"""How long the next try waits for the transactions that blocked the last one."""
 
 
 @dataclass(slots=True)
@@ -36,37 +45,29 @@ class RunReport:
     ran: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """How long a run may last, and who hears of it."""
-
-    deadline: float
-    interrupts: Interrupts
-    notify: Notify
-
-
 class Runner:
     """Runs the steps that Alembic chose.
 
     Parameters:
         context: Alembic's migration context.
-        flight: the single-flight lock, held.
+        working: its connection.
         ledger: where to note what is done.
-        policy: deadline, interrupts, listener.
-        pid: the backend of the context's connection.
+        policy: deadline, budgets, interrupts, listener, and the single-flight lock.
+        pid: the backend of the connection.
         atomic: the project's own transaction is around everything; nothing can be retried.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a run
-        self, context: MigrationContext, flight: Flight, ledger: Ledger, policy: Policy, *, pid: int, atomic: bool
+        self, context: MigrationContext, working: Working, ledger: Ledger, policy: Policy, *, pid: int, atomic: bool
     ) -> None:
-        self._context = context
-        self._flight = flight
-        self._ledger = ledger
-        self._policy = policy
+        self._context, self._working, self._ledger, self._policy = context, working, ledger, policy
+        self._flight = policy.flight
         self._pid = pid
         self._atomic = atomic
-        self._recorder = Recorder(context, policy.interrupts.check)
+        self._run = Run()
+        self._survey = Survey(working, policy.small, policy.allowed, set())
+        self._recorder: Recorder | None = None
+        self._half_done = False
 
     def run(self, steps: Iterable[Any], maintainer: HeadMaintainer, arguments: dict[str, Any]) -> Iterable[str]:
         """Run Alembic's steps; yields the revision of each that is finished."""
@@ -85,9 +86,10 @@ class Runner:
         started, misses = time.monotonic(), 0
         worth = self._worth_another_try
         try:
-            for attempt in attempts(worth, self._policy.deadline, first=0.2, most=5.0):
+            for attempt in attempts(worth, self._policy.deadline, first=0.2, most=1.0):
                 with attempt:
                     misses = attempt.num - 1
+                    self._flight.await_blockers(_BLOCKED_SECONDS)
                     return self._attempt(step, maintainer, arguments, attempt.num)
         except Exception as error:
             if sqlstate(error) == LOCK_NOT_AVAILABLE:
@@ -95,15 +97,19 @@ class Runner:
             raise failure(
                 error,
                 revision=_name(step),
-                operation=self._recorder.last,
+                operation=self._last,
                 source=_path(step),
                 script=script_of(self._context),
-                half_done=self._recorder.committed,
+                half_done=self._half_done,
             ) from error
         raise AssertionError
 
     def _worth_another_try(self, error: Exception) -> bool:
-        return transient(error) and not self._recorder.committed and not self._atomic
+        return transient(error) and not self._atomic
+
+    @property
+    def _last(self) -> Operation | None:
+        return self._recorder.last if self._recorder else None
 
     def _attempt(self, step: Any, maintainer: HeadMaintainer, arguments: dict[str, Any], number: int) -> tuple[Step, ...]:  # noqa: ANN401
         self._policy.interrupts.check()
@@ -115,6 +121,7 @@ class Runner:
                 return self._transaction(step, maintainer, arguments)
         except BaseException as error:
             maintainer.heads, self._context.impl.memo = heads, memo
+            self._clear()
             if isinstance(error, DBAPIError):
                 self._policy.interrupts.check()
             if sqlstate(error) == LOCK_NOT_AVAILABLE:
@@ -123,50 +130,82 @@ class Runner:
 
     def _transaction(self, step: Any, maintainer: HeadMaintainer, arguments: dict[str, Any]) -> tuple[Step, ...]:  # noqa: ANN401
         context, started = self._context, time.monotonic()
+        progress = self._resume(step)
         with context.begin_transaction(_per_migration=True):
-            with self._recorder.recording(_path(step)):
-                step.migration_fn(**arguments)
+            self._survey.begin()
+            work = Work(self._working, self._ledger, progress, self._survey, self._policy, self._run, bound=self._atomic)
+            self._recorder = Recorder(context, self._working, work)
+            try:
+                with self._recorder.recording(_path(step)):
+                    step.migration_fn(**arguments)
+            finally:
+                self._half_done = work.committed or self._recorder.committed
             self._take_over()
             maintainer.update_to_step(step)
             for callback in context.on_version_apply_callbacks:
                 callback(ctx=context, step=step.info, heads=set(maintainer.heads), run_args=arguments)
-            steps = self._recorder.steps
-            self._note(step, steps, time.monotonic() - started)
-            self._policy.interrupts.check()
-            self._flight.check()
-        return steps
+            if hasattr(step, "revision"):  # a stamp runs nothing
+                self._note(step, work, time.monotonic() - started)
+            self._policy.check()
+        return tuple(work.steps)
+
+    def _resume(self, step: Any) -> Progress:  # noqa: ANN401
+        if not hasattr(step, "revision"):
+            return Progress("", "up", "")
+        source = digest(Path(_path(step)).read_text(encoding="utf-8"))
+        progress = self._ledger.resume(_name(step), "up" if step.is_upgrade else "down", source)
+        commit(self._working.connection, atomic=self._atomic)
+        self._half_done = progress.execution is not None
+        if progress.changed and "LL-CHANGED" not in self._policy.allowed:
+            raise UnsafeRevision(
+                "LL-CHANGED",
+                f"revision {_name(step)}: its file has changed since it was begun and interrupted: {_path(step)}",
+                why="Some of its steps are committed; what is still to be done can't be told from another file.",
+                now="Put the file back as it was, finish it, and make the change in a revision of its own; or, when the"
+                " steps that are done are the same in both: LIFTLOCK_ALLOW=LL-CHANGED.",
+            )
+        if progress.execution is not None:
+            done = sum(sum(one.parts.values()) for one in progress.steps.values())
+            self._notify("revision.resumed", f"resuming {_name(step)} after {done} finished steps", _name(step), steps=done)
+        return progress
+
+    def _clear(self) -> None:
+        """Leave no transaction of a failed attempt open; after a commit of the revision's own it isn't Alembic's."""
+        transaction = None if self._atomic else self._working.connection.get_transaction()
+        if transaction is not None:
+            with contextlib.suppress(Exception):
+                transaction.rollback()
 
     def _take_over(self) -> None:
         """After a commit of the revision's own, Alembic's transaction is dead: go on in the one that followed."""
         context, connection = self._context, self._context.connection
-        if self._atomic or connection is None or not self._recorder.committed:
+        if self._atomic or connection is None or self._recorder is None or not self._recorder.committed:
             return
         context._transaction = connection.get_transaction() or connection.begin()  # noqa: SLF001 - what Alembic commits at the end
 
-    def _note(self, step: Any, steps: tuple[Step, ...], seconds: float) -> None:  # noqa: ANN401
-        if not hasattr(step, "revision"):  # a stamp runs nothing
-            return
+    def _note(self, step: Any, work: Work, seconds: float) -> None:  # noqa: ANN401
+        progress = work.finish()
         if step.is_upgrade:
-            self._ledger.add_revision(_revision(self._context, step), phase_of(steps), seconds)
+            self._ledger.add_revision(_revision(self._context, step), phase_of(work.steps), seconds)
         else:
             self._ledger.remove_revision(step.revision.revision)
-        self._ledger.add_steps(step.revision.revision, "up" if step.is_upgrade else "down", steps)
+        self._ledger.finish(progress)
 
     def _refusal(self, step: Any, number: int) -> str:  # noqa: ANN401
-        operation = self._recorder.last
+        operation = self._last
         what = f"{operation.kind} {operation.table or ''}".strip() if operation else "a statement"
         line = f":{operation.line}" if operation and operation.line else ""
         blocked = "; ".join(blocker(row) for row in self._flight.blockers) or "sessions that have gone since"
         return f"{_name(step)}{line}: {what} got no lock (try {number}); blocked by {blocked}"
 
     def _refused(self, step: Any, tries: int, seconds: float) -> LiftlockError:  # noqa: ANN401
-        operation = self._recorder.last
+        operation = self._last
         statement = f": {operation.sql[:300]}" if operation else ""
         listed = "\n".join(f"blocked by {blocker(row)}" for row in self._flight.blockers)
         return NotNow(
             "LL-LOCK-REFUSED",
             f"revision {_name(step)}{statement}\nrefused {tries} {'time' if tries == 1 else 'times'} in {seconds:.1f} s\n{listed}".strip(),
-            why="The revision is rolled back: the database is as before it, and earlier revisions stay applied.",
+            why=after(half_done=self._half_done),
             now="Run the same command again, or end those sessions first.",
         )
 

@@ -1,0 +1,135 @@
+"""Recipes for columns."""
+
+from __future__ import annotations
+
+from liftlock.model.facts import Facts, Table
+from liftlock.model.lock import LockMode
+from liftlock.model.operation import ColumnParts, ConstraintParts, Operation, quoted
+from liftlock.model.step import Means, Pace, Step
+from liftlock.planning.constraints import check, look
+from liftlock.planning.forms import is_brief, phase, plain, sample, subject
+from liftlock.planning.names import automatic
+from liftlock.planning.not_null import not_null
+from liftlock.planning.refusals import refuse_unless_allowed
+
+_REWRITE = "LL-REWRITE"
+
+
+def alter_nullable(operation: Operation, facts: Facts) -> list[Step] | None:
+    """SET NOT NULL, proven by a helper check; nothing at all where the column is so already."""
+    table, parts = subject(operation, facts), operation.parts
+    if not isinstance(parts, ColumnParts) or table is None or table.new:
+        return None
+    column = table.column(parts.name)
+    if column is not None and column.not_null:
+        return []
+    return None if is_brief(table, facts) else not_null(operation.relation, parts.name, phase(operation, facts), sample(table))
+
+
+def alter_type(operation: Operation, facts: Facts) -> list[Step] | None:
+    """Brief where PostgreSQL keeps the table as it is, and no check must be proven anew.
+
+    Even then the column loses its statistics, so that plans go wrong until they are refreshed.
+    """
+    table, parts = subject(operation, facts), operation.parts
+    if not isinstance(parts, ColumnParts) or table is None or table.new:
+        return None
+    refreshed = Step(
+        part="analyze",
+        sql=f"ANALYZE {operation.relation} ({quoted(parts.name)})",
+        pace=Pace.ONLINE,
+        lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
+    )
+    if not is_brief(table, facts):
+        checked = any(one.type == "c" and parts.name in one.columns for one in table.constraints)
+        if facts.rehearsal is None or facts.rehearsal.rewrites or facts.rehearsal.rebuilds or checked:
+            refuse_unless_allowed(
+                _REWRITE,
+                operation,
+                facts,
+                what=f"a type change of {operation.table}.{parts.name} rewrites or scans the table while reads and writes wait",
+                remedy="Add a column of the new type, fill it in batches, and drop the old one in a later release",
+            )
+    return [plain(operation, facts), refreshed]
+
+
+def add_column(operation: Operation, facts: Facts) -> list[Step] | None:
+    """Split what would rewrite or scan the table: the column first, then its values, then its constraints."""
+    table, parts = subject(operation, facts), operation.parts
+    if not isinstance(parts, ColumnParts) or table is None or is_brief(table, facts):
+        return None
+    if parts.optional and table.column(parts.name) is not None:
+        return []
+    if facts.rehearsal is None or facts.rehearsal.rewrites:
+        return _rewriting(operation, parts, table, facts)
+    if parts.not_null and not parts.default and not parts.special:
+        return [look(f"SELECT {sample(table)} FROM {operation.relation} LIMIT 5"), plain(operation, facts)]
+    if parts.checks:
+        words = _written(parts, default=bool(parts.default), not_null=parts.not_null)
+        return [_add(operation, words), *_checks(operation, parts, table, facts)]
+    return None
+
+
+def _rewriting(operation: Operation, parts: ColumnParts, table: Table, facts: Facts) -> list[Step] | None:
+    if parts.default and not parts.special:
+        return [*_filled(operation, parts, table, facts), *_checks(operation, parts, table, facts)]
+    refuse_unless_allowed(
+        _REWRITE,
+        operation,
+        facts,
+        what=f"the new column {operation.table}.{parts.name} makes PostgreSQL rewrite the table while reads and writes wait",
+        remedy="Add it as a plain column that may be null, fill it in batches, then make it what it is to be",
+    )
+    return None
+
+
+def _filled(operation: Operation, parts: ColumnParts, table: Table, facts: Facts) -> list[Step]:
+    """A default that differs from row to row: new rows get it at once, old ones in batches."""
+    name = quoted(parts.name)
+    values = f"{name} = {parts.default}"
+    steps = [
+        _add(operation, _written(parts, default=False, not_null=False)),
+        Step(
+            part="default",
+            sql=f"ALTER TABLE {operation.relation} ALTER COLUMN {name} SET DEFAULT {parts.default}",
+            pace=Pace.BRIEF,
+            lock=LockMode.ACCESS_EXCLUSIVE,
+        ),
+        Step(
+            part="backfill",
+            sql=values,
+            pace=Pace.BATCHED,
+            lock=LockMode.ROW_EXCLUSIVE,
+            means=Means.BACKFILL,
+            tables=(operation.relation,),
+            where=f"{name} IS NULL",
+        ),
+    ]
+    return steps + (not_null(operation.relation, parts.name, phase(operation, facts), sample(table)) if parts.not_null else [])
+
+
+def _add(operation: Operation, words: str) -> Step:
+    return Step(part="add", sql=f"ALTER TABLE {operation.relation} ADD COLUMN {words}", pace=Pace.BRIEF, lock=LockMode.ACCESS_EXCLUSIVE)
+
+
+def _written(parts: ColumnParts, *, default: bool, not_null: bool) -> str:
+    words = [quoted(parts.name), parts.type]
+    words += [f"DEFAULT {parts.default}"] if default else []
+    words += ["NOT NULL"] if not_null else []
+    return " ".join(words)
+
+
+def _checks(operation: Operation, parts: ColumnParts, table: Table, facts: Facts) -> list[Step]:
+    found = facts.rehearsal.check_columns if facts.rehearsal else ()
+    taken = set(table.constraint_names)
+    steps: list[Step] = []
+    for number, one in enumerate(parts.checks):
+        columns = found[number] if number < len(found) else (parts.name,)
+        name = _named(one, columns, table, taken)
+        taken.add(name)
+        steps += check(operation.relation, name, one.expression, sample(table))
+    return steps
+
+
+def _named(one: ConstraintParts, columns: tuple[str, ...], table: Table, taken: set[str]) -> str:
+    return one.name or automatic(table.name, columns if len(columns) == 1 else (), "check", lambda name: name in taken)

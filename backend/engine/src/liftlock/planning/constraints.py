@@ -1,0 +1,148 @@
+"""Recipes for constraints: add them unproven under a brief lock, prove them while the traffic goes on.
+
+https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
+"""
+
+from __future__ import annotations
+
+from liftlock.model.facts import Facts, Table
+from liftlock.model.lock import LockMode
+from liftlock.model.operation import ConstraintParts, Operation, quoted
+from liftlock.model.step import Means, Pace, Step
+from liftlock.planning.forms import is_brief, phase, sample, subject
+from liftlock.planning.indexes import build
+from liftlock.planning.names import automatic
+from liftlock.planning.not_null import not_null
+from liftlock.planning.refusals import refuse_unless_allowed
+
+SAMPLE = 5
+"""Rows that are shown when they break a constraint."""
+
+
+def create_check_constraint(operation: Operation, facts: Facts) -> list[Step] | None:
+    """Look for rows that break it; add it NOT VALID; validate it."""
+    table, parts = subject(operation, facts), operation.parts
+    if not isinstance(parts, ConstraintParts) or table is None or is_brief(table, facts) or parts.not_valid:
+        return None
+    columns = facts.rehearsal.check_columns[0] if facts.rehearsal and facts.rehearsal.check_columns else ()
+    name = parts.name or automatic(table.name, columns if len(columns) == 1 else (), "check", lambda name: name in table.constraint_names)
+    return check(operation.relation, name, parts.expression, sample(table))
+
+
+def check(relation: str, name: str, expression: str, shown: str) -> list[Step]:
+    """A check on a table that others use.
+
+    An old row that breaks a NOT VALID check can't be updated any more, in whatever column; so such rows
+    are looked for first.
+    """
+    drop = f"ALTER TABLE {relation} DROP CONSTRAINT IF EXISTS {quoted(name)}"
+    return [
+        look(f"SELECT {shown} FROM {relation} WHERE NOT ({expression}) LIMIT {SAMPLE}"),
+        Step(
+            part="add",
+            sql=f"ALTER TABLE {relation} ADD CONSTRAINT {quoted(name)} CHECK ({expression}) NOT VALID",
+            pace=Pace.BRIEF,
+            lock=LockMode.ACCESS_EXCLUSIVE,
+        ),
+        validate(relation, name, drop),
+    ]
+
+
+def create_foreign_key(operation: Operation, facts: Facts) -> list[Step] | None:
+    """Look for orphans; add it NOT VALID, the referred table locked first; validate it."""
+    table, parts = subject(operation, facts), operation.parts
+    if not isinstance(parts, ConstraintParts) or table is None or table.kind != "r" or parts.not_valid:
+        return None
+    if table.new or (is_brief(table, facts) and is_brief(facts.tables.get(parts.refers), facts)):
+        return None
+    relation = operation.relation
+    name = parts.name or automatic(table.name, parts.columns, "fkey", lambda name: name in table.constraint_names)
+    drop = f"ALTER TABLE {relation} DROP CONSTRAINT IF EXISTS {quoted(name)}"
+    steps = [look(_orphans(relation, parts, sample(table, "child")))] if parts.refers_columns else []
+    return [
+        *steps,
+        Step(
+            part="add",
+            sql=f"ALTER TABLE {relation} ADD CONSTRAINT {quoted(name)} {parts.definition} NOT VALID",
+            pace=Pace.BRIEF,
+            lock=LockMode.SHARE_ROW_EXCLUSIVE,
+            tables=tuple(dict.fromkeys([parts.refers, relation])),
+        ),
+        validate(relation, name, drop),
+    ]
+
+
+def _orphans(relation: str, parts: ConstraintParts, shown: str) -> str:
+    pairs = zip(parts.columns, parts.refers_columns, strict=True)
+    same = " AND ".join(f"parent.{quoted(other)} = child.{quoted(mine)}" for mine, other in pairs)
+    given = " AND ".join(f"child.{quoted(mine)} IS NOT NULL" for mine in parts.columns)
+    orphan = f"NOT EXISTS (SELECT FROM {parts.refers} AS parent WHERE {same})"
+    return f"SELECT {shown} FROM {relation} AS child WHERE {given} AND {orphan} LIMIT {SAMPLE}"
+
+
+def create_unique_constraint(operation: Operation, facts: Facts) -> list[Step] | None:
+    """Build a unique index concurrently; make it a constraint under a brief lock."""
+    table, parts = subject(operation, facts), operation.parts
+    if not isinstance(parts, ConstraintParts) or table is None or table.kind != "r" or is_brief(table, facts):
+        return None
+    return _from_index(operation, table, parts, "UNIQUE")
+
+
+def create_primary_key(operation: Operation, facts: Facts) -> list[Step] | None:
+    """Prove the columns not null; then as a unique constraint: the index alone would scan for nulls."""
+    table, parts = subject(operation, facts), operation.parts
+    if not isinstance(parts, ConstraintParts) or table is None or table.kind != "r" or is_brief(table, facts):
+        return None
+    columns = [table.column(name) for name in parts.columns]
+    nullable = [one.name for one in columns if one is not None and not one.not_null]
+    proofs = [step for name in nullable for step in not_null(operation.relation, name, phase(operation, facts), sample(table))]
+    return [*proofs, *_from_index(operation, table, parts, "PRIMARY KEY")]
+
+
+def _from_index(operation: Operation, table: Table, parts: ConstraintParts, words: str) -> list[Step]:
+    taken = table.relation_names | table.constraint_names
+    label, named_by = ("key", parts.columns) if words == "UNIQUE" else ("pkey", ())
+    name = parts.name or automatic(table.name, named_by, label, lambda name: name in taken)
+    schema, dot, _ = operation.relation.rpartition(".")
+    listed = ", ".join(quoted(column) for column in parts.columns)
+    return [
+        build(
+            f"CREATE UNIQUE INDEX CONCURRENTLY {quoted(name)} ON {operation.relation} ({listed}){parts.index}",
+            f"{schema}{dot}{quoted(name)}",
+        ),
+        Step(
+            part="attach",
+            sql=f"ALTER TABLE {operation.relation} ADD CONSTRAINT {quoted(name)} {words} USING INDEX {quoted(name)}{parts.deferral}",
+            pace=Pace.BRIEF,
+            lock=LockMode.ACCESS_EXCLUSIVE,
+        ),
+    ]
+
+
+def create_exclude_constraint(operation: Operation, facts: Facts) -> list[Step] | None:
+    """PostgreSQL can't build the index of an exclusion constraint concurrently."""
+    if not is_brief(subject(operation, facts), facts):
+        refuse_unless_allowed(
+            "LL-EXCLUDE",
+            operation,
+            facts,
+            what=f"an exclusion constraint on {operation.table} builds its index while reads and writes wait",
+            remedy="Make a new table with the constraint and fill it beside the old one",
+        )
+    return None
+
+
+def look(sql: str) -> Step:
+    """A query for rows that would break what comes next."""
+    return Step(part="look", sql=sql, pace=Pace.ONLINE, lock=LockMode.ACCESS_SHARE, means=Means.LOOK)
+
+
+def validate(relation: str, name: str, undo: str) -> Step:
+    """The proof that all rows keep a constraint; it is taken away again when they don't."""
+    return Step(
+        part="validate",
+        sql=f"ALTER TABLE {relation} VALIDATE CONSTRAINT {quoted(name)}",
+        pace=Pace.ONLINE,
+        lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
+        undo=undo,
+    )

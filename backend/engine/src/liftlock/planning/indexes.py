@@ -1,0 +1,74 @@
+"""Recipes for indexes.
+
+CREATE INDEX CONCURRENTLY lets writes go on, and an interrupted one leaves an invalid index behind:
+https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
+"""
+
+from __future__ import annotations
+
+import re
+
+from liftlock.model.facts import Facts
+from liftlock.model.lock import LockMode
+from liftlock.model.operation import IndexParts, Operation
+from liftlock.model.step import Means, Pace, Step
+from liftlock.planning.forms import is_brief, phase, subject
+
+_CREATE = re.compile(r"\s*CREATE (UNIQUE )?INDEX (CONCURRENTLY )?")
+_DROP = re.compile(r"\s*DROP INDEX (CONCURRENTLY )?")
+
+
+def create_index(operation: Operation, facts: Facts) -> list[Step] | None:
+    """Build it concurrently."""
+    table, parts = subject(operation, facts), operation.parts
+    written = _CREATE.match(operation.sql)
+    concurrently = bool(written and written[2])
+    if not isinstance(parts, IndexParts) or table is None or table.kind != "r" or (is_brief(table, facts) and not concurrently):
+        return None
+    present = table.index(parts.name)
+    if parts.optional and present is not None and present.valid:
+        return []
+    sql = _CREATE.sub(lambda found: f"CREATE {found[1] or ''}INDEX CONCURRENTLY ", operation.sql, count=1)
+    return [build(sql.replace(" IF NOT EXISTS ", " ", 1), parts.relation)]
+
+
+def build(sql: str, relation: str) -> Step:
+    """A concurrent build.
+
+    Parameters:
+        sql: the statement.
+        relation: the index, as SQL text with its schema.
+    """
+    return Step(
+        part="build",
+        sql=sql,
+        pace=Pace.ONLINE,
+        lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
+        means=Means.CONCURRENT,
+        repair=f"DROP INDEX CONCURRENTLY IF EXISTS {relation}",
+        witness=relation,
+    )
+
+
+def drop_index(operation: Operation, facts: Facts) -> list[Step] | None:
+    """Drop it concurrently, unless a constraint owns it: PostgreSQL refuses that in either form."""
+    table, parts = subject(operation, facts), operation.parts
+    written = _DROP.match(operation.sql)
+    concurrently = bool(written and written[1])
+    if not isinstance(parts, IndexParts) or table is None or table.kind != "r" or (is_brief(table, facts) and not concurrently):
+        return None
+    present = table.index(parts.name)
+    if present is None or present.constraint:
+        return None
+    return [
+        Step(
+            part="drop",
+            sql=_DROP.sub("DROP INDEX CONCURRENTLY ", operation.sql, count=1),
+            pace=Pace.ONLINE,
+            lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
+            phase=phase(operation, facts),
+            means=Means.CONCURRENT,
+            repair=f"DROP INDEX CONCURRENTLY IF EXISTS {parts.relation}",
+            witness=parts.relation,
+        )
+    ]

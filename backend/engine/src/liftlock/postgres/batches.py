@@ -1,0 +1,166 @@
+"""Updates a whole table in slices, each in a transaction of its own that also says how far it came.
+
+A slice is a range of a unique key, else of blocks. It is sized by time. The rows that the application
+changes meanwhile are safe: each row's condition is judged again when its turn comes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from liftlock.model.operation import quoted
+from liftlock.postgres.catalog import Execute
+from liftlock.postgres.sql import CATALOG
+
+_FIRST = 1_000
+_LEAST, _MOST = 100, 100_000
+_BLOCKS_PER_ROW = 0.02
+_LONGEST_STEP = 4.0
+"""A slice grows at most so many times from one to the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """What is to be done.
+
+    Parameters:
+        relation: the table, as SQL text.
+        values: the SET clause.
+        where: which rows still need it; the update must make it false.
+    """
+
+    relation: str
+    values: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A slice that was updated and not yet committed.
+
+    Parameters:
+        cursor: where to go on.
+        rows: updated so far.
+        rate: rows a second.
+        last: whether nothing is left.
+    """
+
+    cursor: dict[str, Any]
+    rows: int
+    rate: float
+    last: bool = False
+
+
+def run(execute: Execute, backfill: Backfill, cursor: Mapping[str, Any] | None, seconds: float) -> Iterator[Batch]:
+    """Update slice by slice; the caller commits after each.
+
+    Parameters:
+        execute: runs statements.
+        backfill: what is to be done.
+        cursor: where an earlier attempt came to; None to begin.
+        seconds: how long a slice is to take.
+
+    Rows that came or moved behind the cursor are met by another pass; it ends when a pass finds none.
+    """
+    keys = execute(CATALOG["key_columns"], {"relation": backfill.relation})
+    ranges: _Ranges = _Keys(keys) if keys else _Blocks()
+    state = dict(cursor or {"at": None, "rows": 0, "found": 0})
+    size, started, before = _FIRST, time.monotonic(), int(state["rows"])
+    while True:
+        begun = time.monotonic()
+        end = ranges.end(execute, backfill.relation, state["at"], size)
+        if end is not None:
+            state["rows"] += (done := _update(execute, backfill, ranges.between(state["at"], end)))
+            state["found"] += done
+        state["at"] = end
+        rate = (state["rows"] - before) / max(time.monotonic() - started, 1e-6)
+        if end is None:
+            done_with = state["found"] == 0
+            state["found"] = 0
+            yield Batch(dict(state), state["rows"], rate, last=done_with)
+            if done_with:
+                return
+            continue
+        yield Batch(dict(state), state["rows"], rate)
+        took = max(time.monotonic() - begun, 1e-6)
+        size = int(min(max(size * min(seconds / took, _LONGEST_STEP), _LEAST), _MOST))
+
+
+def _update(execute: Execute, backfill: Backfill, condition: tuple[str, dict[str, object]]) -> int:
+    text, values = condition
+    statement = (
+        f"WITH done AS (UPDATE {backfill.relation} SET {backfill.values} WHERE {text} AND ({backfill.where}) RETURNING 1)"  # noqa: S608
+        " SELECT count(*) AS rows FROM done"
+    )
+    return int(execute(_escaped(statement, values), values)[0]["rows"])
+
+
+def _escaped(statement: str, values: Mapping[str, object]) -> str:
+    """Colons of the project's own SQL aren't parameters."""
+    parts = statement.split(":")
+    text = parts[0]
+    for part in parts[1:]:
+        text += (":" if any(part.startswith(name) for name in values) else "\\:") + part
+    return text
+
+
+class _Ranges(Protocol):
+    """How a table is cut into slices; where one ends is a value that JSON can hold."""
+
+    def end(self, execute: Execute, relation: str, start: Any, size: int) -> Any: ...  # noqa: ANN401
+
+    def between(self, start: Any, end: Any) -> tuple[str, dict[str, object]]: ...  # noqa: ANN401
+
+
+class _Keys:
+    """Ranges of a unique key."""
+
+    def __init__(self, columns: Sequence[Mapping[str, Any]]) -> None:
+        self._names = [quoted(one["name"]) for one in columns]
+        self._types = [one["type"] for one in columns]
+        self._row = f"({', '.join(self._names)})"
+
+    def end(self, execute: Execute, relation: str, start: list[str] | None, size: int) -> list[str] | None:
+        """The last key of the next slice; None after the last."""
+        after, values = self._bound(">", "ll_a", start)
+        listed, down = ", ".join(self._names), ", ".join(f"{name} DESC" for name in self._names)
+        texts = ", ".join(f"CAST({name} AS text) AS k{number}" for number, name in enumerate(self._names))
+        rows = execute(
+            f"SELECT {texts} FROM (SELECT {listed} FROM {relation} WHERE {after} ORDER BY {listed} LIMIT {size}) AS slice"  # noqa: S608
+            f" ORDER BY {down} LIMIT 1",
+            values,
+        )
+        return [rows[0][f"k{number}"] for number in range(len(self._names))] if rows else None
+
+    def between(self, start: list[str] | None, end: list[str]) -> tuple[str, dict[str, object]]:
+        """The condition of a slice."""
+        after, first = self._bound(">", "ll_a", start)
+        until, second = self._bound("<=", "ll_b", end)
+        return f"{after} AND {until}", first | second
+
+    def _bound(self, sign: str, prefix: str, key: list[str] | None) -> tuple[str, dict[str, object]]:
+        if key is None:
+            return "true", {}
+        values: dict[str, object] = {f"{prefix}{number}": value for number, value in enumerate(key)}
+        casts = ", ".join(f"CAST(CAST(:{name} AS text) AS {kind})" for name, kind in zip(values, self._types, strict=True))
+        return f"{self._row} {sign} ({casts})", values
+
+
+class _Blocks:
+    """Ranges of blocks, where there is no unique key."""
+
+    def end(self, execute: Execute, relation: str, start: int | None, size: int) -> int | None:
+        """The block before which the next slice ends."""
+        rows = execute(
+            "SELECT pg_relation_size(to_regclass(CAST(:relation AS text))) / CAST(current_setting('block_size') AS bigint) AS blocks",
+            {"relation": relation},
+        )
+        at, last = start or 0, int(rows[0]["blocks"])
+        return min(at + max(1, int(size * _BLOCKS_PER_ROW)), last) if at < last else None
+
+    def between(self, start: int | None, end: int) -> tuple[str, dict[str, object]]:
+        """The condition of a slice; a range of row addresses is scanned by itself since PostgreSQL 14."""
+        return f"ctid >= CAST('({start or 0},0)' AS tid) AND ctid < CAST('({end},0)' AS tid)", {}

@@ -1,0 +1,229 @@
+"""How each kind of step is run: brief, online, concurrently, in batches, or as nobody knows beforehand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from liftlock.errors import LiftlockError, NotNow, StepFailed
+from liftlock.model.facts import Facts
+from liftlock.model.lock import LockMode
+from liftlock.model.operation import Operation
+from liftlock.model.step import Means, Pace
+from liftlock.planning.refusals import refuse_unless_allowed
+from liftlock.postgres import batches
+from liftlock.postgres.sql import CATALOG
+from liftlock.revisions.failures import DATA_BREAKS, IN_TRANSACTION, QUERY_CANCELED, TooLong, sqlstate
+from liftlock.revisions.work import Part, Send, Work
+
+_LOOK_MS = 10_000
+"""How long a look for rows that break a constraint may take; the proof itself finds them later."""
+_RAW = frozenset({"execute", "insert", "update", "delete", "bulk_insert"})
+
+
+class Stepper:
+    """Runs the steps of a revision's operations.
+
+    Parameters:
+        work: the attempt that they belong to.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._work, self._working, self._policy = work, work.working, work.policy
+
+    def perform(self, operation: Operation, send: Send, *, outside: bool = False) -> None:
+        """Run an operation, as far as it isn't done.
+
+        Parameters:
+            operation: what the revision asked for.
+            send: runs it as plain Alembic would.
+            outside: the revision asks for it in an autocommit block.
+        """
+        for part in self._work.parts(operation):
+            self._policy.check()
+            self._step(part, send, outside=outside)
+        if operation.kind == "create_table":
+            self._work.survey.made(operation.relation)
+
+    def _step(self, part: Part, send: Send, *, outside: bool) -> None:
+        step = part.step
+        if step.means is not Means.PLAIN:
+            send = lambda: self._working.send(step.sql)  # noqa: E731 - the other way to send it
+        if step.means is Means.LOOK:
+            self._look(part)
+        elif step.means is Means.BACKFILL:
+            self._backfill(part)
+        elif step.means is Means.CONCURRENT and not self._work.bound:
+            self._concurrent(part, send)
+        elif step.pace is Pace.ONLINE and not self._work.bound:
+            self._online(part, send)
+        elif part.operation.kind in _RAW and not self._work.bound:
+            self._raw(part, send, outside=outside)
+        else:
+            self._brief(part, send)
+
+    def _brief(self, part: Part, send: Send) -> None:
+        step, work = part.step, self._work
+        if step.lock is not None:
+            work.make_room()
+            if step.tables:
+                for row in self._working.rows(CATALOG["may_lock"], {"relations": list(step.tables)}):
+                    work.bounded_wait()
+                    self._working.send(f"LOCK TABLE {row['relation']} IN {step.lock.value} MODE")
+            work.bounded_wait()
+            work.strong = work.strong or step.lock is not LockMode.ROW_EXCLUSIVE
+        send()
+        work.done(part)
+
+    def _raw(self, part: Part, send: Send, *, outside: bool) -> None:
+        """A statement whose locks nobody knows beforehand: PostgreSQL shows them.
+
+        It may share the transaction when it is quick. When it isn't, it is tried alone; and when it is long
+        even so, it goes on only if all it holds are rows.
+        """
+        name = (self._work.progress.revision, part.key)
+        run = self._work.run
+        if name in run.patient:
+            self._work.commit_point()
+            self._working.settings(lock_timeout="0", statement_timeout=str(self._policy.left_ms()))
+        elif name in run.apart or outside:
+            self._work.commit_point()
+            self._working.settings(statement_timeout=f"{self._policy.budget * 2}ms")
+        else:
+            self._work.make_room()
+            left = self._policy.budget - self._work.elapsed() if self._work.since else self._policy.budget * 2
+            self._working.settings(statement_timeout=f"{max(left, 20):.0f}ms")
+        self._work.bounded_wait()
+        self._policy.flight.held = []
+        try:
+            send()
+        except Exception as error:
+            self._policy.check()
+            if sqlstate(error) == QUERY_CANCELED:
+                self._too_long(error, part, name)
+            if sqlstate(error) == IN_TRANSACTION and outside:
+                self._working.rollback()
+                self._concurrent(part, send)
+                return
+            raise
+        self._working.settings(statement_timeout="0")
+        self._work.done(part)
+        if outside or name in run.patient:
+            self._work.commit_point()
+
+    def _too_long(self, error: Exception, part: Part, name: tuple[str, tuple[str, int]]) -> None:
+        """See why a statement took too long, and have it tried in another way."""
+        run = self._work.run
+        if name in run.patient:
+            raise self._out_of_time(part) from error
+        if name not in run.apart:
+            run.apart.add(name)
+            raise TooLong from error
+        if self._policy.flight.held:
+            tables = ", ".join(sorted({f"{row['relation']} ({row['mode']})" for row in self._policy.flight.held}))
+            refuse_unless_allowed(
+                "LL-RAW",
+                part.operation,
+                Facts(allowed=self._policy.allowed),
+                what=f"this statement takes longer than {self._policy.budget * 2} ms, and holds meanwhile: {tables}",
+                remedy="Write it with operations of Alembic, whose online form is known",
+            )
+        run.patient.add(name)
+        raise TooLong from error
+
+    def _look(self, part: Part) -> None:
+        """Look for rows that break what comes next; it is a service, so it gives up rather than take long."""
+        self._work.commit_point()
+        self._working.settings(lock_timeout="0", statement_timeout=str(_LOOK_MS))
+        try:
+            rows = self._working.send(part.step.sql)
+        except Exception as error:
+            self._policy.check()
+            if sqlstate(error) != QUERY_CANCELED:
+                raise
+            self._working.rollback()
+            return
+        self._working.commit()
+        if rows:
+            raise self._broken(part, rows)
+
+    def _online(self, part: Part, send: Send) -> None:
+        self._work.commit_point()
+        self._working.settings(lock_timeout="0", statement_timeout=str(self._policy.left_ms()))
+        try:
+            send()
+        except Exception as error:
+            self._policy.check()
+            if sqlstate(error) in DATA_BREAKS and part.step.undo:
+                self._take_back(part)
+            raise self._told(error, part) from error
+        self._work.done(part)
+        self._work.commit_point()
+
+    def _take_back(self, part: Part) -> None:
+        """Rows break what was to be proven: an unproven constraint would keep them from being updated, so it goes."""
+        self._working.rollback()
+        self._working.send(part.step.undo)
+        self._work.ledger.forget(self._work.progress, part.key)
+        self._working.commit()
+
+    def _concurrent(self, part: Part, send: Send) -> None:
+        """A statement that refuses a transaction: announced before, repaired when it was interrupted, noted after."""
+        self._work.commit_point()
+        step, begun = part.step, part.number in part.known.parts
+        found = self._working.rows(CATALOG["index_state"], {"relation": step.witness}) if step.witness else []
+        builds, whole = step.part == "build", bool(found and found[0]["done"])
+        if not (begun and step.witness and (whole if builds else not found)):
+            self._work.done(part, finished=False)
+            self._work.commit_point()
+            part.known.parts[part.number] = False
+            with self._working.autocommit(0, self._policy.left_ms()):
+                if builds and found and not whole:
+                    self._working.send(step.repair)
+                self._send_concurrently(part, send)
+        self._work.done(part)
+        self._work.commit_point()
+
+    def _send_concurrently(self, part: Part, send: Send) -> None:
+        try:
+            send()
+        except Exception as error:
+            self._policy.check()
+            if sqlstate(error) in DATA_BREAKS and part.step.repair:
+                self._working.send(part.step.repair)
+                self._work.ledger.forget(self._work.progress, part.key)
+            raise self._told(error, part) from error
+
+    def _backfill(self, part: Part) -> None:
+        step, work = part.step, self._work
+        work.done(part, finished=False)
+        work.commit_point()
+        backfill = batches.Backfill(step.tables[0], step.sql, step.where)
+        for batch in batches.run(self._working.rows, backfill, part.known.cursors.get(part.number), self._policy.batch_seconds):
+            work.ledger.advance(work.progress, part.key, part.number, batch.cursor)
+            self._policy.check()
+            self._working.commit()
+            self._policy.advanced(step.tables[0], batch)
+        work.done(part)
+        work.commit_point()
+
+    def _told(self, error: Exception, part: Part) -> Exception:
+        return self._out_of_time(part) if sqlstate(error) == QUERY_CANCELED else error
+
+    def _out_of_time(self, part: Part) -> LiftlockError:
+        return NotNow(
+            "LL-DEADLINE",
+            f"revision {self._work.progress.revision}: the run's time is over, and this isn't done:\n{part.step.sql[:300]}",
+            why="What is finished stays and is recorded.",
+            now="Run the same command again, with a longer --deadline.",
+        )
+
+    def _broken(self, part: Part, rows: list[dict[str, Any]]) -> LiftlockError:
+        shown = "\n".join("  " + ", ".join(f"{name}={value}" for name, value in row.items()) for row in rows)
+        operation = part.operation
+        return StepFailed(
+            "LL-DATA",
+            f"revision {self._work.progress.revision}, line {operation.line or '?'}: rows of {operation.table} break what it asks for:"
+            f"\n{operation.sql[:300]}\nsuch as\n{shown}",
+            why="Nothing of this operation was done: an unproven constraint would keep these rows from being updated.",
+            now="Correct those rows, then run again.",
+        )

@@ -1,0 +1,78 @@
+"""Finds the facts that an operation is planned with."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from dataclasses import replace
+
+from liftlock.model.facts import Facts, Rehearsal, Table
+from liftlock.model.operation import IndexParts, Operation
+from liftlock.planning.plan import NEEDS_REHEARSAL
+from liftlock.postgres import catalog
+from liftlock.postgres.sql import CATALOG
+from liftlock.revisions.working import Working
+
+
+class Survey:
+    """Looks at tables, and knows which of them are new.
+
+    Parameters:
+        working: the connection that does the work, which sees its own changes.
+        small: bytes up to which a table is small.
+        allowed: codes that the operator allows.
+        run: the tables that this run made; it is added to.
+    """
+
+    def __init__(self, working: Working, small: int, allowed: frozenset[str], run: set[int]) -> None:
+        self._working = working
+        self._small = small
+        self._allowed = allowed
+        self._run = run
+        self._revision: set[int] = set()
+        self._announced: dict[str, bool] = {}
+
+    def begin(self) -> None:
+        """Another revision, or another attempt at it."""
+        self._revision, self._announced = set(), dict.fromkeys(self._announced, False)
+
+    def made(self, relation: str) -> None:
+        """A table was created."""
+        table = catalog.table(self._working.rows, relation)
+        if table is not None:
+            self._revision.add(table.oid)
+            self._run.add(table.oid)
+
+    def announced(self, relation: str) -> None:
+        """A table would be created, by a revision that is only looked at."""
+        self._announced[relation] = True
+
+    def facts(self, operation: Operation, *, bound: bool = False) -> Facts:
+        """The facts for an operation.
+
+        Parameters:
+            operation: what the revision asked for.
+            bound: nothing may be committed, so only plain forms will do.
+        """
+        small = sys.maxsize if bound else self._small
+        tables = {name: self._table(name) for name in (operation.relation, *operation.others) if name}
+        if operation.kind == "drop_index" and isinstance(operation.parts, IndexParts):
+            found = self._working.rows(CATALOG["table_of_index"], {"relation": operation.parts.relation})
+            tables[operation.relation] = self._table(found[0]["relation"]) if found else None
+        known = {name: table for name, table in tables.items() if table is not None}
+        return Facts(small, known, self._rehearsal(operation, known.get(operation.relation), small), self._allowed)
+
+    def _table(self, relation: str) -> Table | None:
+        if relation in self._announced:
+            return Table(oid=0, name=relation, kind="r", bytes=0, rows=0, new=True, newborn=self._announced[relation])
+        table = catalog.table(self._working.rows, relation)
+        if table is None:
+            return None
+        return replace(table, new=table.oid in self._run, newborn=table.oid in self._revision)
+
+    def _rehearsal(self, operation: Operation, table: Table | None, small: int) -> Rehearsal | None:
+        if operation.kind not in NEEDS_REHEARSAL or table is None or table.new or table.bytes < small:
+            return None
+        with contextlib.suppress(Exception), self._working.undone():  # without the right to make temporary tables, nothing is known
+            return catalog.rehearse(self._working.rows, operation.relation, operation.sql)
+        return None

@@ -1,0 +1,206 @@
+"""One attempt at a revision: its transaction, and what the ledger is told.
+
+Brief steps share a transaction for as long as the stall budget lasts. At a step that is long, what came
+before is committed with its rows in the ledger; a later attempt runs the revision's code again, and what
+is known to be done is passed over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from liftlock.errors import UnsafeRevision
+from liftlock.model.operation import Operation
+from liftlock.model.step import Step
+from liftlock.planning.plan import plan
+from liftlock.postgres.ledger import Key, Known, Ledger, Note, Progress
+from liftlock.revisions.policy import Policy
+from liftlock.revisions.survey import Survey
+from liftlock.revisions.working import Working
+
+Send = Callable[[], Any]
+
+
+@dataclass(slots=True)
+class Run:
+    """What the attempts of a run have learnt.
+
+    Parameters:
+        apart: operations that were too long to share a transaction with others.
+        patient: those of them that only lock rows, and may take their time.
+    """
+
+    apart: set[tuple[str, Key]] = field(default_factory=set)
+    patient: set[tuple[str, Key]] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A step with its place in its operation's recipe, and what the ledger knows of it."""
+
+    key: Key
+    number: int
+    operation: Operation
+    step: Step
+    recipe: tuple[Step, ...]
+    known: Known
+
+
+@dataclass(slots=True)
+class Work:
+    """One attempt.
+
+    Parameters:
+        working: the project's connection.
+        ledger: writes through that connection.
+        progress: what earlier attempts committed.
+        survey: finds facts.
+        policy: budgets, deadline, listener.
+        run: what attempts share.
+        bound: nothing may be committed: the project's own transaction is around everything, or the revision
+            sent what makes sense in one transaction only.
+    """
+
+    working: Working
+    ledger: Ledger
+    progress: Progress
+    survey: Survey
+    policy: Policy
+    run: Run
+    bound: bool
+    steps: list[Step] = field(default_factory=list)
+    committed: bool = False
+    strong: bool = False
+    since: float | None = None
+    _pending: list[Note | tuple[Key, str, str]] = field(default_factory=list)
+    _seen: Counter[str] = field(default_factory=Counter)
+    _met: set[Key] = field(default_factory=set)
+    _position: int = 0
+    _local: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Go on where earlier attempts came to."""
+        self.committed = self.progress.execution is not None
+        self._position = sum(len(one.parts) for one in self.progress.steps.values())
+
+    def parts(self, operation: Operation) -> Iterator[Part]:
+        """Plan an operation, or go on with the recipe that was begun; the parts that are still to be done."""
+        key = (operation.shape, self._seen[operation.shape])
+        self._seen[operation.shape] += 1
+        self._met.add(key)
+        known = self.progress.steps.get(key)
+        recipe = known.recipe if known else plan(operation, self.survey.facts(operation, bound=self.bound))
+        self.steps += recipe
+        for number, step in enumerate(recipe):
+            if known is None or not known.parts.get(number):
+                yield Part(key, number, operation, step, recipe, known or Known())
+
+    # The transaction.
+
+    def make_room(self) -> None:
+        """Commit first, when half of the stall budget is used up by the locks that are held."""
+        if self.since is not None and self.elapsed() > self.policy.budget / 2:
+            self.commit_point()
+
+    def bounded_wait(self) -> None:
+        """What is waited for from here on counts as one wait with the locks that are held already."""
+        if self.since is None:
+            self.since = time.monotonic()
+        elif not self.bound:
+            left = max(self.policy.budget - self.elapsed(), 10)
+            self.working.settings(lock_timeout=f"{left:.0f}ms")
+
+    def elapsed(self) -> float:
+        """Milliseconds since the transaction first asked for a lock."""
+        return (time.monotonic() - (self.since or time.monotonic())) * 1000
+
+    def commit_point(self) -> None:
+        """Commit what is done, with its rows in the ledger."""
+        if self.bound:
+            return
+        self.write_down()
+        self.policy.check()
+        self.working.commit()
+        self.since, self.strong = None, False
+        for statement in self._local:
+            self.working.send(statement)
+
+    def bind(self) -> None:
+        """Nothing may be committed from here on, up to the revision's end."""
+        self.bound = True
+
+    # The ledger.
+
+    def done(self, part: Part, *, finished: bool = True) -> None:
+        """A step is finished, or begun; the ledger hears of it with the next commit."""
+        first = part.number == 0 or not part.known.parts
+        recipe = part.recipe if first else ()
+        self._pending.append(Note(part.key, part.number, self._position, part.operation, part.step, recipe=recipe, finished=finished))
+        self._position += finished
+
+    def write_down(self) -> None:
+        """Write what is done into the ledger; the caller commits."""
+        if not self._pending:
+            return
+        self.ledger.begin(self.progress)
+        for one in self._pending:
+            if isinstance(one, Note):
+                self.ledger.add_step(self.progress, one)
+            else:
+                self.ledger.add_answer(self.progress, *one)
+        self._pending.clear()
+        self.committed = True
+
+    def finish(self) -> Progress:
+        """Write down the rest; make sure that all that was done before was met again.
+
+        Raises:
+            UnsafeRevision: the revision took another path than the one that was interrupted.
+        """
+        missed = [known.recipe[0].sql for key, known in self.progress.steps.items() if key not in self._met and known.recipe]
+        if missed:
+            raise UnsafeRevision(
+                "LL-NOT-REPLAYABLE",
+                f"revision {self.progress.revision}: an earlier attempt ran what this one didn't ask for:\n" + "\n".join(missed[:5]),
+                why="The revision took another path this time, so nobody can tell what is still to be done.",
+                now="Compare its file with the one of the interrupted run; bring the schema to one of both by hand.",
+            )
+        self.write_down()
+        self.ledger.begin(self.progress)
+        return self.progress
+
+    # What the revision says to the database itself.
+
+    def recall(self, key: Key) -> tuple[str, str] | None:
+        """What was answered on an earlier attempt: the fingerprint of the question, and the answer."""
+        return self.progress.answers.get(key)
+
+    def remember(self, key: Key, fingerprint: str, body: str) -> None:
+        """Keep an answer for a later attempt."""
+        if not self.bound:
+            self._pending.append((key, fingerprint, body))
+
+    @contextlib.contextmanager
+    def asked(self, *, reading: bool) -> Iterator[None]:
+        """The revision asks something that may take long: it shares no transaction with strong locks."""
+        if self.strong or self.working.outside:
+            self.commit_point()
+        elif not reading:
+            self.make_room()
+        if self.working.outside:
+            self.commit_point()
+            with self.working.autocommit(0, self.policy.left_ms()):
+                yield
+            return
+        yield
+        if not reading:
+            self.since = self.since or time.monotonic()
+
+    def local(self, statement: str) -> None:
+        """A SET LOCAL of the revision: it is sent again in each transaction."""
+        self._local.append(statement)

@@ -1,0 +1,106 @@
+"""The project's own connection, as the engine works on it.
+
+Commits go to the driver, underneath SQLAlchemy's and Alembic's transaction objects: these stay alive,
+so a revision that holds one, or a Session that joined it, never notices.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from liftlock.revisions.connections import rows
+
+
+class Working:
+    """A connection of the project.
+
+    Parameters:
+        connection: SQLAlchemy's.
+
+    ``busy`` is whether what is being sent is the engine's own, and not the revision's; ``outside``, whether
+    the revision is in an autocommit block.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.busy = False
+        self.outside = False
+
+    @contextlib.contextmanager
+    def own(self) -> Iterator[None]:
+        """What is sent meanwhile is the engine's own."""
+        before, self.busy = self.busy, True
+        try:
+            yield
+        finally:
+            self.busy = before
+
+    def rows(self, statement: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
+        """Run one of the engine's statements, with named parameters."""
+        with self.own():
+            return rows(self.connection, statement, parameters or {})
+
+    def send(self, sql: str) -> list[dict[str, Any]]:
+        """Run a statement just as it is written, and return its rows."""
+        doubled = getattr(self.connection.dialect.identifier_preparer, "_double_percents", False)
+        with self.own():
+            result = self.connection.exec_driver_sql(sql.replace("%", "%%") if doubled else sql)
+            return [dict(row) for row in result.mappings()] if result.returns_rows else []
+
+    def commit(self) -> None:
+        """Commit what is open."""
+        self._driver.commit()
+
+    def rollback(self) -> None:
+        """Roll back what is open."""
+        self._driver.rollback()
+
+    def settings(self, **values: str) -> None:
+        """Settings for the transaction that is open."""
+        for name, value in values.items():
+            self.rows("SELECT set_config(:name, :value, true)", {"name": name, "value": value})
+
+    @contextlib.contextmanager
+    def undone(self) -> Iterator[None]:
+        """What is done meanwhile is undone, and its locks are let go."""
+        self.send("SAVEPOINT liftlock")
+        try:
+            yield
+        finally:
+            self.send("ROLLBACK TO SAVEPOINT liftlock")
+            self.send("RELEASE SAVEPOINT liftlock")
+
+    @contextlib.contextmanager
+    def autocommit(self, lock_timeout: int, statement_timeout: int) -> Iterator[None]:
+        """Outside of a transaction, with patience of its own; nothing must be open.
+
+        Parameters:
+            lock_timeout, statement_timeout: milliseconds; 0 for ever.
+        """
+        dialect, driver = self.connection.dialect, self._driver
+        with self.own():
+            level = self.connection.get_isolation_level()
+        before = self.rows("SELECT current_setting('lock_timeout') AS lock, current_setting('statement_timeout') AS statement")[0]
+        self.commit()
+        dialect.set_isolation_level(driver, "AUTOCOMMIT")
+        try:
+            self._session(lock_timeout=str(lock_timeout), statement_timeout=str(statement_timeout))
+            yield
+        finally:
+            with contextlib.suppress(Exception):  # a lost connection has no settings
+                self._session(lock_timeout=before["lock"], statement_timeout=before["statement"])
+            with contextlib.suppress(Exception):
+                dialect.set_isolation_level(driver, level)
+
+    def _session(self, **values: str) -> None:
+        for name, value in values.items():
+            self.rows("SELECT set_config(:name, :value, false)", {"name": name, "value": value})
+
+    @property
+    def _driver(self) -> Any:  # noqa: ANN401 - any driver's
+        fairy: Any = self.connection.connection
+        return getattr(fairy, "dbapi_connection", None) or fairy.connection

@@ -1,0 +1,152 @@
+"""Recipes, without a database: which steps an operation becomes, and in which order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from liftlock.errors import UnsafeRevision
+from liftlock.model.facts import Column, Constraint, Facts, Index, Rehearsal, Table
+from liftlock.model.lock import LockMode
+from liftlock.model.operation import ColumnParts, ConstraintParts, IndexParts, Operation
+from liftlock.model.step import Means, Pace, Phase, Step
+from liftlock.planning.names import automatic
+from liftlock.planning.plan import phase_of, plan
+
+BIG = Table(
+    oid=1,
+    name="t",
+    kind="r",
+    bytes=1 << 30,
+    rows=1e7,
+    columns=(Column("id", "integer", not_null=True), Column("a", "integer", not_null=False)),
+    constraints=(Constraint("t_pkey", "p", ("id",), "", validated=True), Constraint("t_a_fkey", "f", ("a",), "o", validated=True)),
+    indexes=(Index("ix", ("a",), plain=True, unique=False, valid=True, constraint=False),),
+)
+SMALL = 1 << 20
+
+
+def facts(table: Table | None = BIG, **more: object) -> Facts:
+    """Facts of one table."""
+    return replace(Facts(small=SMALL, tables={"t": table} if table else {}, rehearsal=Rehearsal()), **more)  # type: ignore[arg-type]
+
+
+def parts(steps: tuple[Step, ...]) -> list[str]:
+    """What the steps do."""
+    return [step.part for step in steps]
+
+
+INDEX = Operation("create_index", "t", "CREATE UNIQUE INDEX ix2 ON t (a)", relation="t", parts=IndexParts("ix2", "ix2", unique=True))
+NOT_NULL = Operation("alter_nullable", "t", "ALTER TABLE t ALTER COLUMN a SET NOT NULL", relation="t", parts=ColumnParts("a"))
+FOREIGN_KEY = Operation(
+    "create_foreign_key",
+    "t",
+    "ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES o (id)",
+    relation="t",
+    others=("o",),
+    parts=ConstraintParts(None, "FOREIGN KEY (a) REFERENCES o (id)", ("a",), refers="o", refers_columns=("id",)),
+)
+DEFAULT = Operation(
+    "add_column",
+    "t",
+    "ALTER TABLE t ADD COLUMN b uuid DEFAULT gen_random_uuid() NOT NULL",
+    relation="t",
+    parts=ColumnParts("b", "uuid", "gen_random_uuid()", not_null=True),
+)
+TYPE = Operation("alter_type", "t", "ALTER TABLE t ALTER COLUMN a TYPE bigint", relation="t", parts=ColumnParts("a"))
+
+
+@pytest.mark.parametrize("operation", [INDEX, NOT_NULL, FOREIGN_KEY, DEFAULT, TYPE])
+@pytest.mark.parametrize("table", [None, replace(BIG, new=True), replace(BIG, bytes=100)], ids=["absent", "new", "small"])
+def test_nothing_is_rewritten_where_nobody_waits(operation: Operation, table: Table | None) -> None:
+    """A table that is not there yet, or new, or small keeps the plain form."""
+    steps = plan(operation, facts(table, rehearsal=Rehearsal(rewrites=True)))
+    assert steps[0].sql == operation.sql
+    assert steps[0].pace is Pace.BRIEF
+
+
+def test_an_index_is_built_concurrently_and_can_be_repaired() -> None:
+    """With its uniqueness; an interrupted build is dropped concurrently too."""
+    (step,) = plan(INDEX, facts())
+    assert step.sql == "CREATE UNIQUE INDEX CONCURRENTLY ix2 ON t (a)"
+    assert (step.means, step.pace, step.repair) == (Means.CONCURRENT, Pace.ONLINE, "DROP INDEX CONCURRENTLY IF EXISTS ix2")
+
+
+def test_not_null_is_proven_before_it_is_set() -> None:
+    """And the helper is dropped by a statement of its own, or the proof would be lost."""
+    steps = plan(NOT_NULL, facts())
+    assert parts(steps) == ["look at a", "add helper for a", "validate helper for a", "set a", "drop helper for a"]
+    assert steps[2].lock is LockMode.SHARE_UPDATE_EXCLUSIVE
+    assert phase_of(steps) is Phase.CONTRACT
+    assert plan(NOT_NULL, facts(replace(BIG, columns=(Column("a", "integer", not_null=True),)))) == ()
+
+
+def test_a_foreign_key_locks_the_referred_table_first() -> None:
+    """An application that writes parent before child can't deadlock with it then; and the name is PostgreSQL's own."""
+    look, add, validate = plan(FOREIGN_KEY, facts())
+    assert look.means is Means.LOOK
+    assert add.tables == ("o", "t")
+    assert '"t_a_fkey"' in plan(FOREIGN_KEY, facts(replace(BIG, constraints=())))[1].sql
+    assert '"t_a_fkey1"' in plan(FOREIGN_KEY, facts(replace(BIG, constraint_names=frozenset({"t_a_fkey"}))))[1].sql
+    assert validate.undo
+
+
+def test_a_volatile_default_comes_before_the_backfill_and_the_constraint_after() -> None:
+    """New rows have it at once, so the backfill comes to an end."""
+    steps = plan(DEFAULT, facts(rehearsal=Rehearsal(rewrites=True)))
+    assert parts(steps)[:3] == ["add", "default", "backfill"]
+    assert parts(steps)[-1] == "drop helper for b"
+    assert steps[2].where == '"b" IS NULL'
+    assert plan(DEFAULT, facts())[0].sql == DEFAULT.sql
+
+
+@pytest.mark.parametrize(
+    "rehearsal", [None, Rehearsal(rewrites=True), Rehearsal(rebuilds=True)], ids=["unknown", "rewrites", "rebuilds an index"]
+)
+def test_what_rewrites_is_refused_unless_somebody_allows_it(rehearsal: Rehearsal | None) -> None:
+    """By the revision with a reason, or by the operator; the message says how."""
+    with pytest.raises(UnsafeRevision) as caught:
+        plan(TYPE, facts(rehearsal=rehearsal))
+    assert "LIFTLOCK_ALLOW=LL-REWRITE" in str(caught.value)
+    assert parts(plan(replace(TYPE, allowed={"LL-REWRITE": "it is night"}), facts(rehearsal=rehearsal)))[0] == "plain"
+    assert parts(plan(TYPE, facts(rehearsal=rehearsal, allowed=frozenset({"LL-REWRITE"})))) == ["plain", "analyze"]
+
+
+def test_a_type_change_under_a_check_is_refused() -> None:
+    """PostgreSQL proves the check anew while it holds its strongest lock, even where nothing is rewritten."""
+    checked = replace(BIG, constraints=(Constraint("c", "c", ("a",), "", validated=True),))
+    assert parts(plan(TYPE, facts())) == ["plain", "analyze"]
+    with pytest.raises(UnsafeRevision):
+        plan(TYPE, facts(checked))
+
+
+def test_dropping_a_foreign_key_locks_both_tables_in_one_order() -> None:
+    """It takes the strongest lock on both."""
+    drop = Operation("drop_constraint", "t", "ALTER TABLE t DROP CONSTRAINT t_a_fkey", relation="t", parts=ConstraintParts("t_a_fkey"))
+    assert plan(drop, facts())[0].tables == ("o", "t")
+
+
+def test_a_revision_is_contract_when_any_step_is() -> None:
+    """Dropping a column breaks the release that still reads it; on a table of the revision's own it breaks nobody."""
+    add, drop = (Operation(kind, "t", "…", relation="t") for kind in ("add_column", "drop_column"))
+    assert phase_of(plan(add, facts())) is Phase.EXPAND
+    assert phase_of(plan(add, facts()) + plan(drop, facts())) is Phase.CONTRACT
+    assert phase_of(plan(drop, facts(replace(BIG, new=True, newborn=True)))) is Phase.EXPAND
+
+
+def test_a_step_comes_back_from_the_ledger_as_it_was() -> None:
+    """A resumed run ends with the recipe that was begun."""
+    for operation in (INDEX, NOT_NULL, FOREIGN_KEY):
+        for step in plan(operation, facts()):
+            assert Step.from_dict(step.as_dict()) == step
+
+
+@given(table=st.text(min_size=1, max_size=70), columns=st.lists(st.text(min_size=1, max_size=70), min_size=1, max_size=5))
+def test_automatic_names_fit(table: str, columns: list[str]) -> None:
+    """PostgreSQL's identifiers have 63 bytes; whole characters are kept, and the label always."""
+    name = automatic(table.replace("\0", "-"), [one.replace("\0", "-") for one in columns], "key", lambda _name: False)
+    assert len(name.encode()) <= 63
+    assert name.endswith("_key")
