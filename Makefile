@@ -1,6 +1,6 @@
 # Needs Python 3.11 or newer, git and make; everything else is installed into backend/.venv.
 .DEFAULT_GOAL := help
-.PHONY: help up demo test test-fast test-containers test-majors lint bench clean
+.PHONY: help up demo test test-fast test-containers test-majors lint bench bench-start-up clean
 
 PYTHON ?= python3
 TOOLS := .cache/tools
@@ -32,7 +32,10 @@ test-majors: backend/.venv/.done  ## Run the tests of the operations on PostgreS
 lint: backend/.venv/.done  ## Check every file that a tool can check
 	backend/.venv/bin/python .ci/lint.py
 
-bench: backend/.venv/.done  ## Measure, side by side with what one would use instead
+bench: bench-start-up  ## Measure, side by side with what one would use instead: ROWS=1000000 STARTS=3
+	backend/.venv/bin/python benchmarks/live_traffic.py --rows $(or $(ROWS),1000000) --starts $(or $(STARTS),3)
+
+bench-start-up: backend/.venv/.done  ## Measure only what liftlock costs a container's start
 	backend/.venv/bin/python benchmarks/start_up.py
 
 clean:  ## Remove what was made here, but for the data of `make up`

@@ -87,8 +87,10 @@ CASES = {
         """op.alter_column("Person", "years", server_default=None, comment=None, new_column_name="age")""",
     ),
     "add_column": Case(
-        """op.add_column("Person", sa.Column("rank", sa.Integer, server_default="5", nullable=False, comment="order"))""",
-        """op.drop_column("Person", "rank")""",
+        """op.add_column("Person", sa.Column("rank", sa.Integer, server_default="5", nullable=False, comment="order"))\n"""
+        """op.add_column("Person", sa.Column("noon", sa.Time, server_default="12:30:00"))\n"""
+        """op.create_check_constraint("at_100%", "Person", "noon::text <> '1:2' AND email NOT LIKE '%:x%'")""",
+        """op.drop_column("Person", "rank")\nop.drop_column("Person", "noon")""",
     ),
     "add_column_volatile_default": Case(
         """op.add_column("Person", sa.Column("token", sa.Uuid, server_default=sa.text("gen_random_uuid()"), nullable=False))""",
@@ -96,7 +98,7 @@ CASES = {
         "backfill",
     ),
     "add_column_without_key": Case(
-        """op.add_column("visit", sa.Column("drawn", sa.Float, server_default=sa.text("random()")))""",
+        """op.add_column("visit", sa.Column("drawn", sa.Text, server_default=sa.text("'1:a 100% ' || random()")))""",
         """op.drop_column("visit", "drawn")""",
         "backfill",
     ),

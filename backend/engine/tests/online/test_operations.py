@@ -122,6 +122,31 @@ def child(project: Project, command: str, kill: Callable[[], None] | None = None
         os._exit(code)
 
 
+def terminate(address: Address) -> None:
+    """End every session of liftlock's on a database, as an administrator or a failing network would."""
+    with connected(address) as session:
+        session.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name LIKE 'liftlock%'"
+        )
+
+
+def terminator(number: int, address: Address) -> Callable[[], None]:
+    """Ends all sessions right after the commit of that number; the process goes on."""
+
+    def install() -> None:
+        real, seen = psycopg.Connection.commit, itertools.count(1)
+
+        def commit(self: psycopg.Connection[object]) -> None:
+            real(self)
+            if next(seen) == number:
+                terminate(address)
+
+        psycopg.Connection.commit = commit  # type: ignore[method-assign]
+
+    return install
+
+
 def killer(number: int, *, before: bool) -> Callable[[], None]:
     """Kills the process right before, or right after, its commit of that number."""
 
@@ -182,3 +207,33 @@ def test_killed_at_every_boundary(fresh: Callable[[str], Project], case: str, *,
     assert number > 3, "it was never killed"
     assert (*catalog(ours.database), contents(ours.database)) == wanted
     nothing_is_left(ours.database)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_sessions_ended_at_every_boundary(fresh: Callable[[str], Project], case: str) -> None:
+    """pg_terminate_backend of each session, after the first commit, the second and so on: not now, and the next run goes on."""
+    plain, ours = fresh(case), fresh(case)
+    wanted = expected(plain, "upgrade", "head")
+    code, number = 4, 0
+    while code == 4:
+        number += 1
+        assert number < 60
+        code = child(ours, "upgrade", terminator(number, ours.database))
+    assert code == 0
+    assert number > 3, "nothing was ever ended"
+    assert (*catalog(ours.database), contents(ours.database)) == wanted
+    nothing_is_left(ours.database)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_further_run_locks_nothing(fresh: Callable[[str], Project], case: str) -> None:
+    """At head, a run gets through while another session holds locks that conflict with any change of a table."""
+    ours = fresh(case)
+    assert child(ours, "upgrade") == 0
+    tables = rows(ours.database, "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'")
+    user = [table for table in tables if table != "alembic_version"]
+    with psycopg.connect(**ours.database.keywords()) as session:  # type: ignore[arg-type]
+        session.execute(f"LOCK TABLE {', '.join(user)} IN SHARE UPDATE EXCLUSIVE MODE")
+        before = rows(ours.database, "SELECT count(*) FROM liftlock.runs")
+        assert child(ours, "upgrade", LIFTLOCK_DEADLINE="5") == 0
+        assert rows(ours.database, "SELECT count(*) FROM liftlock.runs") == before

@@ -12,6 +12,9 @@ from liftlock.postgres.sql import CATALOG
 Execute = Callable[[str, Mapping[str, object]], Sequence[Mapping[str, Any]]]
 """Runs a statement with named parameters on whatever connection it belongs to."""
 
+Send = Callable[[str], object]
+"""Runs a statement just as it is written."""
+
 _COPY = "liftlock_rehearsal"
 
 
@@ -34,24 +37,29 @@ def table(execute: Execute, relation: str) -> Table | None:
     return Table(**found | {"inbound": tuple(found["inbound"])})
 
 
-def rehearse(execute: Execute, relation: str, sql: str) -> Rehearsal:
-    """Run an ALTER TABLE on an empty temporary copy of its table, and see what PostgreSQL does.
+def empty_copy(execute: Execute, send: Send, relation: str) -> int:
+    """An empty temporary copy of a table, with all that stands on it; its identity."""
+    send(f"CREATE TEMPORARY TABLE {_COPY} (LIKE {relation} INCLUDING ALL)")
+    return int(execute(f"SELECT CAST('pg_temp.{_COPY}'::regclass AS bigint) AS oid", {})[0]["oid"])
+
+
+def rehearse(execute: Execute, send: Send, relation: str, sql: str, copy: int) -> Rehearsal:
+    """Run an ALTER TABLE on the empty copy of its table, and see what PostgreSQL does.
 
     The caller undoes it by a savepoint. An empty table is rewritten just as a full one is; so are its indexes:
     https://www.postgresql.org/docs/current/sql-createtable.html#SQL-CREATETABLE-PARMS-LIKE
 
     Parameters:
         execute: runs statements.
+        send: runs a statement just as it is.
         relation: the table as SQL text.
         sql: the statement; it begins with ALTER TABLE and the relation.
+        copy: what ``empty_copy`` returned.
     """
-    copy = f"pg_temp.{_COPY}"
-    execute(f"CREATE TEMPORARY TABLE {_COPY} (LIKE {relation} INCLUDING ALL)", {})
-    oid = execute(f"SELECT CAST('{copy}'::regclass AS bigint) AS oid", {})[0]["oid"]
-    files, checks = _files(execute, oid), _checks(execute, oid)
-    execute(_aimed(sql, relation, copy), {})
-    after = _files(execute, oid)
-    new = {key: value for key, value in _checks(execute, oid).items() if key not in checks}
+    files, checks = _files(execute, copy), _checks(execute, copy)
+    send(_aimed(sql, relation, f"pg_temp.{_COPY}"))
+    after = _files(execute, copy)
+    new = {key: value for key, value in _checks(execute, copy).items() if key not in checks}
     return Rehearsal(
         rewrites=not after[True] <= files[True],
         rebuilds=not files[False] <= after[False],

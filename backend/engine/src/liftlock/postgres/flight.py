@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import psycopg
 
 from liftlock.errors import NotNow
-from liftlock.events import Event, Notify
+from liftlock.events import Event, Notify, silent
 from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.patience import attempts
 from liftlock.postgres.session import Session, connect, query
@@ -41,9 +42,11 @@ def key_for(version_table: str) -> int:
 class Flight:
     """The lock, held; and the session that holds it, which also watches the working one."""
 
-    def __init__(self, session: Session, key: int) -> None:
+    def __init__(self, session: Session, key: int, notify: Notify = silent) -> None:
         self.session = session
         self.key = key
+        self._notify = notify
+        self._told = 0.0
         self.pid = session.info.backend_pid
         self.blockers: list[dict[str, object]] = []
         self.held: list[dict[str, object]] = []
@@ -54,7 +57,8 @@ class Flight:
     @contextlib.contextmanager
     def watching(self, pid: int) -> Iterator[None]:
         """While a statement runs on the session ``pid``, note who blocks it."""
-        self._since, self._working = time.monotonic(), pid
+        self._since = self._told = time.monotonic()
+        self._working = pid
         try:
             yield
         finally:
@@ -71,8 +75,23 @@ class Flight:
             elif time.monotonic() - self._since > 0.02:  # noqa: PLR2004 - shorter ones wait for nobody
                 self.blockers = query(self.session, "blockers", pid=pid) or self.blockers
                 self.held = query(self.session, "held", pid=pid) or self.held
+                self._tell(pid)
         except psycopg.Error as error:
             self.lost = error
+
+    def _tell(self, pid: int) -> None:
+        """Now and then: whom a long statement waits for, and how far an index is."""
+        now = time.monotonic()
+        if now - self._told < _REPEAT_SECONDS / 2:
+            return
+        self._told = now
+        blocked = query(self.session, "blockers", pid=pid)
+        if blocked:
+            text = "waiting for " + "; ".join(described(row) for row in blocked)
+            self._notify(Event("lock.awaited", text, {"blockers": blocked}, warning=True))
+        for row in query(self.session, "index_progress", pid=pid):
+            text = f"building an index on {row['relation']}: {row['phase']}, {row['percent']} %"
+            self._notify(Event("step.advanced", text, dict(row)))
 
     def await_blockers(self, seconds: float) -> None:
         """Wait until the transactions that blocked the last try are over, so that the next one isn't in vain.
@@ -107,6 +126,13 @@ class Flight:
             ) from self.lost
 
 
+def described(row: Mapping[str, Any]) -> str:
+    """A blocking session, in one line."""
+    statement = " ".join((row["query"] or "").split())[:120]
+    name = row["application_name"] or row["usename"] or "unnamed"
+    return f"pid {row['pid']}, {name!r}, {row['state'] or 'hidden'} for {row['seconds'] or 0:.0f} s: {statement}"
+
+
 @contextlib.contextmanager
 def single_flight(  # noqa: PLR0913 - each is needed, none is optional
     address: Address, version_table: str, command: str, deadline: float, interrupts: Interrupts, notify: Notify
@@ -127,7 +153,7 @@ def single_flight(  # noqa: PLR0913 - each is needed, none is optional
     key = key_for(version_table)
     with contextlib.closing(connect(address, command)) as session:
         _acquire(session, key, deadline, interrupts, notify)
-        flight = Flight(session, key)
+        flight = Flight(session, key, notify)
         interrupts.every_tick(lambda: flight.tick(interrupts))
         try:
             yield flight

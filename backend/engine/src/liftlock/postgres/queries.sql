@@ -36,6 +36,14 @@ FROM unnest(pg_catalog.pg_blocking_pids(:pid)) AS b (pid)
 JOIN pg_catalog.pg_stat_activity AS a USING (pid)
 ORDER BY a.xact_start NULLS LAST;
 
+-- name: index_progress
+-- How far an index is that a session builds.
+SELECT CAST(p.relid::regclass AS text) AS relation, p.phase,
+       CASE WHEN p.blocks_total > 0 THEN 100 * p.blocks_done / p.blocks_total
+            WHEN p.tuples_total > 0 THEN 100 * p.tuples_done / p.tuples_total ELSE 0 END AS percent
+FROM pg_catalog.pg_stat_progress_create_index AS p
+WHERE p.pid = :pid;
+
 -- name: still_open
 -- Which of these transactions are still open.
 SELECT a.pid

@@ -23,7 +23,6 @@ class Policy:
         budget: the stall budget, milliseconds.
         small: bytes up to which a table is small.
         allowed: codes that the operator allows.
-        batch_seconds: how long one batch of a backfill is to take.
         interrupts: signals.
         flight: the single-flight lock.
         notify: is told what happens.
@@ -36,10 +35,14 @@ class Policy:
     interrupts: Interrupts
     flight: Flight
     notify: Notify
-    batch_seconds: float = 0.25
     started: float = field(default_factory=time.monotonic)
     clock: Callable[[], float] = time.monotonic
     _shown: float = 0.0
+
+    @property
+    def batch_seconds(self) -> float:
+        """How long one batch of a backfill is to take: the application waits for its rows, so half of the stall budget."""
+        return self.budget / 2000
 
     def check(self) -> None:
         """Stop when a signal came or the lock is lost.

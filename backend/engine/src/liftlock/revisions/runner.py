@@ -20,6 +20,7 @@ from liftlock.model.operation import Operation, digest
 from liftlock.model.revision import Revision
 from liftlock.model.step import Step
 from liftlock.planning.plan import phase_of
+from liftlock.postgres.flight import described
 from liftlock.postgres.ledger import Ledger, Progress
 from liftlock.postgres.patience import attempts
 from liftlock.revisions.failures import LOCK_NOT_AVAILABLE, after, failure, sqlstate, transient
@@ -195,13 +196,13 @@ class Runner:
         operation = self._last
         what = f"{operation.kind} {operation.table or ''}".strip() if operation else "a statement"
         line = f":{operation.line}" if operation and operation.line else ""
-        blocked = "; ".join(blocker(row) for row in self._flight.blockers) or "sessions that have gone since"
+        blocked = "; ".join(described(row) for row in self._flight.blockers) or "sessions that have gone since"
         return f"{_name(step)}{line}: {what} got no lock (try {number}); blocked by {blocked}"
 
     def _refused(self, step: Any, tries: int, seconds: float) -> LiftlockError:  # noqa: ANN401
         operation = self._last
         statement = f": {operation.sql[:300]}" if operation else ""
-        listed = "\n".join(f"blocked by {blocker(row)}" for row in self._flight.blockers)
+        listed = "\n".join(f"blocked by {described(row)}" for row in self._flight.blockers)
         return NotNow(
             "LL-LOCK-REFUSED",
             f"revision {_name(step)}{statement}\nrefused {tries} {'time' if tries == 1 else 'times'} in {seconds:.1f} s\n{listed}".strip(),
@@ -211,13 +212,6 @@ class Runner:
 
     def _notify(self, name: str, text: str, revision: str, *, warning: bool = False, **facts: object) -> None:
         self._policy.notify(Event(name, text, {"revision": revision, **facts}, warning=warning))
-
-
-def blocker(row: dict[str, Any]) -> str:
-    """A blocking session, in one line."""
-    query = " ".join((row["query"] or "").split())[:120]
-    name = row["application_name"] or row["usename"] or "unnamed"
-    return f"pid {row['pid']}, {name!r}, {row['state'] or 'hidden'} for {row['seconds'] or 0:.0f} s: {query}"
 
 
 def _name(step: Any) -> str:  # noqa: ANN401

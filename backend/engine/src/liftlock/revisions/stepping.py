@@ -11,6 +11,7 @@ from liftlock.model.operation import Operation
 from liftlock.model.step import Means, Pace
 from liftlock.planning.refusals import refuse_unless_allowed
 from liftlock.postgres import batches
+from liftlock.postgres.flight import described
 from liftlock.postgres.sql import CATALOG
 from liftlock.revisions.failures import DATA_BREAKS, IN_TRANSACTION, QUERY_CANCELED, TooLong, sqlstate
 from liftlock.revisions.work import Part, Send, Work
@@ -210,9 +211,10 @@ class Stepper:
         return self._out_of_time(part) if sqlstate(error) == QUERY_CANCELED else error
 
     def _out_of_time(self, part: Part) -> LiftlockError:
+        blocked = "".join(f"\nblocked by {described(row)}" for row in self._policy.flight.blockers)
         return NotNow(
             "LL-DEADLINE",
-            f"revision {self._work.progress.revision}: the run's time is over, and this isn't done:\n{part.step.sql[:300]}",
+            f"revision {self._work.progress.revision}: the run's time is over, and this isn't done:\n{part.step.sql[:300]}{blocked}",
             why="What is finished stays and is recorded.",
             now="Run the same command again, with a longer --deadline.",
         )

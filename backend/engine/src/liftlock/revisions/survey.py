@@ -74,5 +74,9 @@ class Survey:
         if operation.kind not in NEEDS_REHEARSAL or table is None or table.new or table.bytes < small:
             return None
         with contextlib.suppress(Exception), self._working.undone():  # without the right to make temporary tables, nothing is known
-            return catalog.rehearse(self._working.rows, operation.relation, operation.sql)
+            copy = catalog.empty_copy(self._working.rows, self._working.send, operation.relation)
+            try:
+                return catalog.rehearse(self._working.rows, self._working.send, operation.relation, operation.sql, copy)
+            except Exception:  # noqa: BLE001 - it will fail on the table itself as well, and say why
+                return Rehearsal()
         return None

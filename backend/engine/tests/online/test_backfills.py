@@ -1,0 +1,123 @@
+"""Updates in batches: no row twice, none missed, and what the application writes meanwhile is kept."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from helpers import Project, connected, make_project, rows
+from online.test_operations import child, killer, nothing_is_left
+
+from liftlock.postgres import batches
+from liftlock.postgres.session import Session, connect
+from liftlock.settings import Address
+
+ROWS = 5_000
+KEYS = {
+    "integer": "id integer PRIMARY KEY",
+    "composite": "id integer, part integer DEFAULT 1, PRIMARY KEY (part, id)",
+    "text": "id integer, name text NOT NULL UNIQUE",
+    "uuid": "id integer, key uuid PRIMARY KEY DEFAULT gen_random_uuid()",
+    "none": "id integer",
+}
+COUNTED = """
+CREATE TABLE done (id integer);
+CREATE FUNCTION count_it() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN IF OLD.token IS NULL AND NEW.token IS NOT NULL THEN INSERT INTO done VALUES (NEW.id); END IF; RETURN NEW; END $$;
+"""
+
+
+def _seed(address: Address, key: str) -> None:
+    columns = "id, name" if "name" in KEYS[key] else "id"
+    values = "i, 'it''s ' || i" if "name" in KEYS[key] else "i"
+    with connected(address) as session:
+        session.execute(f"CREATE TABLE item ({KEYS[key]})")
+        session.execute(f"INSERT INTO item ({columns}) SELECT {values} FROM generate_series(1, {ROWS}) AS i ORDER BY random()")
+        session.execute(COUNTED)
+
+
+def _executor(session: Session) -> Callable[[str, dict[str, object]], list[dict[str, object]]]:
+    def execute(statement: str, parameters: dict[str, object]) -> list[dict[str, object]]:
+        from liftlock.postgres.session import query  # noqa: PLC0415
+
+        return query(session, "it", {"it": statement}, **parameters)
+
+    return execute
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_row_once_whatever_the_key(database: Address, key: str) -> None:
+    """An integer, two columns, text, uuid; and blocks where there is no key. It says how far it came."""
+    _seed(database, key)
+    with connected(database) as session:
+        session.execute("ALTER TABLE item ADD COLUMN token integer")
+        session.execute("CREATE TRIGGER counted BEFORE UPDATE ON item FOR EACH ROW EXECUTE FUNCTION count_it()")
+    with connect(database, "test") as session:
+        seen = list(batches.run(_executor(session), batches.Backfill("item", "token = 1", "token IS NULL"), None, 0.01))
+    assert seen[-1].last
+    assert seen[-1].rows == ROWS
+    assert rows(database, "SELECT count(*) FROM item WHERE token IS NULL") == [0]
+    assert rows(database, "SELECT count(*), count(DISTINCT id) FROM done") == [(ROWS, ROWS)]
+
+
+def test_it_goes_on_where_it_was(database: Address) -> None:
+    """From the cursor of any batch."""
+    _seed(database, "integer")
+    with connected(database) as session:
+        session.execute("ALTER TABLE item ADD COLUMN token integer")
+    with connect(database, "test") as session:
+        execute, job = _executor(session), batches.Backfill("item", "token = 1", "token IS NULL")
+        first = next(batches.run(execute, job, None, 0.01))
+        assert 0 < first.rows < ROWS
+        rest = list(batches.run(execute, job, first.cursor, 0.01))
+    assert rest[-1].rows == ROWS
+
+
+@pytest.fixture
+def item(tmp_path: Path, database: Address) -> Project:
+    """A project whose first revision adds a column that is filled in batches, on a table that counts what is done to it."""
+    _seed(database, "integer")
+    with connected(database) as session:
+        # The trigger's column is made by the revision; until then the function isn't called.
+        session.execute("CREATE TRIGGER counted BEFORE UPDATE ON item FOR EACH ROW EXECUTE FUNCTION count_it()")
+    project = make_project(tmp_path, database)
+    column = 'sa.Column("token", sa.Float, server_default=sa.text("random()"), nullable=False)'
+    project.revision("r1", None, f'op.add_column("item", {column})')
+    return project
+
+
+def test_killed_at_every_batch(item: Project) -> None:
+    """SIGKILL at each commit in turn: no row is done twice, none is missed."""
+    code, number = -9, 0
+    while code == -9:
+        number += 1
+        assert number < 400
+        code = child(item, "upgrade", killer(number, before=bool(number % 2)), LIFTLOCK_LOCK_TIMEOUT="2")
+    assert code == 0
+    assert number > 8, "there was only one batch"
+    assert rows(item.database, "SELECT count(*) FROM item WHERE token IS NULL") == [0]
+    assert rows(item.database, "SELECT count(*), count(DISTINCT id) FROM done") == [(ROWS, ROWS)]
+    nothing_is_left(item.database)
+
+
+def test_what_the_application_writes_is_kept(item: Project) -> None:
+    """Rows that are inserted or changed while the backfill runs keep their values."""
+    running = item.start("upgrade", LIFTLOCK_SMALL_TABLE="0", LIFTLOCK_LOCK_TIMEOUT="4")
+    chance, mine = random.Random(1), {}  # noqa: S311 - a load, not a secret
+    end = time.monotonic() + 60
+    with connected(item.database) as session:
+        while running.poll() is None and time.monotonic() < end:
+            key = chance.randint(1, ROWS)
+            try:
+                session.execute("UPDATE item SET token = -1 WHERE id = %s", [key])
+                mine[key] = -1.0
+            except Exception:  # noqa: BLE001, S112 - the column isn't there yet, or the row is locked
+                continue
+    _, errors = running.communicate()
+    assert running.returncode == 0, errors
+    assert mine, "the application wrote nothing meanwhile"
+    kept = dict(rows(item.database, "SELECT id, token FROM item WHERE token = -1"))
+    assert kept == mine

@@ -1,0 +1,101 @@
+"""Sessions that hold conflicting locks: every operation gets through, and what is finished isn't done again."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from helpers import Project, connected, rows
+from online.operations import CASES
+from online.test_operations import child, fresh, nothing_is_left, template  # noqa: F401 - fixtures
+
+from liftlock.revisions.working import Working
+from liftlock.settings import Address
+
+TABLES = '"Person", visit, country'
+
+
+@contextlib.contextmanager
+def holding(address: Address, seconds: float, pause: float) -> Iterator[None]:
+    """A session that reads and writes the tables, holds its locks for a time, lets go, and comes again."""
+    stop, first = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with connected(address, application_name="the holder") as session:
+            while not stop.is_set():
+                # A table may be gone or renamed meanwhile.
+                present = "SELECT string_agg(oid::regclass::text, ', ') FROM pg_class WHERE relname IN ('Person', 'visit', 'country')"
+                tables = session.execute(present).fetchone()
+                with contextlib.suppress(Exception), session.transaction():
+                    session.execute(f"LOCK TABLE {tables[0] if tables else TABLES} IN ROW EXCLUSIVE MODE")
+                    first.set()
+                    stop.wait(seconds)
+                stop.wait(pause)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    first.wait(10)
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def noting(file: Path) -> Callable[[], None]:
+    """Notes each statement of the engine's own steps that was sent and succeeded."""
+
+    def install() -> None:
+        real = Working.send
+
+        def send(self: Working, sql: str) -> list[dict[str, object]]:
+            found = real(self, sql)
+            with file.open("a") as out:
+                out.write(f"{sql}\n")
+            return found
+
+        Working.send = send  # type: ignore[method-assign]
+
+    return install
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_lock_that_is_held_over_and_over(fresh: Callable[[str], Project], case: str) -> None:  # noqa: F811
+    """For 300 ms each time: every operation gets through between two of them."""
+    project = fresh(case)
+    with holding(project.database, 0.3, 0.1):
+        assert child(project, "upgrade") == 0
+    nothing_is_left(project.database)
+
+
+@pytest.mark.parametrize("case", ["create_unique_constraint", "alter_nullable", "create_foreign_key", "add_column_volatile_default"])
+def test_finished_work_is_not_done_again(fresh: Callable[[str], Project], tmp_path: Path, case: str) -> None:  # noqa: F811
+    """Long transactions with a short pause between: an index, a proof and a backfill are made once, whatever misses its lock later."""
+    project, noted = fresh(case), tmp_path / "noted"
+    with holding(project.database, 4, 0.5):
+        assert child(project, "upgrade", noting(noted)) == 0
+    lines = [line for line in noted.read_text().splitlines() if "CONCURRENTLY" in line or "VALIDATE" in line]
+    assert len(lines) == len(set(lines)) <= 1
+    assert rows(project.database, "SELECT count(*) FROM liftlock.executions") == [2]
+    nothing_is_left(project.database)
+
+
+def test_one_that_never_lets_go(fresh: Callable[[str], Project]) -> None:  # noqa: F811
+    """Exit 4 at the deadline; who blocks is shown from the first miss on; what is done is in the ledger, and the next run goes on."""
+    project = fresh("create_unique_constraint")
+    with holding(project.database, 60, 1):
+        index = "SELECT count(*) FROM pg_index WHERE indexrelid = to_regclass('\"Person_email_code_key\"') AND indisvalid"
+        begun = time.monotonic()
+        done = project.run("upgrade", LIFTLOCK_SMALL_TABLE="0", LIFTLOCK_DEADLINE="8")
+        assert time.monotonic() - begun < 40
+        assert done.returncode == 4, done.stderr
+        assert "waiting for pid" in done.stderr
+        assert done.stderr.count("'the holder', idle in transaction for") >= 2
+    assert rows(project.database, index) in ([0], [1])
+    assert child(project, "upgrade") == 0
+    assert rows(project.database, index) == [1]
+    nothing_is_left(project.database)
