@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from helpers import Project, connected, make_project, rows
-from online.test_operations import child, killer, nothing_is_left
+from online.storms import child, killer, nothing_is_left
 
 from liftlock.postgres import batches
 from liftlock.postgres.session import Session, connect

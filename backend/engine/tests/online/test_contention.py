@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from helpers import Project, connected, rows
 from online.operations import CASES
-from online.test_operations import child, fresh, nothing_is_left, template  # noqa: F401 - fixtures
+from online.storms import child, nothing_is_left
 
 from liftlock.revisions.working import Working
 from liftlock.settings import Address
@@ -64,7 +64,7 @@ def noting(file: Path) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_lock_that_is_held_over_and_over(fresh: Callable[[str], Project], case: str) -> None:  # noqa: F811
+def test_a_lock_that_is_held_over_and_over(fresh: Callable[[str], Project], case: str) -> None:
     """For 300 ms each time: every operation gets through between two of them."""
     project = fresh(case)
     with holding(project.database, 0.3, 0.1):
@@ -73,7 +73,7 @@ def test_a_lock_that_is_held_over_and_over(fresh: Callable[[str], Project], case
 
 
 @pytest.mark.parametrize("case", ["create_unique_constraint", "alter_nullable", "create_foreign_key", "add_column_volatile_default"])
-def test_finished_work_is_not_done_again(fresh: Callable[[str], Project], tmp_path: Path, case: str) -> None:  # noqa: F811
+def test_finished_work_is_not_done_again(fresh: Callable[[str], Project], tmp_path: Path, case: str) -> None:
     """Long transactions with a short pause between: an index, a proof and a backfill are made once, whatever misses its lock later."""
     project, noted = fresh(case), tmp_path / "noted"
     with holding(project.database, 4, 0.5):
@@ -84,7 +84,7 @@ def test_finished_work_is_not_done_again(fresh: Callable[[str], Project], tmp_pa
     nothing_is_left(project.database)
 
 
-def test_one_that_never_lets_go(fresh: Callable[[str], Project]) -> None:  # noqa: F811
+def test_one_that_never_lets_go(fresh: Callable[[str], Project]) -> None:
     """Exit 4 at the deadline; who blocks is shown from the first miss on; what is done is in the ledger, and the next run goes on."""
     project = fresh("create_unique_constraint")
     with holding(project.database, 60, 1):

@@ -47,6 +47,9 @@ class Flight:
         self.key = key
         self._notify = notify
         self._told = 0.0
+        self._blocked_since: float | None = None
+        self._patience = 0.0
+        self.gave_up = False
         self.pid = session.info.backend_pid
         self.blockers: list[dict[str, object]] = []
         self.held: list[dict[str, object]] = []
@@ -55,9 +58,15 @@ class Flight:
         self._since = 0.0
 
     @contextlib.contextmanager
-    def watching(self, pid: int) -> Iterator[None]:
-        """While a statement runs on the session ``pid``, note who blocks it."""
+    def watching(self, pid: int, patience: float) -> Iterator[None]:
+        """While statements run on the session ``pid``, note who blocks them.
+
+        Parameters:
+            pid: the backend of that session.
+            patience: seconds after which a statement that is blocked all the time is cancelled.
+        """
         self._since = self._told = time.monotonic()
+        self._patience, self._blocked_since, self.gave_up = patience, None, False
         self._working = pid
         try:
             yield
@@ -73,11 +82,20 @@ class Flight:
             if interrupts.stopped:
                 query(self.session, "cancel", pid=pid)
             elif time.monotonic() - self._since > 0.02:  # noqa: PLR2004 - shorter ones wait for nobody
-                self.blockers = query(self.session, "blockers", pid=pid) or self.blockers
+                self._see_blockers(pid)
                 self.held = query(self.session, "held", pid=pid) or self.held
                 self._tell(pid)
         except psycopg.Error as error:
             self.lost = error
+
+    def _see_blockers(self, pid: int) -> None:
+        blockers = query(self.session, "blockers", pid=pid)
+        self.blockers = blockers or self.blockers
+        now = time.monotonic()
+        self._blocked_since = (self._blocked_since or now) if blockers else None
+        if self._blocked_since is not None and now - self._blocked_since > self._patience:
+            self.gave_up = True
+            query(self.session, "cancel", pid=pid)
 
     def _tell(self, pid: int) -> None:
         """Now and then: whom a long statement waits for, and how far an index is."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from liftlock.events import Event, Notify
 from liftlock.postgres.batches import Batch
@@ -19,7 +18,7 @@ class Policy:
     """The rules of a run.
 
     Parameters:
-        deadline: seconds for the whole run.
+        deadline: seconds without any progress, after which a run that gets no lock gives up.
         budget: the stall budget, milliseconds.
         small: bytes up to which a table is small.
         allowed: codes that the operator allows.
@@ -35,8 +34,6 @@ class Policy:
     interrupts: Interrupts
     flight: Flight
     notify: Notify
-    started: float = field(default_factory=time.monotonic)
-    clock: Callable[[], float] = time.monotonic
     _shown: float = 0.0
 
     @property
@@ -53,13 +50,9 @@ class Policy:
         self.interrupts.check()
         self.flight.check()
 
-    def left_ms(self) -> int:
-        """Milliseconds until the deadline; at least one."""
-        return max(1, int((self.started + self.deadline - self.clock()) * 1000))
-
     def advanced(self, relation: str, batch: Batch) -> None:
         """Tell of a backfill now and then."""
-        now = self.clock()
+        now = time.monotonic()
         if now - self._shown < _SHOWN_SECONDS and not batch.last:
             return
         self._shown = now

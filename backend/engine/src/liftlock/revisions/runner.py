@@ -69,6 +69,7 @@ class Runner:
         self._survey = Survey(working, policy.small, policy.allowed, set())
         self._recorder: Recorder | None = None
         self._half_done = False
+        self._tries = 0
 
     def run(self, steps: Iterable[Any], maintainer: HeadMaintainer, arguments: dict[str, Any]) -> Iterable[str]:
         """Run Alembic's steps; yields the revision of each that is finished."""
@@ -83,27 +84,31 @@ class Runner:
             yield revision
 
     def _persist(self, step: Any, maintainer: HeadMaintainer, arguments: dict[str, Any]) -> tuple[Step, ...]:  # noqa: ANN401
-        """Try a revision until it succeeds, the deadline passes or the fault isn't one that passes."""
-        started, misses = time.monotonic(), 0
-        worth = self._worth_another_try
-        try:
-            for attempt in attempts(worth, self._policy.deadline, first=0.2, most=1.0):
-                with attempt:
-                    misses = attempt.num - 1
-                    self._flight.await_blockers(_BLOCKED_SECONDS)
-                    return self._attempt(step, maintainer, arguments, attempt.num)
-        except Exception as error:
-            if sqlstate(error) == LOCK_NOT_AVAILABLE:
-                raise self._refused(step, misses + 1, time.monotonic() - started) from error
-            raise failure(
-                error,
-                revision=_name(step),
-                operation=self._last,
-                source=_path(step),
-                script=script_of(self._context),
-                half_done=self._half_done,
-            ) from error
-        raise AssertionError
+        """Try a revision until it succeeds, the deadline passes without progress, or the fault isn't one that passes."""
+        while True:
+            started, finished = time.monotonic(), self._run.finished
+            try:
+                for attempt in attempts(self._worth_another_try, self._policy.deadline, first=0.2, most=1.0):
+                    with attempt:
+                        self._tries = attempt.num
+                        self._flight.await_blockers(_BLOCKED_SECONDS)
+                        return self._attempt(step, maintainer, arguments)
+            except Exception as error:
+                if self._worth_another_try(error) and self._run.finished > finished:
+                    continue
+                raise self._failed(error, step, time.monotonic() - started) from error
+
+    def _failed(self, error: Exception, step: Any, seconds: float) -> LiftlockError:  # noqa: ANN401
+        if sqlstate(error) == LOCK_NOT_AVAILABLE:
+            return self._refused(step, seconds)
+        return failure(
+            error,
+            revision=_name(step),
+            operation=self._last,
+            source=_path(step),
+            script=script_of(self._context),
+            half_done=self._half_done,
+        )
 
     def _worth_another_try(self, error: Exception) -> bool:
         return transient(error) and not self._atomic
@@ -112,13 +117,13 @@ class Runner:
     def _last(self) -> Operation | None:
         return self._recorder.last if self._recorder else None
 
-    def _attempt(self, step: Any, maintainer: HeadMaintainer, arguments: dict[str, Any], number: int) -> tuple[Step, ...]:  # noqa: ANN401
+    def _attempt(self, step: Any, maintainer: HeadMaintainer, arguments: dict[str, Any]) -> tuple[Step, ...]:  # noqa: ANN401
         self._policy.interrupts.check()
         self._flight.check()
         heads, memo = set(maintainer.heads), copy.copy(self._context.impl.memo)
         self._flight.blockers = []
         try:
-            with self._flight.watching(self._pid):
+            with self._flight.watching(self._pid, self._policy.deadline):
                 return self._transaction(step, maintainer, arguments)
         except BaseException as error:
             maintainer.heads, self._context.impl.memo = heads, memo
@@ -126,7 +131,7 @@ class Runner:
             if isinstance(error, DBAPIError):
                 self._policy.interrupts.check()
             if sqlstate(error) == LOCK_NOT_AVAILABLE:
-                self._notify("lock.refused", self._refusal(step, number), _name(step), warning=True, blockers=self._flight.blockers)
+                self._notify("lock.refused", self._refusal(step), _name(step), warning=True, blockers=self._flight.blockers)
             raise
 
     def _transaction(self, step: Any, maintainer: HeadMaintainer, arguments: dict[str, Any]) -> tuple[Step, ...]:  # noqa: ANN401
@@ -192,20 +197,21 @@ class Runner:
             self._ledger.remove_revision(step.revision.revision)
         self._ledger.finish(progress)
 
-    def _refusal(self, step: Any, number: int) -> str:  # noqa: ANN401
+    def _refusal(self, step: Any) -> str:  # noqa: ANN401
         operation = self._last
         what = f"{operation.kind} {operation.table or ''}".strip() if operation else "a statement"
         line = f":{operation.line}" if operation and operation.line else ""
         blocked = "; ".join(described(row) for row in self._flight.blockers) or "sessions that have gone since"
-        return f"{_name(step)}{line}: {what} got no lock (try {number}); blocked by {blocked}"
+        return f"{_name(step)}{line}: {what} got no lock (try {self._tries}); blocked by {blocked}"
 
-    def _refused(self, step: Any, tries: int, seconds: float) -> LiftlockError:  # noqa: ANN401
+    def _refused(self, step: Any, seconds: float) -> LiftlockError:  # noqa: ANN401
         operation = self._last
         statement = f": {operation.sql[:300]}" if operation else ""
-        listed = "\n".join(f"blocked by {described(row)}" for row in self._flight.blockers)
+        listed = "".join(f"\nblocked by {described(row)}" for row in self._flight.blockers)
+        times = "time" if self._tries == 1 else "times"
         return NotNow(
             "LL-LOCK-REFUSED",
-            f"revision {_name(step)}{statement}\nrefused {tries} {'time' if tries == 1 else 'times'} in {seconds:.1f} s\n{listed}".strip(),
+            f"revision {_name(step)}{statement}\nrefused {self._tries} {times} in {seconds:.1f} s{listed}",
             why=after(half_done=self._half_done),
             now="Run the same command again, or end those sessions first.",
         )

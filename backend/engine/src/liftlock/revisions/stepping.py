@@ -85,7 +85,9 @@ class Stepper:
         run = self._work.run
         if name in run.patient:
             self._work.commit_point()
-            self._working.settings(lock_timeout="0", statement_timeout=str(self._policy.left_ms()))
+            self._working.settings(lock_timeout="0")
+        elif name in run.permitted:
+            self._work.commit_point()
         elif name in run.apart or outside:
             self._work.commit_point()
             self._working.settings(statement_timeout=f"{self._policy.budget * 2}ms")
@@ -108,13 +110,13 @@ class Stepper:
             raise
         self._working.settings(statement_timeout="0")
         self._work.done(part)
-        if outside or name in run.patient:
+        if outside or name in run.patient | run.permitted:
             self._work.commit_point()
 
     def _too_long(self, error: Exception, part: Part, name: tuple[str, tuple[str, int]]) -> None:
         """See why a statement took too long, and have it tried in another way."""
         run = self._work.run
-        if name in run.patient:
+        if self._policy.flight.gave_up:
             raise self._out_of_time(part) from error
         if name not in run.apart:
             run.apart.add(name)
@@ -128,7 +130,9 @@ class Stepper:
                 what=f"this statement takes longer than {self._policy.budget * 2} ms, and holds meanwhile: {tables}",
                 remedy="Write it with operations of Alembic, whose online form is known",
             )
-        run.patient.add(name)
+            run.permitted.add(name)
+        else:
+            run.patient.add(name)
         raise TooLong from error
 
     def _look(self, part: Part) -> None:
@@ -149,7 +153,7 @@ class Stepper:
 
     def _online(self, part: Part, send: Send) -> None:
         self._work.commit_point()
-        self._working.settings(lock_timeout="0", statement_timeout=str(self._policy.left_ms()))
+        self._working.settings(lock_timeout="0")
         try:
             send()
         except Exception as error:
@@ -176,8 +180,7 @@ class Stepper:
         if not (begun and step.witness and (whole if builds else not found)):
             self._work.done(part, finished=False)
             self._work.commit_point()
-            part.known.parts[part.number] = False
-            with self._working.autocommit(0, self._policy.left_ms()):
+            with self._working.autocommit():
                 if builds and found and not whole:
                     self._working.send(step.repair)
                 self._send_concurrently(part, send)
@@ -214,7 +217,7 @@ class Stepper:
         blocked = "".join(f"\nblocked by {described(row)}" for row in self._policy.flight.blockers)
         return NotNow(
             "LL-DEADLINE",
-            f"revision {self._work.progress.revision}: the run's time is over, and this isn't done:\n{part.step.sql[:300]}{blocked}",
+            f"revision {self._work.progress.revision}: this got no lock within the deadline:\n{part.step.sql[:300]}{blocked}",
             why="What is finished stays and is recorded.",
             now="Run the same command again, with a longer --deadline.",
         )

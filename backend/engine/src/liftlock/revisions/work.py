@@ -33,10 +33,14 @@ class Run:
     Parameters:
         apart: operations that were too long to share a transaction with others.
         patient: those of them that only lock rows, and may take their time.
+        permitted: those of them that lock more, and are allowed to.
+        finished: how many steps are committed.
     """
 
     apart: set[tuple[str, Key]] = field(default_factory=set)
     patient: set[tuple[str, Key]] = field(default_factory=set)
+    permitted: set[tuple[str, Key]] = field(default_factory=set)
+    finished: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,6 @@ class Part:
     number: int
     operation: Operation
     step: Step
-    recipe: tuple[Step, ...]
     known: Known
 
 
@@ -94,11 +97,12 @@ class Work:
         self._seen[operation.shape] += 1
         self._met.add(key)
         known = self.progress.steps.get(key)
-        recipe = known.recipe if known else plan(operation, self.survey.facts(operation, bound=self.bound))
-        self.steps += recipe
-        for number, step in enumerate(recipe):
-            if known is None or not known.parts.get(number):
-                yield Part(key, number, operation, step, recipe, known or Known())
+        if known is None:
+            known = Known(plan(operation, self.survey.facts(operation, bound=self.bound)))
+        self.steps += known.recipe
+        for number, step in enumerate(known.recipe):
+            if not known.parts.get(number):
+                yield Part(key, number, operation, step, known)
 
     # The transaction.
 
@@ -138,8 +142,8 @@ class Work:
 
     def done(self, part: Part, *, finished: bool = True) -> None:
         """A step is finished, or begun; the ledger hears of it with the next commit."""
-        first = part.number == 0 or not part.known.parts
-        recipe = part.recipe if first else ()
+        recipe = () if part.known.parts else part.known.recipe
+        part.known.parts[part.number] = finished
         self._pending.append(Note(part.key, part.number, self._position, part.operation, part.step, recipe=recipe, finished=finished))
         self._position += finished
 
@@ -151,6 +155,7 @@ class Work:
         for one in self._pending:
             if isinstance(one, Note):
                 self.ledger.add_step(self.progress, one)
+                self.run.finished += one.finished
             else:
                 self.ledger.add_answer(self.progress, *one)
         self._pending.clear()
@@ -194,7 +199,7 @@ class Work:
             self.make_room()
         if self.working.outside:
             self.commit_point()
-            with self.working.autocommit(0, self.policy.left_ms()):
+            with self.working.autocommit():
                 yield
             return
         yield

@@ -14,6 +14,8 @@ from sqlalchemy.engine import Connection
 
 from liftlock.revisions.connections import rows
 
+_PATIENCE = "SELECT set_config('lock_timeout', :patience, false)"
+
 
 class Working:
     """A connection of the project.
@@ -75,30 +77,22 @@ class Working:
             self.send("RELEASE SAVEPOINT liftlock")
 
     @contextlib.contextmanager
-    def autocommit(self, lock_timeout: int, statement_timeout: int) -> Iterator[None]:
-        """Outside of a transaction, with patience of its own; nothing must be open.
-
-        Parameters:
-            lock_timeout, statement_timeout: milliseconds; 0 for ever.
-        """
+    def autocommit(self) -> Iterator[None]:
+        """Outside of a transaction, and patient; nothing must be open."""
         dialect, driver = self.connection.dialect, self._driver
         with self.own():
             level = self.connection.get_isolation_level()
-        before = self.rows("SELECT current_setting('lock_timeout') AS lock, current_setting('statement_timeout') AS statement")[0]
+        before = self.rows("SELECT current_setting('lock_timeout') AS patience")[0]["patience"]
         self.commit()
         dialect.set_isolation_level(driver, "AUTOCOMMIT")
         try:
-            self._session(lock_timeout=str(lock_timeout), statement_timeout=str(statement_timeout))
+            self.rows(_PATIENCE, {"patience": "0"})
             yield
         finally:
             with contextlib.suppress(Exception):  # a lost connection has no settings
-                self._session(lock_timeout=before["lock"], statement_timeout=before["statement"])
+                self.rows(_PATIENCE, {"patience": before})
             with contextlib.suppress(Exception):
                 dialect.set_isolation_level(driver, level)
-
-    def _session(self, **values: str) -> None:
-        for name, value in values.items():
-            self.rows("SELECT set_config(:name, :value, false)", {"name": name, "value": value})
 
     @property
     def _driver(self) -> Any:  # noqa: ANN401 - any driver's
