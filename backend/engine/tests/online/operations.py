@@ -108,6 +108,14 @@ CASES = {
         """op.drop_column("Person", "home")""",
         "validate",
     ),
+    "backfill": Case(
+        """op.add_column("Person", sa.Column("domain", sa.Text))\n"""
+        """op.backfill("Person", set="domain = split_part(email, '@', 2) || ' 100% :x'", where="domain IS NULL")\n"""
+        """op.backfill("visit", set="what = what || '!'")\n"""
+        """op.alter_column("Person", "domain", nullable=False)""",
+        """op.drop_column("Person", "domain")""",
+        "backfill",
+    ),
     "drop_column": Case("""op.drop_column("visit", "person_id")""", """op.add_column("visit", sa.Column("person_id", sa.Integer))"""),
     "drop_table": Case("""op.drop_table("visit")""", """op.create_table("visit", sa.Column("x", sa.Integer))"""),
     "rename_table": Case("""op.rename_table("visit", "stay")""", """op.rename_table("stay", "visit")"""),

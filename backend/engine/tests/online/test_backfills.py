@@ -76,6 +76,25 @@ def test_it_goes_on_where_it_was(database: Address) -> None:
     assert rest[-1].rows == ROWS
 
 
+def test_without_a_condition_every_row_is_updated_once(database: Address) -> None:
+    """Also when it was interrupted right after its last batch."""
+    _seed(database, "text")
+    with connected(database) as session:
+        session.execute("ALTER TABLE item ADD COLUMN token integer NOT NULL DEFAULT 0")
+    with connect(database, "test") as session:
+        execute, job = _executor(session), batches.Backfill("item", "token = token + 1", "")
+        *_, last = batches.run(execute, job, None, 0.01)
+        assert list(batches.run(execute, job, last.cursor, 0.01)) == []
+    assert rows(database, "SELECT min(token), max(token) FROM item") == [(1, 1)]
+
+
+def test_one_that_would_never_end_is_noticed(database: Address) -> None:
+    """When a pass finds as many rows as the one before."""
+    _seed(database, "integer")
+    with connect(database, "test") as session, pytest.raises(batches.Endless):
+        list(batches.run(_executor(session), batches.Backfill("item", "id = id", "id > 10"), None, 0.01))
+
+
 @pytest.fixture
 def item(tmp_path: Path, database: Address) -> Project:
     """A project whose first revision adds a column that is filled in batches, on a table that counts what is done to it."""

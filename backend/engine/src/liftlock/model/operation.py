@@ -81,7 +81,15 @@ class ColumnParts:
     optional: bool = False
 
 
-Parts = IndexParts | ConstraintParts | ColumnParts | None
+@dataclass(frozen=True, slots=True)
+class BackfillParts:
+    """What a backfill is made of: the SET clause, and which rows still need it (empty for all, once)."""
+
+    values: str
+    where: str
+
+
+Parts = IndexParts | ConstraintParts | ColumnParts | BackfillParts | None
 
 
 @dataclass(frozen=True, slots=True)

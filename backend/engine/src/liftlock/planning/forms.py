@@ -50,6 +50,7 @@ _FORMS = {
     "drop_constraint": _STRONG,
     "drop_index": _STRONG,
     "comment": Form(LockMode.SHARE_UPDATE_EXCLUSIVE),
+    "backfill": _DATA,
     "bulk_insert": _DATA,
     "insert": _DATA,
     "update": _DATA,
@@ -107,6 +108,12 @@ def _used(relation: str, facts: Facts) -> bool:
 def is_brief(table: Table | None, facts: Facts) -> bool:
     """Whether whatever scans or rewrites a table is brief: it isn't there, is new, or is small."""
     return table is None or table.new or table.bytes < facts.small
+
+
+def has_key(table: Table) -> bool:
+    """Whether a unique index without nulls tells its rows apart."""
+    required = {column.name for column in table.columns if column.not_null}
+    return any(one.unique and one.plain and one.valid and required.issuperset(one.columns) for one in table.indexes)
 
 
 def sample(table: Table, alias: str = "") -> str:

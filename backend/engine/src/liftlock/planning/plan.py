@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from liftlock.model.facts import Facts
 from liftlock.model.operation import Operation
 from liftlock.model.step import Phase, Step
-from liftlock.planning import columns, constraints, indexes, tables
+from liftlock.planning import backfills, columns, constraints, indexes, tables
 from liftlock.planning.forms import plain
 
 _RECIPES: dict[str, Callable[[Operation, Facts], list[Step] | None]] = {
@@ -24,6 +24,7 @@ _RECIPES: dict[str, Callable[[Operation, Facts], list[Step] | None]] = {
     "drop_column": tables.drop_column,
     "drop_constraint": tables.drop_constraint,
     "drop_table": tables.drop_table,
+    "backfill": backfills.backfill,
 }
 NEEDS_REHEARSAL = frozenset({"add_column", "alter_type", "create_check_constraint"})
 """Operations whose effect depends on more than the catalog says; only PostgreSQL knows it."""

@@ -22,6 +22,10 @@ _LONGEST_STEP = 4.0
 """A slice grows at most so many times from one to the next."""
 
 
+class Endless(Exception):
+    """The update leaves its own condition true, so it would go on for ever."""
+
+
 @dataclass(frozen=True, slots=True)
 class Backfill:
     """What is to be done.
@@ -29,7 +33,7 @@ class Backfill:
     Parameters:
         relation: the table, as SQL text.
         values: the SET clause.
-        where: which rows still need it; the update must make it false.
+        where: which rows still need it; the update must make it false. Empty for all rows, once.
     """
 
     relation: str
@@ -64,10 +68,15 @@ def run(execute: Execute, backfill: Backfill, cursor: Mapping[str, Any] | None, 
         seconds: how long a slice is to take.
 
     Rows that came or moved behind the cursor are met by another pass; it ends when a pass finds none.
+
+    Raises:
+        Endless: a pass finds as many rows as the one before, so the update doesn't make the condition false.
     """
     keys = execute(CATALOG["key_columns"], {"relation": backfill.relation})
     ranges: _Ranges = _Keys(keys) if keys else _Blocks()
-    state = dict(cursor or {"at": None, "rows": 0, "found": 0})
+    state = dict(cursor or {"at": None, "rows": 0, "found": 0, "earlier": None, "over": False})
+    if state["over"]:
+        return
     size, started, before = _FIRST, time.monotonic(), int(state["rows"])
     while True:
         begun = time.monotonic()
@@ -78,8 +87,10 @@ def run(execute: Execute, backfill: Backfill, cursor: Mapping[str, Any] | None, 
         state["at"] = end
         rate = (state["rows"] - before) / max(time.monotonic() - started, 1e-6)
         if end is None:
-            done_with = state["found"] == 0
-            state["found"] = 0
+            done_with = state["found"] == 0 or not backfill.where
+            if not done_with and state["earlier"] is not None and state["found"] >= state["earlier"]:
+                raise Endless
+            state |= {"earlier": state["found"], "found": 0, "over": done_with}
             yield Batch(dict(state), state["rows"], rate, last=done_with)
             if done_with:
                 return
@@ -92,7 +103,7 @@ def run(execute: Execute, backfill: Backfill, cursor: Mapping[str, Any] | None, 
 def _update(execute: Execute, backfill: Backfill, condition: tuple[str, dict[str, object]]) -> int:
     text, values = condition
     statement = (
-        f"WITH done AS (UPDATE {backfill.relation} SET {backfill.values} WHERE {text} AND ({backfill.where}) RETURNING 1)"  # noqa: S608
+        f"WITH done AS (UPDATE {backfill.relation} SET {backfill.values} WHERE {text} AND ({backfill.where or 'true'}) RETURNING 1)"  # noqa: S608
         " SELECT count(*) AS rows FROM done"
     )
     return int(execute(_escaped(statement, values), values)[0]["rows"])

@@ -38,6 +38,7 @@ _KINDS = {
     "DropDomainType": "drop_type",
     "CreateSequence": "create_sequence",
     "DropSequence": "drop_sequence",
+    "Backfill": "backfill",
     "Insert": "insert",
     "Update": "update",
     "Delete": "delete",

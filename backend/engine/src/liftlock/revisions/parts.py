@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
-from liftlock.model.operation import ColumnParts, ConstraintParts, IndexParts, Parts
+from liftlock.model.operation import BackfillParts, ColumnParts, ConstraintParts, IndexParts, Parts
 
 _INDEX = frozenset({"create_index", "drop_index"})
 _CONSTRAINT = frozenset(
@@ -42,10 +42,16 @@ def parts_of(construct: Any, kind: str, dialect: Dialect) -> Parts:  # noqa: ANN
         return _index(construct, dialect)
     if kind in _CONSTRAINT:
         return constraint(construct.element, dialect)
-    if kind == "drop_constraint":
-        return ConstraintParts(_name(construct.element, dialect))
     if kind == "add_column":
         return _column(construct, dialect)
+    return _named(construct, kind, dialect)
+
+
+def _named(construct: Any, kind: str, dialect: Dialect) -> Parts:  # noqa: ANN401
+    if kind == "drop_constraint":
+        return ConstraintParts(_name(construct.element, dialect))
+    if kind == "backfill":
+        return BackfillParts(construct.values, construct.where)
     if kind in _COLUMN:
         name = construct.column_name if hasattr(construct, "column_name") else construct.column.name
         return ColumnParts(name=str(name))

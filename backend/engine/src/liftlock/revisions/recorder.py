@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.engine.mock import MockConnection
 
 from liftlock.model.operation import Operation
+from liftlock.revisions import backfill  # noqa: F401 - makes op.backfill known
 from liftlock.revisions.conversation import Conversation
 from liftlock.revisions.operations import describe
 from liftlock.revisions.stepping import Stepper

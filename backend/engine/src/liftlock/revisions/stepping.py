@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from liftlock.errors import LiftlockError, NotNow, StepFailed
+from liftlock.errors import LiftlockError, NotNow, StepFailed, UnsafeRevision
 from liftlock.model.facts import Facts
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import Operation
@@ -18,7 +18,7 @@ from liftlock.revisions.work import Part, Send, Work
 
 _LOOK_MS = 10_000
 """How long a look for rows that break a constraint may take; the proof itself finds them later."""
-_RAW = frozenset({"execute", "insert", "update", "delete", "bulk_insert"})
+_RAW = frozenset({"execute", "insert", "update", "delete", "bulk_insert", "backfill"})
 
 
 class Stepper:
@@ -202,13 +202,27 @@ class Stepper:
         work.done(part, finished=False)
         work.commit_point()
         backfill = batches.Backfill(step.tables[0], step.sql, step.where)
-        for batch in batches.run(self._working.rows, backfill, part.known.cursors.get(part.number), self._policy.batch_seconds):
-            work.ledger.advance(work.progress, part.key, part.number, batch.cursor)
-            self._policy.check()
-            self._working.commit()
-            self._policy.advanced(step.tables[0], batch)
+        try:
+            for batch in batches.run(self._working.rows, backfill, part.known.cursors.get(part.number), self._policy.batch_seconds):
+                work.ledger.advance(work.progress, part.key, part.number, batch.cursor)
+                self._policy.check()
+                self._working.commit()
+                work.run.finished += 1
+                self._policy.advanced(step.tables[0], batch)
+        except batches.Endless:
+            raise self._endless(part) from None
         work.done(part)
         work.commit_point()
+
+    def _endless(self, part: Part) -> LiftlockError:
+        operation = part.operation
+        return UnsafeRevision(
+            "LL-ENDLESS",
+            f"revision {self._work.progress.revision}, line {operation.line or '?'}: the rows stay as they are said to need it:"
+            f"\n{operation.sql[:300]}",
+            why="A backfill ends when no row needs it any more; this one would go on for ever.",
+            now="Give a `where` that the update makes false, or none.",
+        )
 
     def _told(self, error: Exception, part: Part) -> Exception:
         return self._out_of_time(part) if sqlstate(error) == QUERY_CANCELED else error
