@@ -180,11 +180,15 @@ def test_a_signal_while_waiting_for_the_database(project: Project) -> None:
 def test_after_a_kill_another_takes_over_within_5_seconds(project: Project) -> None:
     """The dead runner's backend lets go in about a second; the next one does the work, once."""
     project.revision("good", None, OK)
-    project.revision("slow", "good", "op.create_table('slow', sa.Column('a', sa.Integer))\nop.execute('SELECT pg_sleep(3)')")
+    project.revision("slow", "good", "op.create_table('slow', sa.Column('a', sa.Integer))\nop.execute('SELECT pg_sleep(6)')")
     first = project.start("upgrade")
     _until_sleeping(project.database)
     second = project.start("upgrade")
-    time.sleep(1.5)
+    end = time.monotonic() + 30
+    while ours(project.database) < 3:
+        assert time.monotonic() < end, "the second doesn't come"
+        time.sleep(0.05)
+    time.sleep(0.5)
     first.kill()
     first.communicate()
     killed = time.monotonic()

@@ -108,6 +108,16 @@ CASES = {
         """op.drop_column("Person", "home")""",
         "validate",
     ),
+    "add_column_serial": Case(
+        """op.add_column("Person", sa.Column("draw", sa.Integer, primary_key=True))""",
+        """op.drop_column("Person", "draw")""",
+        "own sequence",
+    ),
+    "add_column_identity": Case(
+        """op.add_column("Person", sa.Column("drawn", sa.BigInteger, sa.Identity(start=5, increment=2)))""",
+        """op.drop_column("Person", "drawn")""",
+        "identity",
+    ),
     "backfill": Case(
         """op.add_column("Person", sa.Column("domain", sa.Text))\n"""
         """op.backfill("Person", set="domain = split_part(email, '@', 2) || ' 100% :x'", where="domain IS NULL")\n"""

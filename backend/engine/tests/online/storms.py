@@ -32,7 +32,7 @@ def catalog(address: Address) -> tuple[object, ...]:
     return (dump(address), rows(address, constraints), rows(address, indexes), rows(address, attributes))
 
 
-def contents(address: Address, skip: str = "token|drawn") -> dict[str, object]:
+def contents(address: Address, skip: str = "token|draw") -> dict[str, object]:
     """All rows of all tables, but for columns whose values are drawn by chance: of these, how many are null."""
     tables = rows(address, "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'")
     found = {}

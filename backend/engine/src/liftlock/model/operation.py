@@ -68,7 +68,8 @@ class ColumnParts:
         default: its default as SQL text; empty where there is none.
         not_null: whether it must not be null.
         checks: checks that are written with the column.
-        special: SERIAL, IDENTITY, GENERATED or PRIMARY KEY, which PostgreSQL fills by itself.
+        special: SERIAL, IDENTITY, GENERATED, PRIMARY KEY or REFERENCES: what more PostgreSQL does with it.
+        identity: of an identity column, how its values are generated, as SQL text.
         optional: whether the operation says IF [NOT] EXISTS.
     """
 
@@ -78,6 +79,7 @@ class ColumnParts:
     not_null: bool = False
     checks: tuple[ConstraintParts, ...] = ()
     special: str = ""
+    identity: str = ""
     optional: bool = False
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from liftlock.model.facts import Facts, Table
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import ColumnParts, ConstraintParts, Operation, quoted
-from liftlock.model.step import Means, Pace, Step
+from liftlock.model.step import Pace, Step
+from liftlock.planning import counters
 from liftlock.planning.constraints import check, look
+from liftlock.planning.filling import add, filling
 from liftlock.planning.forms import is_brief, phase, plain, sample, subject
 from liftlock.planning.names import automatic
 from liftlock.planning.not_null import not_null
@@ -66,13 +68,20 @@ def add_column(operation: Operation, facts: Facts) -> list[Step] | None:
         return [look(f"SELECT {sample(table)} FROM {operation.relation} LIMIT 5"), plain(operation, facts)]
     if parts.checks:
         words = _written(parts, default=bool(parts.default), not_null=parts.not_null)
-        return [_add(operation, words), *_checks(operation, parts, table, facts)]
+        return [add(operation, words), *_checks(operation, parts, table, facts)]
     return None
 
 
 def _rewriting(operation: Operation, parts: ColumnParts, table: Table, facts: Facts) -> list[Step] | None:
+    filled = None
     if parts.default and not parts.special:
-        return [*_filled(operation, parts, table, facts), *_checks(operation, parts, table, facts)]
+        filled = _filled(operation, parts, table, facts)
+    elif parts.special == "SERIAL":
+        filled = counters.serial(operation, parts, table, phase(operation, facts))
+    elif parts.special == "IDENTITY":
+        filled = counters.identity(operation, parts, table, phase(operation, facts))
+    if filled is not None:
+        return [*filled, *_checks(operation, parts, table, facts)]
     refuse_unless_allowed(
         _REWRITE,
         operation,
@@ -85,31 +94,8 @@ def _rewriting(operation: Operation, parts: ColumnParts, table: Table, facts: Fa
 
 def _filled(operation: Operation, parts: ColumnParts, table: Table, facts: Facts) -> list[Step]:
     """A default that differs from row to row: new rows get it at once, old ones in batches."""
-    name = quoted(parts.name)
-    values = f"{name} = {parts.default}"
-    steps = [
-        _add(operation, _written(parts, default=False, not_null=False)),
-        Step(
-            part="default",
-            sql=f"ALTER TABLE {operation.relation} ALTER COLUMN {name} SET DEFAULT {parts.default}",
-            pace=Pace.BRIEF,
-            lock=LockMode.ACCESS_EXCLUSIVE,
-        ),
-        Step(
-            part="backfill",
-            sql=values,
-            pace=Pace.BATCHED,
-            lock=LockMode.ROW_EXCLUSIVE,
-            means=Means.BACKFILL,
-            tables=(operation.relation,),
-            where=f"{name} IS NULL",
-        ),
-    ]
+    steps = filling(operation, parts, parts.default)
     return steps + (not_null(operation.relation, parts.name, phase(operation, facts), sample(table)) if parts.not_null else [])
-
-
-def _add(operation: Operation, words: str) -> Step:
-    return Step(part="add", sql=f"ALTER TABLE {operation.relation} ADD COLUMN {words}", pace=Pace.BRIEF, lock=LockMode.ACCESS_EXCLUSIVE)
 
 
 def _written(parts: ColumnParts, *, default: bool, not_null: bool) -> str:

@@ -111,6 +111,10 @@ class Flight:
             text = f"building an index on {row['relation']}: {row['phase']}, {row['percent']} %"
             self._notify(Event("step.advanced", text, dict(row)))
 
+    def locks(self) -> list[dict[str, object]]:
+        """The locks on tables, stronger than those of rows, that the working session holds now."""
+        return query(self.session, "held", pid=self._working) if self._working is not None else []
+
     def await_blockers(self, seconds: float) -> None:
         """Wait until the transactions that blocked the last try are over, so that the next one isn't in vain.
 

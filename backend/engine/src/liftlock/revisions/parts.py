@@ -109,6 +109,7 @@ def _column(construct: Any, dialect: Dialect) -> ColumnParts:  # noqa: ANN401
     compiler = dialect.ddl_compiler(dialect, None)  # type: ignore[arg-type]
     kind = plain_text(dialect.type_compiler_instance.process(column.type, type_expression=column), dialect)
     default = compiler.get_column_default_string(column)
+    identity = getattr(column, "identity", None)
     checks = [one for one in column.constraints if isinstance(one, sa.CheckConstraint)]
     return ColumnParts(
         name=str(column.name),
@@ -117,6 +118,7 @@ def _column(construct: Any, dialect: Dialect) -> ColumnParts:  # noqa: ANN401
         not_null=not column.nullable,
         checks=tuple(constraint(one, dialect) for one in checks),
         special=_special(construct, compiler.get_column_specification(column)),
+        identity=plain_text(compiler.process(identity), dialect) if identity is not None else "",
         optional=bool(getattr(construct, "if_not_exists", False)),
     )
 

@@ -78,22 +78,20 @@ class Stepper:
     def _raw(self, part: Part, send: Send, *, outside: bool) -> None:
         """A statement whose locks nobody knows beforehand: PostgreSQL shows them.
 
-        It may share the transaction when it is quick. When it isn't, it is tried alone; and when it is long
-        even so, it goes on only if all it holds are rows.
+        It may share the transaction when it is quick, or when nobody waits for what is locked. Else it is tried
+        alone; and when it is long even so, it goes on only if all that it locks itself are rows.
         """
         name = (self._work.progress.revision, part.key)
-        run = self._work.run
+        run, flight = self._work.run, self._policy.flight
+        self._work.make_room()
+        strong = self._work.strong or (self._work.since is not None and bool(flight.locks()))
+        if outside or (strong and name in run.apart | run.patient | run.permitted):
+            self._work.commit_point()
+            strong = False
         if name in run.patient:
-            self._work.commit_point()
             self._working.settings(lock_timeout="0")
-        elif name in run.permitted:
-            self._work.commit_point()
-        elif name in run.apart or outside:
-            self._work.commit_point()
-            self._working.settings(statement_timeout=f"{self._policy.budget * 2}ms")
-        else:
-            self._work.make_room()
-            left = self._policy.budget - self._work.elapsed() if self._work.since else self._policy.budget * 2
+        elif name not in run.permitted:
+            left = self._policy.budget - self._work.elapsed() if strong else self._policy.budget * 2
             self._working.settings(statement_timeout=f"{max(left, 20):.0f}ms")
         self._work.bounded_wait()
         self._policy.flight.held = []
@@ -102,7 +100,7 @@ class Stepper:
         except Exception as error:
             self._policy.check()
             if sqlstate(error) == QUERY_CANCELED:
-                self._too_long(error, part, name)
+                self._too_long(error, part, name, strong=strong)
             if sqlstate(error) == IN_TRANSACTION and outside:
                 self._working.rollback()
                 self._concurrent(part, send)
@@ -110,15 +108,15 @@ class Stepper:
             raise
         self._working.settings(statement_timeout="0")
         self._work.done(part)
-        if outside or name in run.patient | run.permitted:
+        if outside or name in run.permitted:
             self._work.commit_point()
 
-    def _too_long(self, error: Exception, part: Part, name: tuple[str, tuple[str, int]]) -> None:
+    def _too_long(self, error: Exception, part: Part, name: tuple[str, tuple[str, int]], *, strong: bool) -> None:
         """See why a statement took too long, and have it tried in another way."""
         run = self._work.run
         if self._policy.flight.gave_up:
             raise self._out_of_time(part) from error
-        if name not in run.apart:
+        if strong:
             run.apart.add(name)
             raise TooLong from error
         if self._policy.flight.held:

@@ -31,9 +31,9 @@ class Run:
     """What the attempts of a run have learnt.
 
     Parameters:
-        apart: operations that were too long to share a transaction with others.
-        patient: those of them that only lock rows, and may take their time.
-        permitted: those of them that lock more, and are allowed to.
+        apart: raw statements that were too long to share a transaction with strong locks.
+        patient: those that only lock rows, and may take their time.
+        permitted: those that lock more, and are allowed to.
         finished: how many steps are committed.
     """
 

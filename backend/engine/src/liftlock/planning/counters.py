@@ -1,0 +1,56 @@
+"""Columns that count: serial and identity. PostgreSQL would rewrite the table to number the rows that are there."""
+
+from __future__ import annotations
+
+from liftlock.model.facts import Table
+from liftlock.model.operation import ColumnParts, Operation, digest, quoted
+from liftlock.model.step import Pace, Phase, Step
+from liftlock.planning.filling import filling, strong
+from liftlock.planning.forms import sample
+from liftlock.planning.names import automatic
+from liftlock.planning.not_null import not_null
+
+
+def serial(operation: Operation, parts: ColumnParts, table: Table, phase: Phase) -> list[Step]:
+    """The sequence that SERIAL makes, by the same name; then as any default that differs from row to row."""
+    name = automatic(table.name, (parts.name,), "seq", lambda name: name in table.relation_names)
+    sequence = beside(operation.relation, name)
+    owner = f"{operation.relation}.{quoted(parts.name)}"
+    create = Step(part="create sequence", sql=f"CREATE SEQUENCE {sequence} AS {parts.type}", pace=Pace.BRIEF, lock=None)
+    add, default, backfill = filling(operation, parts, _next(sequence))
+    owned = strong("own sequence", f"ALTER SEQUENCE {sequence} OWNED BY {owner}")
+    proven = not_null(operation.relation, parts.name, phase, sample(table)) if parts.not_null else []
+    return [create, add, default, owned, backfill, *proven]
+
+
+def identity(operation: Operation, parts: ColumnParts, table: Table, phase: Phase) -> list[Step]:
+    """Counted by a helper sequence until all rows have a value; then the identity goes on from there.
+
+    A column must be NOT NULL before it can become an identity:
+    https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-GENERATED-IDENTITY
+    """
+    helper = beside(operation.relation, f"liftlock_{digest(operation.sql)}")
+    column, alter = quoted(parts.name), f"ALTER TABLE {operation.relation} ALTER COLUMN {quoted(parts.name)}"
+    text = operation.relation.replace("'", "''")
+    named = parts.name.replace("'", "''")
+    goes_on = f"SELECT setval(pg_get_serial_sequence('{text}', '{named}'), last_value, is_called) FROM {helper}"
+    return [
+        Step(part="create helper", sql=f"CREATE SEQUENCE {helper} AS {parts.type}", pace=Pace.BRIEF, lock=None),
+        *filling(operation, parts, _next(helper)),
+        *not_null(operation.relation, parts.name, phase, sample(table)),
+        strong(f"free {column}", f"{alter} DROP DEFAULT"),
+        strong("identity", f"{alter} ADD {parts.identity}"),
+        strong("go on", goes_on),
+        Step(part="drop helper", sql=f"DROP SEQUENCE {helper}", pace=Pace.BRIEF, lock=None),
+    ]
+
+
+def beside(relation: str, name: str) -> str:
+    """A relation of a name in the schema of another, as SQL text."""
+    schema, dot, _ = relation.rpartition(".")
+    return f"{schema}{dot}{quoted(name)}"
+
+
+def _next(sequence: str) -> str:
+    text = sequence.replace("'", "''")
+    return f"nextval('{text}'::regclass)"
