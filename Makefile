@@ -1,6 +1,6 @@
 # Needs Python 3.11 or newer, git and make; everything else is installed into backend/.venv.
 .DEFAULT_GOAL := help
-.PHONY: help up demo test test-fast test-containers test-majors lint bench bench-start-up clean
+.PHONY: help up demo test test-fast test-containers test-storms test-majors lint bench bench-start-up clean
 
 PYTHON ?= python3
 TOOLS := .cache/tools
@@ -20,7 +20,10 @@ demo: backend/.venv/.up  ## Fill the database of `make up` (in another terminal)
 test: lint test-fast test-containers  ## Run all checks and tests; those of containers when a Docker engine answers
 
 test-fast: backend/.venv/.done  ## Run the tests that need no Docker engine
-	$(RUN)python -m pytest -q -m "not containers" $(ARGS)
+	$(RUN)python -m pytest -q -m "not containers and not storms" $(ARGS)
+
+test-storms: backend/.venv/.done  ## Run each operation many times, killed at each step and against held locks
+	$(RUN)python -m pytest -q -m storms $(ARGS)
 
 test-containers: backend/.venv/.done  ## Run the tests of the containers
 	$(RUN)python -m pytest -q -m containers $(ARGS)

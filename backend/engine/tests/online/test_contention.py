@@ -63,6 +63,7 @@ def noting(file: Path) -> Callable[[], None]:
     return install
 
 
+@pytest.mark.storms
 @pytest.mark.parametrize("case", CASES)
 def test_a_lock_that_is_held_over_and_over(fresh: Callable[[str], Project], case: str) -> None:
     """For 300 ms each time: every operation gets through between two of them."""
@@ -72,6 +73,7 @@ def test_a_lock_that_is_held_over_and_over(fresh: Callable[[str], Project], case
     nothing_is_left(project.database)
 
 
+@pytest.mark.storms
 @pytest.mark.parametrize("case", ["create_unique_constraint", "alter_nullable", "create_foreign_key", "add_column_volatile_default"])
 def test_finished_work_is_not_done_again(fresh: Callable[[str], Project], tmp_path: Path, case: str) -> None:
     """Long transactions with a short pause between: an index, a proof and a backfill are made once, whatever misses its lock later."""
@@ -84,6 +86,7 @@ def test_finished_work_is_not_done_again(fresh: Callable[[str], Project], tmp_pa
     nothing_is_left(project.database)
 
 
+@pytest.mark.storms
 def test_one_that_never_lets_go(fresh: Callable[[str], Project]) -> None:
     """Exit 4 at the deadline; who blocks is shown from the first miss on; what is done is in the ledger, and the next run goes on."""
     project = fresh("create_unique_constraint")

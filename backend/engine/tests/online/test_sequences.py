@@ -69,6 +69,7 @@ def copies(server: Address, template: str, tmp_path: Path) -> Callable[[], Proje
     return make
 
 
+@pytest.mark.storms
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(drawn=st.data())
 def test_any_sequence_makes_alembics_schema(copies: Callable[[], Project], drawn: st.DataObject) -> None:
@@ -96,6 +97,7 @@ LONG = {
 }
 
 
+@pytest.mark.storms
 @pytest.mark.parametrize("ended", ["killed", "terminated"])
 @pytest.mark.parametrize("name", LONG)
 def test_ended_inside_a_long_step(project: Project, name: str, ended: str) -> None:

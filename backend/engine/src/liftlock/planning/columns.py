@@ -34,24 +34,23 @@ def alter_type(operation: Operation, facts: Facts) -> list[Step] | None:
     Even then the column loses its statistics, so that plans go wrong until they are refreshed.
     """
     table, parts = subject(operation, facts), operation.parts
-    if not isinstance(parts, ColumnParts) or table is None or table.new:
+    if not isinstance(parts, ColumnParts) or table is None or is_brief(table, facts):
         return None
+    checked = any(one.type == "c" and parts.name in one.columns for one in table.constraints)
+    if facts.rehearsal is None or facts.rehearsal.rewrites or facts.rehearsal.rebuilds or checked:
+        refuse_unless_allowed(
+            _REWRITE,
+            operation,
+            facts,
+            what=f"a type change of {operation.table}.{parts.name} rewrites or scans the table while reads and writes wait",
+            remedy="Add a column of the new type, fill it in batches, and drop the old one in a later release",
+        )
     refreshed = Step(
         part="analyze",
         sql=f"ANALYZE {operation.relation} ({quoted(parts.name)})",
         pace=Pace.ONLINE,
         lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
     )
-    if not is_brief(table, facts):
-        checked = any(one.type == "c" and parts.name in one.columns for one in table.constraints)
-        if facts.rehearsal is None or facts.rehearsal.rewrites or facts.rehearsal.rebuilds or checked:
-            refuse_unless_allowed(
-                _REWRITE,
-                operation,
-                facts,
-                what=f"a type change of {operation.table}.{parts.name} rewrites or scans the table while reads and writes wait",
-                remedy="Add a column of the new type, fill it in batches, and drop the old one in a later release",
-            )
     return [plain(operation, facts), refreshed]
 
 

@@ -109,6 +109,7 @@ def _from_index(operation: Operation, table: Table, parts: ConstraintParts, word
         build(
             f"CREATE UNIQUE INDEX CONCURRENTLY {quoted(name)} ON {operation.relation} ({listed}){parts.index}",
             f"{schema}{dot}{quoted(name)}",
+            operation.relation,
         ),
         Step(
             part="attach",

@@ -29,15 +29,16 @@ def create_index(operation: Operation, facts: Facts) -> list[Step] | None:
     if parts.optional and present is not None and present.valid:
         return []
     sql = _CREATE.sub(lambda found: f"CREATE {found[1] or ''}INDEX CONCURRENTLY ", operation.sql, count=1)
-    return [build(sql.replace(" IF NOT EXISTS ", " ", 1), parts.relation)]
+    return [build(sql.replace(" IF NOT EXISTS ", " ", 1), parts.relation, operation.relation)]
 
 
-def build(sql: str, relation: str) -> Step:
+def build(sql: str, relation: str, table: str) -> Step:
     """A concurrent build.
 
     Parameters:
         sql: the statement.
         relation: the index, as SQL text with its schema.
+        table: the table it is on, as SQL text.
     """
     return Step(
         part="build",
@@ -47,6 +48,7 @@ def build(sql: str, relation: str) -> Step:
         means=Means.CONCURRENT,
         repair=f"DROP INDEX CONCURRENTLY IF EXISTS {relation}",
         witness=relation,
+        tables=(table,),
     )
 
 

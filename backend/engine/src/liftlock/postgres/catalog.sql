@@ -61,10 +61,11 @@ FROM pg_catalog.pg_index AS i
 WHERE i.indexrelid = to_regclass(CAST(:relation AS text));
 
 -- name: index_state
--- Whether an index is there and done; no row where it isn't there.
+-- Whether an index (of a table, where one is given) is there and done; no row where it isn't there.
 SELECT i.indisvalid AND i.indisready AND i.indislive AS done
 FROM pg_catalog.pg_index AS i
-WHERE i.indexrelid = to_regclass(CAST(:relation AS text));
+WHERE i.indexrelid = to_regclass(CAST(:relation AS text)) 
+  AND (CAST(:owner AS text) = '' OR i.indrelid = to_regclass(NULLIF(CAST(:owner AS text), '')));
 
 -- name: may_lock
 -- Which of these tables the role may lock in any mode; REFERENCES alone, which is enough for a foreign key, isn't.

@@ -144,20 +144,25 @@ class Ledger:
         Raises:
             UnsafeRevision: another one was begun and isn't finished, or its file has changed since.
         """
-        found = next(iter(self._execute(LEDGER["unfinished"], {"version_table": self.version_table})), None)
         progress = Progress(revision=revision, direction=direction, source=source)
+        found = next(iter(self._execute(LEDGER["unfinished"], {"version_table": self.version_table})), None)
         if found is None:
+            return progress
+        steps = self._execute(LEDGER["steps"], {"execution": found["id"]})
+        answers = self._execute(LEDGER["answers"], {"execution": found["id"]})
+        if not steps and not answers:
+            self._execute(LEDGER["forget_execution"], {"execution": found["id"]})
             return progress
         if (found["revision"], found["direction"]) != (revision, direction):
             raise _other_unfinished(found, revision)
         progress.execution, progress.changed = found["id"], found["source"] != source
-        for row in self._execute(LEDGER["steps"], {"execution": found["id"]}):
+        for row in steps:
             known = progress.steps.setdefault((row["shape"], row["occurrence"]), Known())
             known.parts[row["part"]] = row["finished"]
             known.cursors[row["part"]] = json.loads(row["cursor"]) if row["cursor"] else None
             if row["recipe"]:
                 known.recipe = tuple(Step.from_dict(one) for one in json.loads(row["recipe"]))
-        for row in self._execute(LEDGER["answers"], {"execution": found["id"]}):
+        for row in answers:
             progress.answers[row["shape"], row["occurrence"]] = (row["fingerprint"], row["body"])
         return progress
 

@@ -115,6 +115,10 @@ SELECT e.id, e.revision, e.direction, e.source
 FROM liftlock.executions AS e
 WHERE e.version_table = CAST(:version_table AS text) AND e.finished_at IS NULL;
 
+-- name: forget_execution
+-- All that a revision had done was taken back, so it was never begun.
+DELETE FROM liftlock.executions WHERE id = CAST(:execution AS bigint);
+
 -- name: begin_execution
 -- A revision commits a part of itself for the first time, or all of it.
 INSERT INTO liftlock.executions (version_table, revision, direction, source)

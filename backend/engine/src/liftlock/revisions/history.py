@@ -147,7 +147,8 @@ class Source:
 
 def _revision_files(script: ScriptDirectory) -> list[Path]:
     folders = [Path(folder) for folder in script._version_locations]  # noqa: SLF001 - absolute, resolved
-    pattern = "**/*.py" if script.recursive_version_locations else "*.py"
+    recursive = getattr(script, "recursive_version_locations", False)  # since Alembic 1.10
+    pattern = "**/*.py" if recursive else "*.py"
     return sorted(path for folder in folders for path in folder.glob(pattern) if path.name != "__init__.py")
 
 

@@ -107,7 +107,8 @@ def _target(element: sa.ForeignKeyConstraint, dialect: Dialect) -> tuple[str, tu
 def _column(construct: Any, dialect: Dialect) -> ColumnParts:  # noqa: ANN401
     column = construct.column
     compiler = dialect.ddl_compiler(dialect, None)  # type: ignore[arg-type]
-    kind = plain_text(dialect.type_compiler_instance.process(column.type, type_expression=column), dialect)
+    types = getattr(dialect, "type_compiler_instance", None) or dialect.type_compiler  # SQLAlchemy 1.4 has the latter only
+    kind = plain_text(types.process(column.type, type_expression=column), dialect)
     default = compiler.get_column_default_string(column)
     identity = getattr(column, "identity", None)
     checks = [one for one in column.constraints if isinstance(one, sa.CheckConstraint)]

@@ -173,7 +173,8 @@ class Stepper:
         """A statement that refuses a transaction: announced before, repaired when it was interrupted, noted after."""
         self._work.commit_point()
         step, begun = part.step, part.number in part.known.parts
-        found = self._working.rows(CATALOG["index_state"], {"relation": step.witness}) if step.witness else []
+        wanted = {"relation": step.witness, "owner": step.tables[0] if step.tables else ""}
+        found = self._working.rows(CATALOG["index_state"], wanted) if step.witness else []
         builds, whole = step.part == "build", bool(found and found[0]["done"])
         if not (begun and step.witness and (whole if builds else not found)):
             self._work.done(part, finished=False)
