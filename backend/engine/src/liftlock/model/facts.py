@@ -66,8 +66,6 @@ class Table:
         bytes: its size on disk, without indexes.
         rows: the planner's estimate; -1 when it was never analysed.
         columns, constraints, indexes: what stands on it.
-        inbound: foreign keys of other tables that refer to it: their tables, as SQL text.
-        leaf: whether it is a partition.
         relation_names, constraint_names: names that are taken in its schema and begin like its own.
         new: whether this run made it, so that nobody else uses it yet.
         newborn: whether this very revision made it.
@@ -81,8 +79,6 @@ class Table:
     columns: tuple[Column, ...] = ()
     constraints: tuple[Constraint, ...] = ()
     indexes: tuple[Index, ...] = ()
-    inbound: tuple[str, ...] = ()
-    leaf: bool = False
     relation_names: frozenset[str] = frozenset()
     constraint_names: frozenset[str] = frozenset()
     new: bool = False

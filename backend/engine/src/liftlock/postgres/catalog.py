@@ -34,7 +34,7 @@ def table(execute: Execute, relation: str) -> Table | None:
     found["indexes"] = tuple(Index(**one | {"columns": tuple(one["columns"])}) for one in found["indexes"])
     for name in ("relation_names", "constraint_names"):
         found[name] = frozenset(found[name])
-    return Table(**found | {"inbound": tuple(found["inbound"])})
+    return Table(**found)
 
 
 def empty_copy(execute: Execute, send: Send, relation: str) -> int:

@@ -6,7 +6,6 @@ SELECT json_build_object(
     'kind', c.relkind,
     'bytes', pg_table_size(c.oid),
     'rows', c.reltuples,
-    'leaf', c.relispartition,
     'columns', (
         SELECT coalesce(json_agg(json_build_object(
             'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'not_null', a.attnotnull) ORDER BY a.attnum), '[]')
@@ -38,10 +37,6 @@ SELECT json_build_object(
         FROM pg_catalog.pg_index AS i
         JOIN pg_catalog.pg_class AS r ON r.oid = i.indexrelid
         WHERE i.indrelid = c.oid),
-    'inbound', (
-        SELECT coalesce(json_agg(DISTINCT k.conrelid::regclass::text), '[]')
-        FROM pg_catalog.pg_constraint AS k
-        WHERE k.confrelid = c.oid AND k.conrelid <> c.oid),
     'relation_names', (
         SELECT coalesce(json_agg(r.relname), '[]')
         FROM pg_catalog.pg_class AS r

@@ -198,7 +198,6 @@ class Work:
         elif not reading:
             self.make_room()
         if self.working.outside:
-            self.commit_point()
             with self.working.autocommit():
                 yield
             return
