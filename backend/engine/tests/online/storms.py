@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import signal
 from collections.abc import Callable
 
@@ -26,10 +27,17 @@ def catalog(address: Address) -> tuple[object, ...]:
     indexes = """SELECT indexrelid::regclass::text, indisvalid, indisready, indisunique, indisprimary, indisreplident,
         pg_get_indexdef(indexrelid) FROM pg_index AS i JOIN pg_class AS c ON c.oid = indrelid
         WHERE relnamespace = 'public'::regnamespace ORDER BY 1"""
-    attributes = """SELECT attrelid::regclass::text, attname, attnotnull, atttypid::regtype::text, atttypmod, attidentity, attstattarget
+    attributes = """SELECT attrelid::regclass::text, attname, attnotnull, atttypid::regtype::text, atttypmod, attidentity, attstattarget,
+        attoptions, attacl::text, attstorage, attcollation::regcollation::text
         FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = attrelid
-        WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped ORDER BY 1, attnum"""
-    return (dump(address), rows(address, constraints), rows(address, indexes), rows(address, attributes))
+        WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped ORDER BY 1, 2"""
+    return (unordered(dump(address)), rows(address, constraints), rows(address, indexes), rows(address, attributes))
+
+
+def unordered(text: str) -> str:
+    """A dump without the order of the columns of a table: a new one, of a type change, stands last."""
+    table = re.compile(r"(?<=^CREATE TABLE )(\S+ \()\n(.*?)\n(?=\);)", re.MULTILINE | re.DOTALL)
+    return table.sub(lambda found: "\n".join([found[1], *sorted(line.rstrip(",") for line in found[2].split("\n"))]), text)
 
 
 def contents(address: Address, skip: str = "token|draw") -> dict[str, object]:
@@ -128,7 +136,12 @@ def killer(number: int, *, before: bool) -> Callable[[], None]:
 
 def nothing_is_left(address: Address) -> None:
     """No helper, no lock, no session of ours; nothing unfinished in the ledger."""
-    assert rows(address, "SELECT conname FROM pg_constraint WHERE conname LIKE 'liftlock%'") == []
+    ours = """SELECT conname FROM pg_constraint WHERE conname LIKE 'liftlock%'
+        UNION ALL SELECT relname FROM pg_class WHERE relname LIKE 'liftlock%'
+        UNION ALL SELECT attname FROM pg_attribute WHERE attname LIKE 'liftlock%'
+        UNION ALL SELECT tgname FROM pg_trigger WHERE tgname LIKE '%liftlock%'
+        UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'liftlock'::regnamespace"""
+    assert rows(address, ours) == []
     assert rows(address, "SELECT count(*) FROM liftlock.executions WHERE finished_at IS NULL") == [0]
     assert rows(address, "SELECT count(*) FROM liftlock.answers") == [0]
     mine = """SELECT count(*) FROM pg_locks

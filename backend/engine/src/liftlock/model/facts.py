@@ -98,6 +98,104 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class TiedIndex:
+    """An index that a column is in, defined anew for its twin.
+
+    Parameters:
+        name: its name.
+        relation: the same as SQL text.
+        definition: all from USING on, with the twin in the column's place; empty where the copy has none like it.
+        unique: whether it forbids duplicates.
+        constraint: PRIMARY KEY or UNIQUE, where a constraint owns it.
+        deferral: DEFERRABLE and so on.
+        comment, constraint_comment: their comments, as SQL literals.
+        plain: whether the column stands in it by itself, outside of expressions and the predicate.
+        identifies: whether it is the table's replica identity.
+        clustered: whether the table is clustered on it.
+    """
+
+    name: str
+    relation: str
+    definition: str
+    unique: bool
+    constraint: str
+    deferral: str
+    comment: str | None
+    constraint_comment: str | None
+    plain: bool
+    identifies: bool
+    clustered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TiedConstraint:
+    """A check or a foreign key that a column is in, defined anew for its twin.
+
+    Parameters:
+        name: its name.
+        relation: the table it stands on, as SQL text: another one, where that refers to the column.
+        definition: the SQL text behind the name.
+        refers: the table that a foreign key refers to, as SQL text.
+        validated: whether all rows are known to keep it.
+        comment: its comment, as an SQL literal.
+    """
+
+    name: str
+    relation: str
+    definition: str
+    refers: str
+    validated: bool
+    comment: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TiedSequence:
+    """A sequence that counts a column.
+
+    Parameters:
+        relation: the sequence as SQL text.
+        name: its name, without the schema.
+        identity: how the column is generated, as SQL text; empty where the column's default asks the sequence.
+        grants: the privileges on it, as SQL text behind GRANT.
+    """
+
+    relation: str
+    name: str
+    identity: str
+    grants: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """What a column of another type needs to take the place of the one that is there.
+
+    Parameters:
+        type: its type, as SQL text.
+        default: its default, as SQL text.
+        not_null: where it must not be null, the name of the constraint that says so; empty where it has none.
+        attributes: what more ALTER COLUMN is to set, as SQL text.
+        grants: the column's privileges, as SQL text behind GRANT.
+        comment: the column's comment, as an SQL literal.
+        indexes, checks: what the column is in.
+        keys: the foreign keys that it is in, or that refer to it.
+        sequences: what counts it.
+        obstacles: what can't be carried over, as PostgreSQL describes it.
+    """
+
+    type: str
+    default: str | None
+    not_null: str | None
+    attributes: tuple[str, ...]
+    grants: tuple[str, ...]
+    comment: str | None
+    indexes: tuple[TiedIndex, ...]
+    checks: tuple[TiedConstraint, ...]
+    keys: tuple[TiedConstraint, ...]
+    sequences: tuple[TiedSequence, ...]
+    obstacles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Rehearsal:
     """What a statement did to an empty copy of its table.
 
@@ -105,11 +203,13 @@ class Rehearsal:
         rewrites: whether the table was written anew.
         rebuilds: whether an index was.
         check_columns: the columns that PostgreSQL found in each new check, in order.
+        twin: for a type change, what it made of the column.
     """
 
     rewrites: bool = False
     rebuilds: bool = False
     check_columns: tuple[tuple[str, ...], ...] = ()
+    twin: Twin | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ class ColumnParts:
         checks: checks that are written with the column.
         special: SERIAL, IDENTITY, GENERATED, PRIMARY KEY or REFERENCES: what more PostgreSQL does with it.
         identity: of an identity column, how its values are generated, as SQL text.
+        using: of a type change, the expression that makes the new values; empty where the cast does.
         optional: whether the operation says IF [NOT] EXISTS.
     """
 
@@ -80,6 +81,7 @@ class ColumnParts:
     checks: tuple[ConstraintParts, ...] = ()
     special: str = ""
     identity: str = ""
+    using: str = ""
     optional: bool = False
 
 

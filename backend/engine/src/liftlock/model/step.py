@@ -43,6 +43,9 @@ class Means(StrEnum):
     BACKFILL = "backfill"
 
 
+_TUPLES = ("tables", "undo", "then")
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One statement of a plan.
@@ -59,6 +62,7 @@ class Step:
         witness: for a concurrent step, the index (as SQL text) that tells whether it is done.
         undo: what takes the recipe's earlier parts back when this step finds rows that break it.
         where: which rows a backfill is still to do.
+        then: more statements, in the same transaction.
     """
 
     part: str
@@ -70,12 +74,14 @@ class Step:
     tables: tuple[str, ...] = ()
     repair: str = ""
     witness: str = ""
-    undo: str = ""
+    undo: tuple[str, ...] = ()
     where: str = ""
+    then: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The step for programs, and for the ledger."""
-        return asdict(self) | {"tables": list(self.tables), "blocks": self.lock.blocks if self.lock else "nothing"}
+        lists = {name: list(getattr(self, name)) for name in _TUPLES}
+        return asdict(self) | lists | {"blocks": self.lock.blocks if self.lock else "nothing"}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Step:
@@ -83,4 +89,4 @@ class Step:
         given = {name: values[name] for name in cls.__dataclass_fields__}
         given["pace"], given["phase"], given["means"] = Pace(given["pace"]), Phase(given["phase"]), Means(given["means"])
         given["lock"] = LockMode(given["lock"]) if given["lock"] else None
-        return cls(**{**given, "tables": tuple(given["tables"])})
+        return cls(**{**given, **{name: tuple(given[name]) for name in _TUPLES}})

@@ -13,6 +13,7 @@ from liftlock.planning.forms import is_brief, phase, plain, sample, subject
 from liftlock.planning.names import automatic
 from liftlock.planning.not_null import not_null
 from liftlock.planning.refusals import refuse_unless_allowed
+from liftlock.planning.twins import replaced, reproven
 
 _REWRITE = "LL-REWRITE"
 
@@ -29,29 +30,38 @@ def alter_nullable(operation: Operation, facts: Facts) -> list[Step] | None:
 
 
 def alter_type(operation: Operation, facts: Facts) -> list[Step] | None:
-    """Brief where PostgreSQL keeps the table as it is, and no check must be proven anew.
+    """Brief where PostgreSQL keeps the table and its indexes as they are; else by a twin.
 
-    Even then the column loses its statistics, so that plans go wrong until they are refreshed.
+    Even a brief one deletes the column's statistics, so that plans go wrong until they are refreshed.
     """
-    table, parts = subject(operation, facts), operation.parts
+    table, parts, rehearsal = subject(operation, facts), operation.parts, facts.rehearsal
     if not isinstance(parts, ColumnParts) or table is None or is_brief(table, facts):
         return None
-    checked = any(one.type == "c" and parts.name in one.columns for one in table.constraints)
-    if facts.rehearsal is None or facts.rehearsal.rewrites or facts.rehearsal.rebuilds or checked:
-        refuse_unless_allowed(
-            _REWRITE,
-            operation,
-            facts,
-            what=f"a type change of {operation.table}.{parts.name} rewrites or scans the table while reads and writes wait",
-            remedy="Add a column of the new type, fill it in batches, and drop the old one in a later release",
-        )
     refreshed = Step(
         part="analyze",
         sql=f"ANALYZE {operation.relation} ({quoted(parts.name)})",
         pace=Pace.ONLINE,
         lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
     )
+    twin = rehearsal.twin if rehearsal else None
+    if rehearsal and not rehearsal.rewrites and not rehearsal.rebuilds:
+        return reproven(operation, twin, refreshed, facts) if twin and twin.checks else [plain(operation, facts), refreshed]
+    if twin is not None and not twin.obstacles:
+        return replaced(operation, parts, table, twin, facts)
+    _refuse(operation, parts, facts)
     return [plain(operation, facts), refreshed]
+
+
+def _refuse(operation: Operation, parts: ColumnParts, facts: Facts) -> None:
+    twin = facts.rehearsal.twin if facts.rehearsal else None
+    held = f", and nothing can take its place online because of {'; '.join(twin.obstacles)}" if twin else ""
+    refuse_unless_allowed(
+        _REWRITE,
+        operation,
+        facts,
+        what=f"a type change of {operation.table}.{parts.name} rewrites the table or its indexes while reads and writes wait{held}",
+        remedy="Add a column of the new type, fill it in batches, and drop the old one in a later release",
+    )
 
 
 def add_column(operation: Operation, facts: Facts) -> list[Step] | None:

@@ -145,5 +145,5 @@ def validate(relation: str, name: str, undo: str) -> Step:
         sql=f"ALTER TABLE {relation} VALIDATE CONSTRAINT {quoted(name)}",
         pace=Pace.ONLINE,
         lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
-        undo=undo,
+        undo=(undo,),
     )

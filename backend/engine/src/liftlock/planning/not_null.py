@@ -49,7 +49,7 @@ def not_null(relation: str, column: str, phase: Phase, sample: str) -> list[Step
             sql=f"{alter} VALIDATE CONSTRAINT {helper}",
             pace=Pace.ONLINE,
             lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
-            undo=drop,
+            undo=(drop,),
         ),
         Step(part=f"set {column}", sql=f"{alter} ALTER COLUMN {name} SET NOT NULL", pace=Pace.BRIEF, lock=_STRONG, phase=phase),
         Step(part=f"drop helper for {column}", sql=f"{alter} DROP CONSTRAINT {helper}", pace=Pace.BRIEF, lock=_STRONG),

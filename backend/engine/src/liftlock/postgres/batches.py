@@ -7,7 +7,8 @@ changes meanwhile are safe: each row's condition is judged again when its turn c
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,6 +18,8 @@ from liftlock.postgres.sql import CATALOG
 
 _FIRST = 1_000
 _LEAST, _MOST = 100, 100_000
+_CUT = 8
+"""How much smaller the slices become when one row of a slice fails."""
 _BLOCKS_PER_ROW = 0.02
 _LONGEST_STEP = 4.0
 """A slice grows at most so many times from one to the next."""
@@ -100,6 +103,42 @@ def run(execute: Execute, backfill: Backfill, cursor: Mapping[str, Any] | None, 
         size = int(min(max(size * min(seconds / took, _LONGEST_STEP), _LEAST), _MOST))
 
 
+def culprit(
+    execute: Execute,
+    undone: Callable[[], AbstractContextManager[None]],
+    backfill: Backfill,
+    cursor: Mapping[str, Any] | None,
+    fails: Callable[[Exception], bool],
+) -> str:
+    """Which row can't be updated, by its key; where there is none, in which block it is.
+
+    Slices are tried and undone, from where the backfill is, ever smaller ones.
+
+    Parameters:
+        execute: runs statements.
+        undone: what is run in it is undone.
+        backfill: what is to be done.
+        cursor: where it came to.
+        fails: whether an error is the row's.
+    """
+    keys = execute(CATALOG["key_columns"], {"relation": backfill.relation})
+    ranges: _Ranges = _Keys(keys) if keys else _Blocks()
+    at, size = (cursor or {}).get("at"), _MOST
+    while (end := ranges.end(execute, backfill.relation, at, size)) is not None:
+        try:
+            with undone():
+                _update(execute, backfill, ranges.between(at, end))
+        except Exception as error:
+            if not fails(error):
+                raise
+            if size == 1:
+                return ranges.named(end)
+            size = max(size // _CUT, 1)
+        else:
+            at = end
+    return ""
+
+
 def _update(execute: Execute, backfill: Backfill, condition: tuple[str, dict[str, object]]) -> int:
     text, values = condition
     statement = (
@@ -124,6 +163,8 @@ class _Ranges(Protocol):
     def end(self, execute: Execute, relation: str, start: Any, size: int) -> Any: ...  # noqa: ANN401
 
     def between(self, start: Any, end: Any) -> tuple[str, dict[str, object]]: ...  # noqa: ANN401
+
+    def named(self, end: Any) -> str: ...  # noqa: ANN401
 
 
 class _Keys:
@@ -152,6 +193,10 @@ class _Keys:
         until, second = self._bound("<=", "ll_b", end)
         return f"{after} AND {until}", first | second
 
+    def named(self, end: list[str]) -> str:
+        """A row's key."""
+        return ", ".join(f"{name}={value}" for name, value in zip(self._names, end, strict=True))
+
     def _bound(self, sign: str, prefix: str, key: list[str] | None) -> tuple[str, dict[str, object]]:
         if key is None:
             return "true", {}
@@ -175,3 +220,7 @@ class _Blocks:
     def between(self, start: int | None, end: int) -> tuple[str, dict[str, object]]:
         """The condition of a slice; a range of row addresses is scanned by itself since PostgreSQL 14."""
         return f"ctid >= CAST('({start or 0},0)' AS tid) AND ctid < CAST('({end},0)' AS tid)", {}
+
+    def named(self, end: int) -> str:
+        """A block."""
+        return f"in block {end - 1}"

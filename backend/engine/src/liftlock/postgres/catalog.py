@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from liftlock.model.facts import Column, Constraint, Index, Rehearsal, Table
+from liftlock.model.facts import Column, Constraint, Index, Rehearsal, Table, TiedConstraint, TiedIndex, TiedSequence, Twin
+from liftlock.model.operation import quoted
 from liftlock.postgres.sql import CATALOG
 
 Execute = Callable[[str, Mapping[str, object]], Sequence[Mapping[str, Any]]]
@@ -16,6 +18,10 @@ Send = Callable[[str], object]
 """Runs a statement just as it is written."""
 
 _COPY = "liftlock_rehearsal"
+
+
+class Unrehearsable(Exception):
+    """A statement fails on the empty copy, so it would on the table itself, for the same reason."""
 
 
 def table(execute: Execute, relation: str) -> Table | None:
@@ -55,9 +61,18 @@ def rehearse(execute: Execute, send: Send, relation: str, sql: str, copy: int) -
         relation: the table as SQL text.
         sql: the statement; it begins with ALTER TABLE and the relation.
         copy: what ``empty_copy`` returned.
+
+    Raises:
+        Unrehearsable: the statement fails.
     """
     files, checks = _files(execute, copy), _checks(execute, copy)
-    send(_aimed(sql, relation, f"pg_temp.{_COPY}"))
+    name = relation.rpartition(".")[2]
+    send(f"ALTER TABLE pg_temp.{_COPY} RENAME TO {name}")  # expressions may name their table
+    try:
+        send(_aimed(sql, relation, f"pg_temp.{name}"))
+    except Exception as error:
+        raise Unrehearsable from error
+    send(f"ALTER TABLE pg_temp.{name} RENAME TO {_COPY}")
     after = _files(execute, copy)
     new = {key: value for key, value in _checks(execute, copy).items() if key not in checks}
     return Rehearsal(
@@ -65,6 +80,35 @@ def rehearse(execute: Execute, send: Send, relation: str, sql: str, copy: int) -
         rebuilds=not files[False] <= after[False],
         check_columns=tuple(new.values()),
     )
+
+
+def rehearse_type(execute: Execute, send: Send, relation: str, sql: str, copy: int, column: tuple[str, str]) -> Rehearsal:  # noqa: PLR0913
+    """As ``rehearse``; and where the column must be replaced by a twin, what that needs.
+
+    Parameters:
+        execute, send, relation, sql, copy: as of ``rehearse``.
+        column: its name, and the twin's.
+    """
+    for row in execute(CATALOG["match_indexes"], {"relation": relation, "copy": copy}):
+        send(row["sql"])
+    found, (name, twin) = rehearse(execute, send, relation, sql, copy), column
+    if found.rewrites or found.rebuilds:
+        send(f"ALTER TABLE pg_temp.{_COPY} RENAME COLUMN {quoted(name)} TO {quoted(twin)}")
+    else:
+        twin = name
+    rows = execute(CATALOG["twin"], {"relation": relation, "copy": copy, "name": name, "twin": twin})
+    return replace(found, twin=_twin(json.loads(rows[0]["facts"])))
+
+
+def _twin(found: dict[str, Any]) -> Twin:
+    kinds = {"indexes": TiedIndex, "checks": TiedConstraint, "keys": TiedConstraint, "sequences": TiedSequence}
+    for name, kind in kinds.items():
+        found[name] = tuple(kind(**{key: _frozen(value) for key, value in one.items()}) for one in found[name])
+    return Twin(**{key: _frozen(value) for key, value in found.items()})
+
+
+def _frozen(value: Any) -> Any:  # noqa: ANN401 - any of JSON's
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _aimed(sql: str, relation: str, copy: str) -> str:

@@ -104,3 +104,191 @@ CROSS JOIN unnest(k.indkey::int2[]) WITH ORDINALITY AS n (attnum, place)
 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.indrelid AND a.attnum = n.attnum
 WHERE n.place <= k.indnkeyatts
 ORDER BY n.place;
+
+-- name: match_indexes
+-- For each index of a table, the statement that names the one of its empty copy after it: two of the same
+-- definition are as good as each other.
+WITH indexes AS (
+    SELECT i.indexrelid, i.indrelid, i.indrelid = CAST(:copy AS oid) AS copied,
+           row_number() OVER (PARTITION BY i.indrelid, i.indisunique, d.tail ORDER BY i.indexrelid) AS place,
+           i.indisunique, d.tail
+    FROM pg_catalog.pg_index AS i
+    JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
+    CROSS JOIN LATERAL (SELECT pg_get_indexdef(i.indexrelid) AS def, quote_ident(t.relname) || ' USING ' AS mark) AS m
+    CROSS JOIN LATERAL (SELECT substr(m.def, strpos(m.def, m.mark) + length(m.mark)) AS tail) AS d
+    WHERE i.indrelid IN (CAST(:copy AS oid), to_regclass(CAST(:relation AS text)))
+)
+SELECT format('ALTER INDEX %s RENAME TO liftlock_%s', c.indexrelid::regclass, r.indexrelid) AS sql
+FROM indexes AS c
+JOIN indexes AS r ON c.copied AND NOT r.copied
+ AND (r.indisunique, r.tail, r.place) = (c.indisunique, c.tail, c.place);
+
+-- name: twin
+-- What a column of a table needs to be replaced by one of another type, as one JSON text. Its empty copy has the new
+-- type already, under the twin's name, so that PostgreSQL itself writes each definition.
+WITH given AS (
+    SELECT to_regclass(CAST(:relation AS text))::oid AS oid, CAST(:copy AS oid) AS copy, CAST(:twin AS text) AS twin
+), old AS (
+    SELECT a.* FROM pg_catalog.pg_attribute AS a JOIN given AS g ON a.attrelid = g.oid WHERE a.attname = CAST(:name AS text)
+), new AS (
+    SELECT a.*, t.typcollation, t.typstorage, t.typtype
+    FROM pg_catalog.pg_attribute AS a
+    JOIN given AS g ON a.attrelid = g.copy
+    JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+    WHERE a.attname = g.twin
+), ties AS (
+    SELECT d.classid, d.objid, d.objsubid, d.deptype
+    FROM pg_catalog.pg_depend AS d
+    JOIN old AS o ON d.refobjid = o.attrelid AND d.refobjsubid = o.attnum
+    WHERE d.refclassid = 'pg_catalog.pg_class'::regclass
+), indexes AS (
+    SELECT i.*, c.relname, c.reltablespace, k.oid AS constraint_oid, k.contype, k.condeferrable, k.condeferred,
+           k.conname
+    FROM old AS o
+    JOIN pg_catalog.pg_index AS i ON i.indrelid = o.attrelid
+    JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+    LEFT JOIN pg_catalog.pg_constraint AS k ON k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')
+    WHERE o.attnum = ANY (i.indkey::int2[])
+       OR EXISTS (SELECT FROM ties AS t WHERE t.classid = 'pg_catalog.pg_class'::regclass AND t.objid = i.indexrelid)
+), keys AS (
+    SELECT k.*, s.mine, s.others, pg_get_constraintdef(k.oid) AS def,
+           format('FOREIGN KEY (%s) REFERENCES %s(%s)', s.mine, k.confrelid::regclass, s.others) AS head,
+           format('FOREIGN KEY (%s) REFERENCES %s(%s)', s.new_mine, k.confrelid::regclass, s.new_others) AS new_head
+    FROM old AS o
+    CROSS JOIN given AS g
+    JOIN pg_catalog.pg_constraint AS k
+      ON k.contype = 'f' AND k.conparentid = 0
+     AND ((k.conrelid = o.attrelid AND o.attnum = ANY (k.conkey)) OR (k.confrelid = o.attrelid AND o.attnum = ANY (k.confkey)))
+    CROSS JOIN LATERAL (
+        SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY n.place) FILTER (WHERE n.side = 'mine') AS mine,
+               string_agg(quote_ident(a.attname), ', ' ORDER BY n.place) FILTER (WHERE n.side = 'others') AS others,
+               string_agg(quote_ident(w.name), ', ' ORDER BY n.place) FILTER (WHERE n.side = 'mine') AS new_mine,
+               string_agg(quote_ident(w.name), ', ' ORDER BY n.place) FILTER (WHERE n.side = 'others') AS new_others
+        FROM (
+            SELECT 'mine' AS side, k.conrelid AS relid, u.attnum, u.place FROM unnest(k.conkey) WITH ORDINALITY AS u (attnum, place)
+            UNION ALL
+            SELECT 'others', k.confrelid, u.attnum, u.place FROM unnest(k.confkey) WITH ORDINALITY AS u (attnum, place)) AS n
+        JOIN pg_catalog.pg_attribute AS a ON a.attrelid = n.relid AND a.attnum = n.attnum
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN (a.attrelid, a.attnum) = (o.attrelid, o.attnum) THEN g.twin ELSE a.attname END AS name) AS w
+    ) AS s
+), sequences AS (
+    SELECT c.oid, c.relname, c.relacl, c.relowner, t.deptype, q.*
+    FROM ties AS t
+    JOIN pg_catalog.pg_class AS c ON c.oid = t.objid AND c.relkind = 'S'
+    JOIN pg_catalog.pg_sequence AS q ON q.seqrelid = c.oid
+    WHERE t.classid = 'pg_catalog.pg_class'::regclass
+)
+SELECT json_build_object(
+    'type', format_type(n.atttypid, n.atttypmod) || CASE WHEN n.attcollation <> n.typcollation THEN (
+        SELECT format(' COLLATE %I.%I', s.nspname, c.collname)
+        FROM pg_catalog.pg_collation AS c JOIN pg_catalog.pg_namespace AS s ON s.oid = c.collnamespace
+        WHERE c.oid = n.attcollation) ELSE '' END,
+    'default', (
+        SELECT pg_get_expr(d.adbin, d.adrelid)
+        FROM pg_catalog.pg_attrdef AS d WHERE d.adrelid = n.attrelid AND d.adnum = n.attnum),
+    'not_null', CASE WHEN o.attnotnull THEN coalesce((
+        SELECT k.conname FROM pg_catalog.pg_constraint AS k
+        WHERE k.conrelid = o.attrelid AND k.contype = 'n' AND k.conkey = ARRAY[o.attnum]), '') END,
+    'attributes', (
+        SELECT coalesce(json_agg(one.words), '[]')
+        FROM (VALUES
+            (CASE WHEN o.attstattarget >= 0 THEN format('SET STATISTICS %s', o.attstattarget) END),
+            (CASE WHEN o.attoptions IS NOT NULL THEN format('SET (%s)', array_to_string(o.attoptions, ', ')) END),
+            (CASE WHEN n.attstorage <> n.typstorage THEN 'SET STORAGE ' || (
+                CASE n.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END) END),
+            (CASE to_jsonb(n) ->> 'attcompression' WHEN 'p' THEN 'SET COMPRESSION pglz' WHEN 'l' THEN 'SET COMPRESSION lz4' END)
+        ) AS one (words)
+        WHERE one.words IS NOT NULL),
+    'grants', (
+        SELECT coalesce(json_agg(
+            format('%s (%I) ON %s TO %s%s', x.privilege_type, g.twin, o.attrelid::regclass,
+                   CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END,
+                   CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)), '[]')
+        FROM aclexplode(o.attacl) AS x),
+    'comment', quote_literal(col_description(o.attrelid, o.attnum)),
+    'indexes', (
+        SELECT coalesce(json_agg(json_build_object(
+            'name', i.relname, 'relation', i.indexrelid::regclass::text, 'unique', i.indisunique,
+            'definition', (
+                SELECT substr(m.def, strpos(m.def, m.mark) + 1)
+                FROM (SELECT pg_get_indexdef(c.oid) AS def, ' USING ' AS mark
+                      FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_index AS k ON k.indexrelid = c.oid
+                      WHERE k.indrelid = n.attrelid AND c.relname = 'liftlock_' || i.indexrelid) AS m),
+            'constraint', CASE i.contype WHEN 'p' THEN 'PRIMARY KEY' WHEN 'u' THEN 'UNIQUE' ELSE '' END,
+            'deferral', CASE WHEN i.condeferrable THEN ' DEFERRABLE' ELSE '' END
+                || CASE WHEN i.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END,
+            'comment', quote_literal(obj_description(i.indexrelid, 'pg_class')),
+            'constraint_comment', quote_literal(obj_description(i.constraint_oid, 'pg_constraint')),
+            'plain', o.attnum = ANY (i.indkey::int2[]), 'identifies', i.indisreplident, 'clustered', i.indisclustered) ORDER BY i.indexrelid), '[]')
+        FROM indexes AS i),
+    'checks', (
+        SELECT coalesce(json_agg(json_build_object(
+            'name', k.conname, 'relation', k.conrelid::regclass::text, 'refers', '', 'validated', k.convalidated,
+            'definition', pg_get_constraintdef(c.oid),
+            'comment', quote_literal(obj_description(k.oid, 'pg_constraint'))) ORDER BY k.oid), '[]')
+        FROM pg_catalog.pg_constraint AS k
+        JOIN pg_catalog.pg_constraint AS c ON c.conrelid = n.attrelid AND c.contype = 'c' AND c.conname = k.conname
+        WHERE k.conrelid = o.attrelid AND k.contype = 'c' AND o.attnum = ANY (k.conkey)),
+    'keys', (
+        SELECT coalesce(json_agg(json_build_object(
+            'name', k.conname, 'relation', k.conrelid::regclass::text, 'refers', k.confrelid::regclass::text,
+            'validated', k.convalidated, 'definition', k.new_head || substr(k.def, length(k.head) + 1),
+            'comment', quote_literal(obj_description(k.oid, 'pg_constraint'))) ORDER BY k.oid), '[]')
+        FROM keys AS k),
+    'sequences', (
+        SELECT coalesce(json_agg(json_build_object(
+            'relation', s.seqrelid::regclass::text, 'name', s.relname,
+            'identity', CASE s.deptype WHEN 'i' THEN format(
+                'GENERATED %s AS IDENTITY (START WITH %s INCREMENT BY %s %s %s CACHE %s%s)',
+                CASE o.attidentity WHEN 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END, s.seqstart, s.seqincrement,
+                CASE s.seqmin WHEN -l.most - 1 THEN 'NO MINVALUE' ELSE 'MINVALUE ' || s.seqmin END,
+                CASE s.seqmax WHEN l.most THEN 'NO MAXVALUE' ELSE 'MAXVALUE ' || s.seqmax END,
+                s.seqcache, CASE WHEN s.seqcycle THEN ' CYCLE' ELSE '' END) ELSE '' END,
+            'grants', (
+                SELECT coalesce(json_agg(
+                    format('%s ON SEQUENCE %s TO %s%s', x.privilege_type, s.seqrelid::regclass,
+                           CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END,
+                           CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)), '[]')
+                FROM aclexplode(s.relacl) AS x
+                WHERE s.deptype = 'i' AND x.grantee <> s.relowner)) ORDER BY s.seqrelid), '[]')
+        FROM sequences AS s
+        JOIN (VALUES ('int2'::regtype, 32767), ('int4', 2147483647), ('int8', 9223372036854775807)) AS l (kind, most)
+          ON l.kind = s.seqtypid),
+    'obstacles', (
+        SELECT coalesce(json_agg(DISTINCT one.words), '[]')
+        FROM (
+            SELECT pg_describe_object(t.classid, t.objid, t.objsubid) AS words
+            FROM ties AS t
+            WHERE t.classid NOT IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_constraint'::regclass,
+                                    'pg_catalog.pg_attrdef'::regclass)
+            UNION ALL
+            SELECT format('publication %s', p.pubname)
+            FROM pg_catalog.pg_publication_tables AS p
+            JOIN pg_catalog.pg_class AS c ON c.oid = o.attrelid AND c.relname = p.tablename
+            JOIN pg_catalog.pg_namespace AS s ON s.oid = c.relnamespace AND s.nspname = p.schemaname
+            UNION ALL
+            SELECT format('constraint %s, whose index can''t be built concurrently', i.conname)
+            FROM indexes AS i WHERE i.indisexclusion
+            UNION ALL
+            SELECT format('index %s, which has a tablespace of its own', i.relname)
+            FROM indexes AS i WHERE i.reltablespace <> 0
+            UNION ALL
+            SELECT format('index %s, which has statistics targets', i.relname)
+            FROM indexes AS i
+            WHERE EXISTS (SELECT FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = i.indexrelid AND a.attstattarget >= 0)
+            UNION ALL
+            SELECT format('foreign key %s of %s', k.conname, k.conrelid::regclass)
+            FROM keys AS k
+            JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
+            WHERE NOT starts_with(k.def, k.head) OR c.relkind <> 'r' OR substr(k.def, length(k.head)) ~ 'SET (NULL|DEFAULT) \('
+               OR k.def ~ 'NOT ENFORCED'
+            UNION ALL
+            SELECT format('%s, which inherits from it or is inherited', CASE WHEN h.inhparent = o.attrelid THEN h.inhrelid ELSE h.inhparent END::regclass)
+            FROM pg_catalog.pg_inherits AS h WHERE o.attrelid IN (h.inhparent, h.inhrelid)
+            UNION ALL
+            SELECT format('domain %s, whose check a new column can''t have without a rewrite', format_type(n.atttypid, n.atttypmod))
+            FROM pg_catalog.pg_constraint AS k WHERE k.contypid = n.atttypid
+        ) AS one)
+)::text AS facts
+FROM old AS o, new AS n, given AS g;

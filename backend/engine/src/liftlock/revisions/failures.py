@@ -48,6 +48,12 @@ def transient(error: BaseException) -> bool:
     return isinstance(error, TooLong) or sqlstate(error) in _TRANSIENT
 
 
+def poisoned(error: BaseException) -> bool:
+    """Whether a row's new value can't be made, or breaks a constraint."""
+    state = sqlstate(error)
+    return state is not None and (state in DATA_BREAKS or state.startswith("22"))
+
+
 def words(error: BaseException) -> str:
     """What the server says, without SQLAlchemy's and the driver's wrapping, and without parameters."""
     original: Any = error.orig if isinstance(error, DBAPIError) else error

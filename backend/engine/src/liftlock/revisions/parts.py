@@ -54,7 +54,7 @@ def _named(construct: Any, kind: str, dialect: Dialect) -> Parts:  # noqa: ANN40
         return BackfillParts(construct.values, construct.where)
     if kind in _COLUMN:
         name = construct.column_name if hasattr(construct, "column_name") else construct.column.name
-        return ColumnParts(name=str(name))
+        return ColumnParts(name=str(name), using=str(getattr(construct, "using", None) or ""))
     return None
 
 

@@ -13,7 +13,7 @@ from liftlock.planning.refusals import refuse_unless_allowed
 from liftlock.postgres import batches
 from liftlock.postgres.flight import described
 from liftlock.postgres.sql import CATALOG
-from liftlock.revisions.failures import DATA_BREAKS, IN_TRANSACTION, QUERY_CANCELED, TooLong, sqlstate
+from liftlock.revisions.failures import DATA_BREAKS, IN_TRANSACTION, QUERY_CANCELED, TooLong, poisoned, sqlstate, words
 from liftlock.revisions.work import Part, Send, Work
 
 _LOOK_MS = 10_000
@@ -48,7 +48,7 @@ class Stepper:
     def _step(self, part: Part, send: Send, *, outside: bool) -> None:
         step = part.step
         if step.means is not Means.PLAIN:
-            send = lambda: self._working.send(step.sql)  # noqa: E731 - the other way to send it
+            send = lambda: [self._working.send(one) for one in (step.sql, *step.then)]  # noqa: E731 - the other way to send it
         if step.means is Means.LOOK:
             self._look(part)
         elif step.means is Means.BACKFILL:
@@ -147,6 +147,8 @@ class Stepper:
             return
         self._working.commit()
         if rows:
+            if part.step.undo:
+                self._take_back(part)
             raise self._broken(part, rows)
 
     def _online(self, part: Part, send: Send) -> None:
@@ -165,7 +167,8 @@ class Stepper:
     def _take_back(self, part: Part) -> None:
         """Rows break what was to be proven: an unproven constraint would keep them from being updated, so it goes."""
         self._working.rollback()
-        self._working.send(part.step.undo)
+        for statement in part.step.undo:
+            self._working.send(statement)
         self._work.ledger.forget(self._work.progress, part.key)
         self._working.commit()
 
@@ -175,7 +178,7 @@ class Stepper:
         step, begun = part.step, part.number in part.known.parts
         wanted = {"relation": step.witness, "owner": step.tables[0] if step.tables else ""}
         found = self._working.rows(CATALOG["index_state"], wanted) if step.witness else []
-        builds, whole = step.part == "build", bool(found and found[0]["done"])
+        builds, whole = step.part.startswith("build"), bool(found and found[0]["done"])
         if not (begun and step.witness and (whole if builds else not found)):
             self._work.done(part, finished=False)
             self._work.commit_point()
@@ -192,7 +195,8 @@ class Stepper:
         except Exception as error:
             self._policy.check()
             if sqlstate(error) in DATA_BREAKS and part.step.repair:
-                self._working.send(part.step.repair)
+                for statement in (part.step.repair, *part.step.undo):
+                    self._working.send(statement)
                 self._work.ledger.forget(self._work.progress, part.key)
             raise self._told(error, part) from error
 
@@ -201,17 +205,38 @@ class Stepper:
         work.done(part, finished=False)
         work.commit_point()
         backfill = batches.Backfill(step.tables[0], step.sql, step.where)
+        cursor = part.known.cursors.get(part.number)
         try:
-            for batch in batches.run(self._working.rows, backfill, part.known.cursors.get(part.number), self._policy.batch_seconds):
+            for batch in batches.run(self._working.rows, backfill, cursor, self._policy.batch_seconds):
                 work.ledger.advance(work.progress, part.key, part.number, batch.cursor)
                 self._policy.check()
                 self._working.commit()
+                cursor = part.known.cursors[part.number] = batch.cursor
                 work.run.finished += 1
                 self._policy.advanced(step.tables[0], batch)
         except batches.Endless:
             raise self._endless(part) from None
+        except Exception as error:
+            if not poisoned(error):
+                raise
+            raise self._poisoned(error, part, backfill, cursor) from error
         work.done(part)
         work.commit_point()
+
+    def _poisoned(self, error: Exception, part: Part, backfill: batches.Backfill, cursor: Any) -> LiftlockError:  # noqa: ANN401
+        """A row's new value can't be made: which one?"""
+        self._working.rollback()
+        row = batches.culprit(self._working.rows, self._working.undone, backfill, cursor, poisoned)
+        operation = part.operation
+        if part.step.undo:
+            self._take_back(part)
+        return StepFailed(
+            "LL-DATA",
+            f"revision {self._work.progress.revision}, line {operation.line or '?'}: a row of {operation.table or backfill.relation}"
+            f" can't be updated: {row or 'which has changed since'}\n{operation.sql[:300]}\n{words(error).splitlines()[0]}",
+            why="What was done for this operation is taken back." if part.step.undo else "The rows before it are done, and stay so.",
+            now="Correct that row, then run again.",
+        )
 
     def _endless(self, part: Part) -> LiftlockError:
         operation = part.operation

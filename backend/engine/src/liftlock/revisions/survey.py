@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from dataclasses import replace
 
 from liftlock.model.facts import Facts, Rehearsal, Table
-from liftlock.model.operation import IndexParts, Operation
+from liftlock.model.operation import ColumnParts, IndexParts, Operation
 from liftlock.planning.plan import NEEDS_REHEARSAL
+from liftlock.planning.twins import twin_name
 from liftlock.postgres import catalog
 from liftlock.postgres.sql import CATALOG
 from liftlock.revisions.working import Working
@@ -73,10 +73,16 @@ class Survey:
     def _rehearsal(self, operation: Operation, table: Table | None, small: int) -> Rehearsal | None:
         if operation.kind not in NEEDS_REHEARSAL or table is None or table.new or table.bytes < small:
             return None
-        with contextlib.suppress(Exception), self._working.undone():  # without the right to make temporary tables, nothing is known
-            copy = catalog.empty_copy(self._working.rows, self._working.send, operation.relation)
+        working, relation, sql = self._working, operation.relation, operation.sql
+        with working.undone():
             try:
-                return catalog.rehearse(self._working.rows, self._working.send, operation.relation, operation.sql, copy)
-            except Exception:  # noqa: BLE001 - it will fail on the table itself as well, and say why
-                return Rehearsal()
-        return None
+                copy = catalog.empty_copy(working.rows, working.send, relation)
+            except Exception:  # noqa: BLE001 - without the right to make temporary tables, nothing is known
+                return None
+            try:
+                if isinstance(operation.parts, ColumnParts) and operation.kind == "alter_type":
+                    column = (operation.parts.name, twin_name(operation))
+                    return catalog.rehearse_type(working.rows, working.send, relation, sql, copy, column)
+                return catalog.rehearse(working.rows, working.send, relation, sql, copy)
+            except catalog.Unrehearsable:
+                return Rehearsal()  # it will fail on the table itself as well, and say why

@@ -1,0 +1,248 @@
+"""A type change by a twin: a second column of the new type, kept equal by a trigger, takes the place of the first.
+
+Everything that stands on the column is made anew on its twin while the traffic goes on: indexes concurrently, checks
+and foreign keys unproven and then validated. One brief transaction swaps the two. Until then, all of it can be taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from liftlock.model.facts import Facts, Table, TiedIndex, TiedSequence, Twin
+from liftlock.model.lock import LockMode
+from liftlock.model.operation import ColumnParts, Operation, digest, quoted
+from liftlock.model.step import Means, Pace, Phase, Step
+from liftlock.planning.constraints import validate
+from liftlock.planning.counters import beside
+from liftlock.planning.filling import strong
+from liftlock.planning.forms import phase, sample
+from liftlock.planning.indexes import build
+from liftlock.planning.names import automatic
+from liftlock.planning.not_null import not_null
+
+
+def twin_name(operation: Operation) -> str:
+    """The name of a column's twin, for as long as there are two."""
+    return f"liftlock_{digest(operation.sql)}"
+
+
+def reproven(operation: Operation, twin: Twin, then: Step, facts: Facts) -> list[Step]:
+    """Where only checks would be proven anew, under the strongest lock: they are unproven for a moment instead.
+
+    No row can break them meanwhile, since NOT VALID checks are enforced for whatever is written.
+    """
+    alter = f"ALTER TABLE {operation.relation}"
+    first, *more = [f"{alter} DROP CONSTRAINT {quoted(one.name)}" for one in twin.checks]
+    more.append(operation.sql)
+    for one in twin.checks:
+        more.append(f"{alter} ADD CONSTRAINT {quoted(one.name)} {_unproven(one.definition)}")
+        more += _comment("CONSTRAINT", f"{quoted(one.name)} ON {operation.relation}", one.comment)
+    change = replace(strong("alter", first), then=tuple(more), phase=phase(operation, facts))
+    proofs = [
+        replace(validate(operation.relation, one.name, ""), part=f"validate {one.name}", undo=()) for one in twin.checks if one.validated
+    ]
+    return [change, then, *proofs]
+
+
+def replaced(operation: Operation, parts: ColumnParts, table: Table, twin: Twin, facts: Facts) -> list[Step]:
+    """The steps by which a twin takes a column's place."""
+    return list(_Replacement(operation, parts, table, twin, phase(operation, facts)).steps())
+
+
+@dataclass(frozen=True, slots=True)
+class _Replacement:
+    operation: Operation
+    parts: ColumnParts
+    table: Table
+    twin: Twin
+    phase: Phase
+
+    def steps(self) -> Iterator[Step]:
+        """All of them; each but the last can be taken back."""
+        undo = self._undo()
+        for step in (self._add(), self._copy(), *self._not_null(), *self._indexes(), *self._constraints(), self._analyze()):
+            yield replace(step, undo=undo)
+        yield self._swap()
+
+    # Names.
+
+    @property
+    def _relation(self) -> str:
+        return self.operation.relation
+
+    @property
+    def _alter(self) -> str:
+        return f"ALTER TABLE {self._relation}"
+
+    @property
+    def _name(self) -> str:
+        return quoted(twin_name(self.operation))
+
+    @property
+    def _function(self) -> str:
+        return f"liftlock.{self._name}"
+
+    @property
+    def _triggers(self) -> tuple[str, str]:
+        """Triggers fire in the order of their names; these are to see what all others have done."""
+        name = twin_name(self.operation)
+        return quoted(f"~{name}_insert"), quoted(f"~{name}_update")
+
+    def _temporary(self, name: str) -> str:
+        """What stands on the twin is called so until the swap."""
+        return f"liftlock_{digest(f'{twin_name(self.operation)} {name}')}"
+
+    def _beside(self, name: str) -> str:
+        return beside(self._relation, name)
+
+    # Steps.
+
+    def _add(self) -> Step:
+        """The twin, and the triggers that give it its value in every row that is written from now on.
+
+        A batch of the copy fires none: it changes the twin of rows that have none yet.
+        """
+        alter = f"{self._alter} ALTER COLUMN {self._name}"
+        insert, update = self._triggers
+        row, column = f"BEFORE INSERT ON {self._relation} FOR EACH ROW", quoted(self.parts.name)
+        change = f"BEFORE UPDATE ON {self._relation} FOR EACH ROW WHEN (OLD.{self._name} IS NOT NULL OR NEW.{self._name} IS NULL)"
+        value = f"NEW.{column}"
+        setting = ""
+        if self.parts.using:
+            value = f"(SELECT {self.parts.using} FROM (SELECT NEW.*) AS {quoted(self.table.name)})"
+            setting = " SET search_path FROM CURRENT"
+        function = (
+            f"CREATE FUNCTION {self._function}() RETURNS trigger LANGUAGE plpgsql{setting} AS $liftlock$\n"
+            f"#variable_conflict use_column\nBEGIN\n    NEW.{self._name} := {value};\n    RETURN NEW;\nEND\n$liftlock$"
+        )
+        more = [f"{alter} {words}" for words in self.twin.attributes]
+        more += [f"GRANT {words}" for words in self.twin.grants]
+        more += _comment("COLUMN", f"{self._relation}.{self._name}", self.twin.comment)
+        more.append(function)
+        for name, when in ((insert, row), (update, change)):
+            more.append(f"CREATE TRIGGER {name} {when} EXECUTE FUNCTION {self._function}()")
+            more.append(f"{self._alter} ENABLE ALWAYS TRIGGER {name}")
+        step = strong("add", f"{self._alter} ADD COLUMN {self._name} {self.twin.type}")
+        return replace(step, then=tuple(more))
+
+    def _undo(self) -> tuple[str, ...]:
+        keys = [f"ALTER TABLE {one.relation} DROP CONSTRAINT IF EXISTS {quoted(self._temporary(one.name))}" for one in self.twin.keys]
+        drop = f"{self._alter} DROP COLUMN IF EXISTS {self._name}"
+        return (*keys, f"DROP FUNCTION IF EXISTS {self._function}() CASCADE", drop)
+
+    def _copy(self) -> Step:
+        value = self.parts.using or quoted(self.parts.name)
+        return Step(
+            part="backfill",
+            sql=f"{self._name} = {value}",
+            pace=Pace.BATCHED,
+            lock=LockMode.ROW_EXCLUSIVE,
+            means=Means.BACKFILL,
+            tables=(self._relation,),
+            where=f"{self._name} IS NULL AND ({value}) IS NOT NULL",
+        )
+
+    def _not_null(self) -> list[Step]:
+        if self.twin.not_null is None:
+            return []
+        return not_null(self._relation, twin_name(self.operation), Phase.EXPAND, sample(self.table))
+
+    def _indexes(self) -> Iterator[Step]:
+        for one in self.twin.indexes:
+            name = self._temporary(one.name)
+            unique = "UNIQUE " if one.unique else ""
+            sql = f"CREATE {unique}INDEX CONCURRENTLY {quoted(name)} ON {self._relation} {one.definition}"
+            yield replace(build(sql, self._beside(name), self._relation), part=f"build {one.name}")
+
+    def _constraints(self) -> Iterator[Step]:
+        for one in (*self.twin.checks, *self.twin.keys):
+            name = self._temporary(one.name)
+            add = f"ALTER TABLE {one.relation} ADD CONSTRAINT {quoted(name)} {_unproven(one.definition)}"
+            tables = tuple(dict.fromkeys([one.refers, one.relation])) if one.refers else ()
+            lock = LockMode.SHARE_ROW_EXCLUSIVE if one.refers else LockMode.ACCESS_EXCLUSIVE
+            yield Step(part=f"add {one.name}", sql=add, pace=Pace.BRIEF, lock=lock, tables=tables)
+            if one.validated:
+                yield replace(validate(one.relation, name, ""), part=f"validate {one.name}")
+
+    def _analyze(self) -> Step:
+        sql = f"ANALYZE {self._relation} ({self._name})"
+        return Step(part="analyze", sql=sql, pace=Pace.ONLINE, lock=LockMode.SHARE_UPDATE_EXCLUSIVE)
+
+    # The swap.
+
+    def _swap(self) -> Step:
+        """All at once. Foreign keys that refer to the column go first: its index can't be dropped before."""
+        first, *more = [*self._freed(), *self._moved(), *self._renamed()]
+        referred = sorted({one.refers for one in self.twin.keys} - {self._relation})
+        referring = sorted({one.relation for one in self.twin.keys} - {self._relation})
+        tables = tuple(dict.fromkeys([*referred, self._relation, *referring]))
+        return replace(strong("swap", first), then=tuple(more), tables=tables, phase=self.phase)
+
+    def _freed(self) -> Iterator[str]:
+        """The column loses its triggers, and the foreign keys that refer to it or to both."""
+        for name in self._triggers:
+            yield f"DROP TRIGGER {name} ON {self._relation}"
+        yield f"DROP FUNCTION {self._function}()"
+        for one in self.twin.keys:
+            yield f"ALTER TABLE {one.relation} DROP CONSTRAINT {quoted(one.name)}"
+
+    def _moved(self) -> Iterator[str]:
+        """What counts the column counts its twin; then the twin takes its name."""
+        alter = f"{self._alter} ALTER COLUMN {self._name}"
+        for one in self.twin.sequences:
+            if not one.identity:
+                yield f"ALTER SEQUENCE {one.relation} OWNED BY {self._relation}.{self._name}"
+        if self.twin.default is not None:
+            yield f"{alter} SET DEFAULT {self.twin.default}"
+        identities = [one for one in self.twin.sequences if one.identity]
+        for one in identities:
+            yield from self._counted(one, alter)
+        yield f"{self._alter} DROP COLUMN {quoted(self.parts.name)}"
+        yield f"{self._alter} RENAME COLUMN {self._name} TO {quoted(self.parts.name)}"
+        for one in identities:
+            yield f"ALTER SEQUENCE {self._beside(self._temporary(one.name))} RENAME TO {quoted(one.name)}"
+            yield from (f"GRANT {words}" for words in one.grants)
+
+    def _counted(self, one: TiedSequence, alter: str) -> Iterator[str]:
+        """An identity's own sequence can't be handed over; another goes on from where it is."""
+        name = self._beside(self._temporary(one.name))
+        text = name.replace("'", "''")
+        kind, options = one.identity.split("(", 1)
+        yield f"{alter} ADD {kind}(SEQUENCE NAME {name} {options}"
+        yield f"SELECT setval('{text}', last_value, is_called) FROM {one.relation}"
+
+    def _renamed(self) -> Iterator[str]:
+        """Indexes and constraints take the names of those that went with the column, and their comments."""
+        for one in self.twin.indexes:
+            yield from self._index(one)
+        for key in (*self.twin.checks, *self.twin.keys):
+            alter = f"ALTER TABLE {key.relation}"
+            yield f"{alter} RENAME CONSTRAINT {quoted(self._temporary(key.name))} TO {quoted(key.name)}"
+            yield from _comment("CONSTRAINT", f"{quoted(key.name)} ON {key.relation}", key.comment)
+        if self.twin.not_null:
+            made = automatic(self.table.name, (twin_name(self.operation),), "not_null", lambda name: name in self.table.constraint_names)
+            yield f"{self._alter} RENAME CONSTRAINT {quoted(made)} TO {quoted(self.twin.not_null)}"
+
+    def _index(self, one: TiedIndex) -> Iterator[str]:
+        name = self._temporary(one.name)
+        if one.plain:
+            yield f"ALTER TABLE {self._beside(name)} RENAME COLUMN {self._name} TO {quoted(self.parts.name)}"
+        if one.constraint:
+            yield f"{self._alter} ADD CONSTRAINT {quoted(one.name)} {one.constraint} USING INDEX {quoted(name)}{one.deferral}"
+            yield from _comment("CONSTRAINT", f"{quoted(one.name)} ON {self._relation}", one.constraint_comment)
+        else:
+            yield f"ALTER INDEX {self._beside(name)} RENAME TO {quoted(one.name)}"
+        yield from _comment("INDEX", self._beside(one.name), one.comment)
+        if one.identifies:
+            yield f"{self._alter} REPLICA IDENTITY USING INDEX {quoted(one.name)}"
+        if one.clustered:
+            yield f"{self._alter} CLUSTER ON {quoted(one.name)}"
+
+
+def _unproven(definition: str) -> str:
+    return definition if definition.endswith(" NOT VALID") else f"{definition} NOT VALID"
+
+
+def _comment(kind: str, name: str, literal: str | None) -> list[str]:
+    return [f"COMMENT ON {kind} {name} IS {literal}"] if literal else []
