@@ -143,13 +143,13 @@ class Stepper:
             self._policy.check()
             if sqlstate(error) != QUERY_CANCELED:
                 raise
-            self._working.rollback()
-            return
-        self._working.commit()
+            rows = []
+        self._working.rollback()
         if rows:
             if part.step.undo:
                 self._take_back(part)
             raise self._broken(part, rows)
+        self._work.done(part)
 
     def _online(self, part: Part, send: Send) -> None:
         self._work.commit_point()
