@@ -202,7 +202,9 @@ def main(rows: int, starts: int, only: tuple[str, ...]) -> None:
         settings = {"fsync": "off", "shared_buffers": "512MB", "max_wal_size": "4GB", "autovacuum": "off"}
         with embedded.serve(path / "data", "bench", settings=settings) as server:
             click.echo(f"{rows} rows, {CLIENTS} clients, PostgreSQL {seed(server, rows)}, {platform.machine()}, {os.cpu_count()} cores")
-            click.echo(f"{'change':<30}{'tool':<10}{'longest ms':>12}{'p99.9 ms':>10}{'failed':>8}{'prepared':>10}{'lost s':>8}{'seconds':>9}")
+            click.echo(
+                f"{'change':<30}{'tool':<10}{'longest ms':>12}{'p99.9 ms':>10}{'failed':>8}{'prepared':>10}{'lost s':>8}{'seconds':>9}"
+            )
             for name in only or CHANGES:
                 project = path / name
                 project.mkdir()

@@ -19,6 +19,7 @@ from liftlock.events import Event
 from liftlock.postgres.interrupts import Interrupts
 
 P = ParamSpec("P")
+_LINE_SECONDS = 5.0
 _COLOURS = {True: "yellow", False: None}
 
 
@@ -30,14 +31,37 @@ class Console:
     config: str | None
     x_arguments: tuple[str, ...]
     overrides: dict[str, str] = field(default_factory=dict)
+    _bar: Any = None
+    _advanced: float = 0.0
 
     def tell(self, event: Event) -> None:
-        """Show an event, on standard error: standard output is for results."""
+        """Show an event, on standard error: standard output is for results.
+
+        Progress is a bar on a terminal; elsewhere it is a line now and then.
+        """
+        if event.name.endswith(".advanced") and not event.facts.get("last"):
+            if not self.as_json and sys.stderr.isatty() and event.facts.get("total"):
+                self._draw(event)
+                return
+            if time.monotonic() - self._advanced < _LINE_SECONDS:
+                return
+            self._advanced = time.monotonic()
+        if self._bar is not None:
+            self._bar.render_finish()
+            self._bar = None
         if self.as_json:
             click.echo(json.dumps({"event": event.name, "text": event.text, **event.facts}, default=str), err=True)
             return
         clock = time.strftime("%H:%M:%S")
         click.secho(f"{clock} liftlock  {event.text}", err=True, fg=_COLOURS[event.warning])
+
+    def _draw(self, event: Event) -> None:
+        total, done = int(str(event.facts["total"])), int(str(event.facts["rows"]))
+        if self._bar is None:
+            label = f"backfill of {event.facts['relation']}"
+            self._bar = click.progressbar(length=total, label=label, file=sys.stderr, show_pos=True, item_show_func=str)
+            self._bar.update(done)
+        self._bar.update(max(done - self._bar.pos, 0), f"{event.facts['rate']} rows a second")
 
     def result(self, value: object, lines: Sequence[str]) -> None:
         """Show a result: JSON for programs, lines for people."""
@@ -230,6 +254,25 @@ def _size(size: float) -> str:
             return f"{size:.0f} {unit}"
         size /= 1024
     return f"{size:.0f} TB"
+
+
+@cli.command()
+@click.argument("verb", required=False, type=click.Choice(["pause", "resume", "cancel"]))
+@_console
+def backfill(console: Console, verb: str | None) -> None:
+    """Show the backfills that are begun and not finished; pause, resume or cancel them; exit 1 when there are none."""
+    from liftlock.commands import backfill as filling  # noqa: PLC0415
+    from liftlock.commands import exec as starting  # noqa: PLC0415
+    from liftlock.commands import wait as waiting  # noqa: PLC0415
+
+    def call(found: settings.Settings, interrupts: Interrupts) -> int:
+        address = starting.address_of(found)
+        waiting.wait(address, found.wait, interrupts=interrupts, notify=console.tell, writable=verb is not None)
+        seen = filling.backfill(address, verb)
+        console.result([one.as_dict() for one in seen], [one.explained() for one in seen] or ["No backfill is unfinished."])
+        return 0 if seen else 1
+
+    _run(console, call)
 
 
 @cli.command()

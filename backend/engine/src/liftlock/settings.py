@@ -19,6 +19,7 @@ WAIT_SECONDS = 60.0
 LOCK_TIMEOUT_MS = 100
 DEADLINE_SECONDS = 900.0
 SMALL_TABLE_BYTES = 1 << 20
+BACKFILL_LAG_SECONDS = 10.0
 MANIFEST = "liftlock.json"
 
 
@@ -85,6 +86,8 @@ class Settings:
         lock_timeout: the stall budget, milliseconds a try.
         deadline: seconds after which a run that got no lock gives up.
         small_table: bytes up to which a table is small: what scans or rewrites it is brief.
+        backfill_share: which part of the time a backfill may take, above 0 and up to 1.
+        backfill_lag: seconds that a replica may be behind, before a backfill waits for it.
         allow: codes of rules that the operator permits to be broken.
         config: path of ``alembic.ini``.
         manifest: path of the file that ``bake`` writes.
@@ -95,6 +98,8 @@ class Settings:
     __slots__ = (
         "address",
         "allow",
+        "backfill_lag",
+        "backfill_share",
         "config",
         "deadline",
         "lock_timeout",
@@ -113,6 +118,8 @@ class Settings:
         self.lock_timeout = int(reader.number("LIFTLOCK_LOCK_TIMEOUT", LOCK_TIMEOUT_MS))
         self.deadline = reader.number("LIFTLOCK_DEADLINE", DEADLINE_SECONDS)
         self.small_table = int(reader.number("LIFTLOCK_SMALL_TABLE", SMALL_TABLE_BYTES, least=0))
+        self.backfill_share = reader.number("LIFTLOCK_BACKFILL_SHARE", 1.0, most=1.0)
+        self.backfill_lag = reader.number("LIFTLOCK_BACKFILL_LAG", BACKFILL_LAG_SECONDS)
         self.allow = frozenset((reader.text("LIFTLOCK_ALLOW") or "").replace(",", " ").split())
         self.config = environ.get("ALEMBIC_CONFIG") or "alembic.ini"
         beside = os.path.join(os.path.dirname(self.config), MANIFEST)  # noqa: PTH118, PTH120 - no pathlib at start-up
@@ -182,14 +189,15 @@ class _Reader:
             self.sources[name] = "environment"
         return value or None
 
-    def number(self, name: str, default: float, least: float = 1e-9) -> float:
+    def number(self, name: str, default: float, least: float = 1e-9, most: float = float("inf")) -> float:
         raw = self.text(name)
         try:
             value = float(raw) if raw else default
         except ValueError:
             value = -1
-        if not least <= value < float("inf"):
+        if not least <= value <= most or value == float("inf"):
             bound = "a number of 0 or more" if least == 0 else "a number above 0"
+            bound += f", and at most {most:g}" if most < float("inf") else ""
             self.mistakes.append(f"{name} is {raw!r}; it must be {bound}, such as {default:g}.")
         return value
 

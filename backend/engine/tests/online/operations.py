@@ -131,7 +131,8 @@ CASES = {
         "swap",
     ),
     "alter_type_using": Case(
-        """op.alter_column("entry", "what", type_=sa.Integer(), postgresql_using="CASE WHEN entry.account > 1100 THEN what::integer + account END")""",
+        """op.alter_column("entry", "what", type_=sa.Integer(), """
+        """postgresql_using="CASE WHEN entry.account > 1100 THEN what::integer + account END")""",
         """op.alter_column("entry", "what", type_=sa.String(20))""",
         "swap",
     ),

@@ -56,7 +56,7 @@ def test_every_row_once_whatever_the_key(database: Address, key: str) -> None:
         session.execute("ALTER TABLE item ADD COLUMN token integer")
         session.execute("CREATE TRIGGER counted BEFORE UPDATE ON item FOR EACH ROW EXECUTE FUNCTION count_it()")
     with connect(database, "test") as session:
-        seen = list(batches.run(_executor(session), batches.Backfill("item", "token = 1", "token IS NULL"), None, 0.01))
+        seen = list(batches.run(_executor(session), batches.Backfill("item", "token = 1", "token IS NULL"), None, lambda: 0.01))
     assert seen[-1].last
     assert seen[-1].rows == ROWS
     assert rows(database, "SELECT count(*) FROM item WHERE token IS NULL") == [0]
@@ -70,9 +70,9 @@ def test_it_goes_on_where_it_was(database: Address) -> None:
         session.execute("ALTER TABLE item ADD COLUMN token integer")
     with connect(database, "test") as session:
         execute, job = _executor(session), batches.Backfill("item", "token = 1", "token IS NULL")
-        first = next(batches.run(execute, job, None, 0.01))
+        first = next(batches.run(execute, job, None, lambda: 0.01))
         assert 0 < first.rows < ROWS
-        rest = list(batches.run(execute, job, first.cursor, 0.01))
+        rest = list(batches.run(execute, job, first.cursor, lambda: 0.01))
     assert rest[-1].rows == ROWS
 
 
@@ -83,8 +83,8 @@ def test_without_a_condition_every_row_is_updated_once(database: Address) -> Non
         session.execute("ALTER TABLE item ADD COLUMN token integer NOT NULL DEFAULT 0")
     with connect(database, "test") as session:
         execute, job = _executor(session), batches.Backfill("item", "token = token + 1", "")
-        *_, last = batches.run(execute, job, None, 0.01)
-        assert list(batches.run(execute, job, last.cursor, 0.01)) == []
+        *_, last = batches.run(execute, job, None, lambda: 0.01)
+        assert list(batches.run(execute, job, last.cursor, lambda: 0.01)) == []
     assert rows(database, "SELECT min(token), max(token) FROM item") == [(1, 1)]
 
 
@@ -92,7 +92,7 @@ def test_one_that_would_never_end_is_noticed(database: Address) -> None:
     """When a pass finds as many rows as the one before."""
     _seed(database, "integer")
     with connect(database, "test") as session, pytest.raises(batches.Endless):
-        list(batches.run(_executor(session), batches.Backfill("item", "id = id", "id > 10"), None, 0.01))
+        list(batches.run(_executor(session), batches.Backfill("item", "id = id", "id > 10"), None, lambda: 0.01))
 
 
 @pytest.fixture

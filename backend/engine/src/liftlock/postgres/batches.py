@@ -25,6 +25,10 @@ _LONGEST_STEP = 4.0
 """A slice grows at most so many times from one to the next."""
 
 
+class Collision(Exception):
+    """Rows of a slice are locked by somebody else; raised by the caller's ``execute``, with a new transaction begun."""
+
+
 class Endless(Exception):
     """The update leaves its own condition true, so it would go on for ever."""
 
@@ -53,54 +57,67 @@ class Batch:
         rows: updated so far.
         rate: rows a second.
         last: whether nothing is left.
+        done: how many rows of this slice were updated.
+        skipped: how many weren't, since somebody has them locked.
+        seconds: how long it took.
     """
 
     cursor: dict[str, Any]
     rows: int
     rate: float
     last: bool = False
+    done: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
 
 
-def run(execute: Execute, backfill: Backfill, cursor: Mapping[str, Any] | None, seconds: float) -> Iterator[Batch]:
+def run(
+    execute: Execute, backfill: Backfill, cursor: Mapping[str, Any] | None, seconds: Callable[[], float], total: float = 0
+) -> Iterator[Batch]:
     """Update slice by slice; the caller commits after each.
 
     Parameters:
         execute: runs statements.
         backfill: what is to be done.
         cursor: where an earlier attempt came to; None to begin.
-        seconds: how long a slice is to take.
+        seconds: how long the next slice is to take.
+        total: how many rows there are, as far as is known.
 
-    Rows that came or moved behind the cursor are met by another pass; it ends when a pass finds none.
+    Rows that came or moved behind the cursor, or were locked, are met by another pass; it ends when a pass finds none.
 
     Raises:
         Endless: a pass finds as many rows as the one before, so the update doesn't make the condition false.
     """
-    keys = execute(CATALOG["key_columns"], {"relation": backfill.relation})
-    ranges: _Ranges = _Keys(keys) if keys else _Blocks()
-    state = dict(cursor or {"at": None, "rows": 0, "found": 0, "earlier": None, "over": False})
+    ranges = _ranges(execute, backfill.relation)
+    beginning = {"relation": backfill.relation, "total": max(total, 0), "at": None, "rows": 0}
+    state = dict(cursor or beginning | {"found": 0, "skipped": 0, "earlier": None, "over": False})
     if state["over"]:
         return
     size, started, before = _FIRST, time.monotonic(), int(state["rows"])
     while True:
-        begun = time.monotonic()
+        begun, done, skipped = time.monotonic(), 0, 0
         end = ranges.end(execute, backfill.relation, state["at"], size)
-        if end is not None:
-            state["rows"] += (done := _update(execute, backfill, ranges.between(state["at"], end)))
-            state["found"] += done
-        state["at"] = end
-        rate = (state["rows"] - before) / max(time.monotonic() - started, 1e-6)
         if end is None:
-            done_with = state["found"] == 0 or not backfill.where
-            if not done_with and state["earlier"] is not None and state["found"] >= state["earlier"]:
-                raise Endless
-            state |= {"earlier": state["found"], "found": 0, "over": done_with}
-            yield Batch(dict(state), state["rows"], rate, last=done_with)
-            if done_with:
-                return
-            continue
-        yield Batch(dict(state), state["rows"], rate)
+            _finish_pass(backfill, state)
+        else:
+            done, skipped = _update(execute, backfill, ranges.between(state["at"], end))
+            state |= {"rows": state["rows"] + done, "found": state["found"] + done, "skipped": state["skipped"] + skipped}
+        state["at"] = end
         took = max(time.monotonic() - begun, 1e-6)
-        size = int(min(max(size * min(seconds / took, _LONGEST_STEP), _LEAST), _MOST))
+        rate = (state["rows"] - before) / max(time.monotonic() - started, 1e-6)
+        yield Batch(dict(state), state["rows"], rate, last=state["over"], done=done, skipped=skipped, seconds=took)
+        if state["over"]:
+            return
+        if end is not None:
+            size = int(min(max(size * min(seconds() / took, _LONGEST_STEP), _LEAST), _MOST))
+
+
+def _finish_pass(backfill: Backfill, state: dict[str, Any]) -> None:
+    found, skipped, earlier = state["found"], state["skipped"], state["earlier"]
+    over = (found == 0 and skipped == 0) or not backfill.where
+    if not over and earlier is not None and found >= earlier:
+        raise Endless
+    state |= {"earlier": None if skipped else found, "found": 0, "skipped": 0, "over": over}
 
 
 def culprit(
@@ -121,8 +138,7 @@ def culprit(
         cursor: where it came to.
         fails: whether an error is the row's.
     """
-    keys = execute(CATALOG["key_columns"], {"relation": backfill.relation})
-    ranges: _Ranges = _Keys(keys) if keys else _Blocks()
+    ranges = _ranges(execute, backfill.relation)
     at, size = (cursor or {}).get("at"), _MOST
     while (end := ranges.end(execute, backfill.relation, at, size)) is not None:
         try:
@@ -139,13 +155,25 @@ def culprit(
     return ""
 
 
-def _update(execute: Execute, backfill: Backfill, condition: tuple[str, dict[str, object]]) -> int:
+def _update(execute: Execute, backfill: Backfill, condition: tuple[str, dict[str, object]]) -> tuple[int, int]:
+    """Update a slice; how many rows were, and how many are left for another pass since somebody has them locked."""
     text, values = condition
-    statement = (
-        f"WITH done AS (UPDATE {backfill.relation} SET {backfill.values} WHERE {text} AND ({backfill.where or 'true'}) RETURNING 1)"  # noqa: S608
-        " SELECT count(*) AS rows FROM done"
-    )
-    return int(execute(_escaped(statement, values), values)[0]["rows"])
+    which = f"{text} AND ({backfill.where or 'true'})"
+    update = f"UPDATE {backfill.relation} SET {backfill.values} WHERE {which}"  # noqa: S608
+    try:
+        statement = f"WITH done AS ({update} RETURNING 1) SELECT count(*) AS done FROM done"  # noqa: S608
+        found = execute(_escaped(statement, values), values)[0]
+    except Collision as collision:
+        if not backfill.where:  # without a condition there is no other pass
+            raise collision.__cause__ or collision from None
+        free = f"SELECT ctid AS ll_at FROM {backfill.relation} WHERE {which} FOR NO KEY UPDATE SKIP LOCKED"  # noqa: S608
+        filled = f"{update} AND ctid = ANY (ARRAY(SELECT ll_at FROM free)) RETURNING 1"  # noqa: S608
+        wanted = f"SELECT count(*) FROM {backfill.relation} WHERE {which}"  # noqa: S608
+        statement = (
+            f"WITH free AS MATERIALIZED ({free}), done AS ({filled}) SELECT (SELECT count(*) FROM done) AS done, ({wanted}) AS wanted"  # noqa: S608
+        )
+        found = execute(_escaped(statement, values), values)[0]
+    return int(found["done"]), int(found.get("wanted", found["done"])) - int(found["done"])
 
 
 def _escaped(statement: str, values: Mapping[str, object]) -> str:
@@ -155,6 +183,11 @@ def _escaped(statement: str, values: Mapping[str, object]) -> str:
     for part in parts[1:]:
         text += (":" if any(part.startswith(name) for name in values) else "\\:") + part
     return text
+
+
+def _ranges(execute: Execute, relation: str) -> _Ranges:
+    keys = execute(CATALOG["key_columns"], {"relation": relation})
+    return _Keys(keys) if keys else _Blocks()
 
 
 class _Ranges(Protocol):

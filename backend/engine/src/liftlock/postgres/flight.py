@@ -20,6 +20,7 @@ from liftlock.events import Event, Notify, silent
 from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.patience import attempts
 from liftlock.postgres.session import Session, connect, query
+from liftlock.postgres.sql import LEDGER
 from liftlock.settings import Address
 
 _REPEAT_SECONDS = 10.0
@@ -56,6 +57,7 @@ class Flight:
         self.lost: psycopg.Error | None = None
         self._working: int | None = None
         self._since = 0.0
+        self._awaited = False
 
     @contextlib.contextmanager
     def watching(self, pid: int, patience: float) -> Iterator[None]:
@@ -84,6 +86,7 @@ class Flight:
             elif time.monotonic() - self._since > 0.02:  # noqa: PLR2004 - shorter ones wait for nobody
                 self._see_blockers(pid)
                 self.held = query(self.session, "held", pid=pid) or self.held
+                self._awaited = self._awaited or bool(query(self.session, "waiters", pid=pid))
                 self._tell(pid)
         except psycopg.Error as error:
             self.lost = error
@@ -114,6 +117,20 @@ class Flight:
     def locks(self) -> list[dict[str, object]]:
         """The locks on tables, stronger than those of rows, that the working session holds now."""
         return query(self.session, "held", pid=self._working) if self._working is not None else []
+
+    def wish(self, execution: int | None) -> str:
+        """What somebody wants of the revision that is run: ``run``, ``pause`` or ``cancel``."""
+        rows = query(self.session, "wish", LEDGER, execution=execution)
+        return str(rows[0]["wish"]) if rows else "run"
+
+    def awaited(self) -> bool:
+        """Whether somebody waited for what the working session had locked, since this was last asked."""
+        found, self._awaited = self._awaited, False
+        return found
+
+    def behind(self) -> float:
+        """Seconds that the replica is behind that is most so, as far as the role may know."""
+        return float(query(self.session, "replica_lag")[0]["seconds"])
 
     def await_blockers(self, seconds: float) -> None:
         """Wait until the transactions that blocked the last try are over, so that the next one isn't in vain.

@@ -20,7 +20,7 @@ from liftlock.postgres.catalog import Execute
 from liftlock.postgres.session import Session, query
 from liftlock.postgres.sql import LEDGER
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,10 @@ class Ledger:
                 now="Upgrade liftlock in this image.",
             )
 
+        for number in range(found, FORMAT):
+            for statement in LEDGER[f"from_{number}"].split(";\n"):
+                self._execute(statement, {})
+
     def begin_run(self, command: str, release: str) -> None:
         """Note who is about to work; the revisions and steps refer to it."""
         facts = {
@@ -204,6 +208,10 @@ class Ledger:
         """Note how far a backfill has come, in the transaction of the batch."""
         row = {"execution": progress.execution, "shape": key[0], "occurrence": key[1], "part": part, "cursor": json.dumps(cursor)}
         self._execute(LEDGER["advance"], row)
+
+    def wish(self, progress: Progress, wish: str) -> None:
+        """Note what is wanted of a revision: ``run``, ``pause`` or ``cancel``."""
+        self._execute(LEDGER["make_wish"], {"execution": progress.execution, "wish": wish})
 
     def forget(self, progress: Progress, key: Key) -> None:
         """Note that an operation was taken back."""

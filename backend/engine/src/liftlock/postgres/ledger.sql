@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS liftlock.ledger (
     version integer PRIMARY KEY
 );
 COMMENT ON TABLE liftlock.ledger IS 'The format of these tables; a liftlock that is older than it refuses to write.';
-INSERT INTO liftlock.ledger (version) VALUES (1) ON CONFLICT DO NOTHING;
+INSERT INTO liftlock.ledger (version) VALUES (2) ON CONFLICT DO NOTHING;
 
 CREATE TABLE IF NOT EXISTS liftlock.runs (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -42,7 +42,8 @@ CREATE TABLE IF NOT EXISTS liftlock.executions (
     direction text NOT NULL CHECK (direction IN ('up', 'down')),
     source text NOT NULL,
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    finished_at timestamptz
+    finished_at timestamptz,
+    wish text NOT NULL DEFAULT 'run' CHECK (wish IN ('run', 'pause', 'cancel'))
 );
 COMMENT ON TABLE liftlock.executions IS 'Each time that a revision was run, over however many runs; one that is not finished is resumed.';
 CREATE UNIQUE INDEX IF NOT EXISTS executions_unfinished ON liftlock.executions (version_table) WHERE finished_at IS NULL;
@@ -84,6 +85,29 @@ COMMENT ON TABLE liftlock.answers IS
 -- name: present
 -- The format of the ledger at hand; no row where there is no ledger yet.
 SELECT 1 AS found FROM pg_catalog.pg_tables WHERE schemaname = 'liftlock' AND tablename = 'ledger';
+
+-- name: from_1
+-- What the second format adds to the first.
+ALTER TABLE liftlock.executions
+ADD COLUMN IF NOT EXISTS wish text NOT NULL DEFAULT 'run' CHECK (wish IN ('run', 'pause', 'cancel'));
+INSERT INTO liftlock.ledger (version) VALUES (2) ON CONFLICT DO NOTHING;
+
+-- name: wish
+-- What somebody wants of a revision that is run.
+SELECT wish FROM liftlock.executions WHERE id = CAST(:execution AS bigint);
+
+-- name: make_wish
+-- Pause, cancel or let go on what isn't finished.
+UPDATE liftlock.executions SET wish = CAST(:wish AS text)
+WHERE id = CAST(:execution AS bigint) AND finished_at IS NULL;
+
+-- name: backfills
+-- The backfills that are begun and not finished.
+SELECT e.id AS execution, e.version_table, e.revision, e.direction, e.wish, s.sql, s.started_at, s.cursor::text AS cursor
+FROM liftlock.steps AS s
+JOIN liftlock.executions AS e ON e.id = s.execution
+WHERE e.finished_at IS NULL AND s.finished_at IS NULL AND s.pace = 'batched'
+ORDER BY s.started_at;
 
 -- name: version
 -- The format of the ledger at hand.

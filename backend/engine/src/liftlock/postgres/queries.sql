@@ -36,6 +36,12 @@ FROM unnest(pg_catalog.pg_blocking_pids(:pid)) AS b (pid)
 JOIN pg_catalog.pg_stat_activity AS a USING (pid)
 ORDER BY a.xact_start NULLS LAST;
 
+-- name: waiters
+-- Which sessions wait for a lock that a session holds.
+SELECT a.pid
+FROM pg_catalog.pg_stat_activity AS a
+WHERE a.wait_event_type = 'Lock' AND :pid = ANY (pg_catalog.pg_blocking_pids(a.pid));
+
 -- name: index_progress
 -- How far an index is that a session builds.
 SELECT CAST(p.relid::regclass AS text) AS relation, p.phase,
@@ -43,6 +49,11 @@ SELECT CAST(p.relid::regclass AS text) AS relation, p.phase,
             WHEN p.tuples_total > 0 THEN 100 * p.tuples_done / p.tuples_total ELSE 0 END AS percent
 FROM pg_catalog.pg_stat_progress_create_index AS p
 WHERE p.pid = :pid;
+
+-- name: replica_lag
+-- How far the replica is behind that is most so; without pg_read_all_stats a role sees none.
+SELECT coalesce(max(extract(epoch FROM r.replay_lag)), 0)::float8 AS seconds
+FROM pg_catalog.pg_stat_replication AS r;
 
 -- name: still_open
 -- Which of these transactions are still open.

@@ -30,7 +30,7 @@ from liftlock.postgres.ledger import told as told_of
 from liftlock.postgres.sql import QUERIES
 from liftlock.revisions.connections import Connections, rows
 from liftlock.revisions.history import revision_of
-from liftlock.revisions.policy import Policy
+from liftlock.revisions.policy import BackfillPace, Policy
 from liftlock.revisions.recorder import NeedsDatabase, Recorder
 from liftlock.revisions.runner import Runner, RunReport, script_of
 from liftlock.revisions.survey import Survey
@@ -229,6 +229,7 @@ class Guard:
             budget=self.settings.lock_timeout,
             small=self.settings.small_table,
             allowed=self.settings.allow,
+            pace=BackfillPace(self.settings.backfill_share, self.settings.backfill_lag),
             interrupts=self.interrupts,
             flight=flight,
             notify=self.notify,

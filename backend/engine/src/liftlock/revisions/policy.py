@@ -10,7 +10,20 @@ from liftlock.postgres.batches import Batch
 from liftlock.postgres.flight import Flight
 from liftlock.postgres.interrupts import Interrupts
 
-_SHOWN_SECONDS = 5.0
+_SHOWN_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillPace:
+    """How fast a backfill may be.
+
+    Parameters:
+        share: of the time, from 0 to 1.
+        lag: seconds that a replica may be behind.
+    """
+
+    share: float
+    lag: float
 
 
 @dataclass(slots=True)
@@ -22,6 +35,7 @@ class Policy:
         budget: the stall budget, milliseconds.
         small: bytes up to which a table is small.
         allowed: codes that the operator allows.
+        pace: of backfills.
         interrupts: signals.
         flight: the single-flight lock.
         notify: is told what happens.
@@ -31,6 +45,7 @@ class Policy:
     budget: int
     small: int
     allowed: frozenset[str]
+    pace: BackfillPace
     interrupts: Interrupts
     flight: Flight
     notify: Notify
@@ -56,5 +71,11 @@ class Policy:
         if now - self._shown < _SHOWN_SECONDS and not batch.last:
             return
         self._shown = now
-        text = f"backfill of {relation}: {batch.rows} rows, {batch.rate:.0f} a second" + (", done" if batch.last else "")
-        self.notify(Event("backfill.advanced", text, {"relation": relation, "rows": batch.rows, "rate": round(batch.rate)}))
+        total, left = max(batch.cursor["total"], batch.rows), ""
+        if batch.last:
+            left = ", done"
+        elif total and batch.rate:
+            left = f", {100 * batch.rows / total:.0f} %, {(total - batch.rows) / batch.rate:.0f} s left"
+        text = f"backfill of {relation}: {batch.rows} rows, {batch.rate:.0f} a second{left}"
+        facts = {"relation": relation, "rows": batch.rows, "total": total, "rate": round(batch.rate), "last": batch.last}
+        self.notify(Event("backfill.advanced", text, facts))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from liftlock.errors import LiftlockError, NotNow, StepFailed, UnsafeRevision
+from liftlock.errors import LiftlockError, NotNow, StepFailed
 from liftlock.model.facts import Facts
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import Operation
 from liftlock.model.step import Means, Pace
 from liftlock.planning.refusals import refuse_unless_allowed
-from liftlock.postgres import batches
 from liftlock.postgres.flight import described
 from liftlock.postgres.sql import CATALOG
-from liftlock.revisions.failures import DATA_BREAKS, IN_TRANSACTION, QUERY_CANCELED, TooLong, poisoned, sqlstate, words
+from liftlock.revisions.failures import DATA_BREAKS, IN_TRANSACTION, QUERY_CANCELED, TooLong, sqlstate
+from liftlock.revisions.filler import Filler
 from liftlock.revisions.work import Part, Send, Work
 
 _LOOK_MS = 10_000
@@ -30,6 +30,7 @@ class Stepper:
 
     def __init__(self, work: Work) -> None:
         self._work, self._working, self._policy = work, work.working, work.policy
+        self._filler = Filler(work)
 
     def perform(self, operation: Operation, send: Send, *, outside: bool = False) -> None:
         """Run an operation, as far as it isn't done.
@@ -52,7 +53,7 @@ class Stepper:
         if step.means is Means.LOOK:
             self._look(part)
         elif step.means is Means.BACKFILL:
-            self._backfill(part)
+            self._filler.fill(part)
         elif step.means is Means.CONCURRENT and not self._work.bound:
             self._concurrent(part, send)
         elif step.pace is Pace.ONLINE and not self._work.bound:
@@ -147,7 +148,7 @@ class Stepper:
         self._working.rollback()
         if rows:
             if part.step.undo:
-                self._take_back(part)
+                self._work.take_back(part)
             raise self._broken(part, rows)
         self._work.done(part)
 
@@ -159,18 +160,10 @@ class Stepper:
         except Exception as error:
             self._policy.check()
             if sqlstate(error) in DATA_BREAKS and part.step.undo:
-                self._take_back(part)
+                self._work.take_back(part)
             raise self._told(error, part) from error
         self._work.done(part)
         self._work.commit_point()
-
-    def _take_back(self, part: Part) -> None:
-        """Rows break what was to be proven: an unproven constraint would keep them from being updated, so it goes."""
-        self._working.rollback()
-        for statement in part.step.undo:
-            self._working.send(statement)
-        self._work.ledger.forget(self._work.progress, part.key)
-        self._working.commit()
 
     def _concurrent(self, part: Part, send: Send) -> None:
         """A statement that refuses a transaction: announced before, repaired when it was interrupted, noted after."""
@@ -199,54 +192,6 @@ class Stepper:
                     self._working.send(statement)
                 self._work.ledger.forget(self._work.progress, part.key)
             raise self._told(error, part) from error
-
-    def _backfill(self, part: Part) -> None:
-        step, work = part.step, self._work
-        work.done(part, finished=False)
-        work.commit_point()
-        backfill = batches.Backfill(step.tables[0], step.sql, step.where)
-        cursor = part.known.cursors.get(part.number)
-        try:
-            for batch in batches.run(self._working.rows, backfill, cursor, self._policy.batch_seconds):
-                work.ledger.advance(work.progress, part.key, part.number, batch.cursor)
-                self._policy.check()
-                self._working.commit()
-                cursor = part.known.cursors[part.number] = batch.cursor
-                work.run.finished += 1
-                self._policy.advanced(step.tables[0], batch)
-        except batches.Endless:
-            raise self._endless(part) from None
-        except Exception as error:
-            if not poisoned(error):
-                raise
-            raise self._poisoned(error, part, backfill, cursor) from error
-        work.done(part)
-        work.commit_point()
-
-    def _poisoned(self, error: Exception, part: Part, backfill: batches.Backfill, cursor: Any) -> LiftlockError:  # noqa: ANN401
-        """A row's new value can't be made: which one?"""
-        self._working.rollback()
-        row = batches.culprit(self._working.rows, self._working.undone, backfill, cursor, poisoned)
-        operation = part.operation
-        if part.step.undo:
-            self._take_back(part)
-        return StepFailed(
-            "LL-DATA",
-            f"revision {self._work.progress.revision}, line {operation.line or '?'}: a row of {operation.table or backfill.relation}"
-            f" can't be updated: {row or 'which has changed since'}\n{operation.sql[:300]}\n{words(error).splitlines()[0]}",
-            why="What was done for this operation is taken back." if part.step.undo else "The rows before it are done, and stay so.",
-            now="Correct that row, then run again.",
-        )
-
-    def _endless(self, part: Part) -> LiftlockError:
-        operation = part.operation
-        return UnsafeRevision(
-            "LL-ENDLESS",
-            f"revision {self._work.progress.revision}, line {operation.line or '?'}: the rows stay as they are said to need it:"
-            f"\n{operation.sql[:300]}",
-            why="A backfill ends when no row needs it any more; this one would go on for ever.",
-            now="Give a `where` that the update makes false, or none.",
-        )
 
     def _told(self, error: Exception, part: Part) -> Exception:
         return self._out_of_time(part) if sqlstate(error) == QUERY_CANCELED else error

@@ -147,6 +147,14 @@ class Work:
         self._pending.append(Note(part.key, part.number, self._position, part.operation, part.step, recipe=recipe, finished=finished))
         self._position += finished
 
+    def take_back(self, part: Part) -> None:
+        """Rows break what was to be proven: an unproven constraint would keep them from being updated, so it goes."""
+        self.working.rollback()
+        for statement in part.step.undo:
+            self.working.send(statement)
+        self.ledger.forget(self.progress, part.key)
+        self.working.commit()
+
     def write_down(self) -> None:
         """Write what is done into the ledger; the caller commits."""
         if not self._pending:

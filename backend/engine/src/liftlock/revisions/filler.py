@@ -1,0 +1,165 @@
+"""Runs a backfill: batch by batch, as fast as the others allow, until it is paused, cancelled or done."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from liftlock.errors import LiftlockError, NotNow, StepFailed, UnsafeRevision
+from liftlock.events import Event
+from liftlock.postgres import batches, catalog
+from liftlock.postgres.flight import described
+from liftlock.revisions.failures import LOCK_NOT_AVAILABLE, poisoned, sqlstate, words
+from liftlock.revisions.work import Part, Work
+
+_SECONDS = 0.5
+"""How long between two looks while it is paused, the replicas are behind, or rows are locked."""
+
+
+class Filler:
+    """Runs the backfills of a revision.
+
+    Parameters:
+        work: the attempt that they belong to.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._work, self._working, self._policy = work, work.working, work.policy
+        self._progressed = 0.0
+        self._seconds = work.policy.batch_seconds
+
+    def fill(self, part: Part) -> None:
+        """Update all rows that are still to be updated.
+
+        Raises:
+            StepFailed: a row can't be updated.
+            NotNow: it was cancelled, or rows stay locked until the deadline.
+            UnsafeRevision: it would never end.
+        """
+        step, work = part.step, self._work
+        work.done(part, finished=False)
+        work.commit_point()
+        backfill = batches.Backfill(step.tables[0], step.sql, step.where)
+        cursor, self._progressed = part.known.cursors.get(part.number), time.monotonic()
+        table = catalog.table(self._working.rows, backfill.relation)
+        total = table.rows if table else 0
+        self._working.commit()
+        try:
+            for batch in batches.run(self._attempted, backfill, cursor, lambda: self._seconds, total):
+                work.ledger.advance(work.progress, part.key, part.number, batch.cursor)
+                self._policy.check()
+                self._working.commit()
+                cursor = part.known.cursors[part.number] = batch.cursor
+                work.run.finished += batch.done > 0
+                self._policy.advanced(step.tables[0], batch)
+                self._give_way(part, batch)
+        except batches.Endless:
+            raise self._endless(part) from None
+        except Exception as error:
+            if not poisoned(error):
+                raise
+            raise self._poisoned(error, part, backfill, cursor) from error
+        work.done(part)
+        work.commit_point()
+
+    # Others first.
+
+    def _attempted(self, statement: str, parameters: Any) -> Any:  # noqa: ANN401 - as Execute
+        """Run a statement; rows that somebody else has locked are left for a later batch.
+
+        Raises:
+            batches.Collision: it waited for such a row in vain.
+        """
+        try:
+            return self._working.rows(statement, parameters)
+        except Exception as error:
+            self._policy.check()
+            if sqlstate(error) != LOCK_NOT_AVAILABLE:
+                raise
+            self._working.rollback()
+            raise batches.Collision from error
+
+    def _give_way(self, part: Part, batch: batches.Batch) -> None:
+        """Between two batches: leave time to others, wait for replicas, and see whether somebody wants it to stop."""
+        policy = self._policy
+        if batch.done:
+            self._progressed = time.monotonic()
+        elif batch.skipped and time.monotonic() - self._progressed > policy.deadline:
+            raise self._locked(part)
+        most = policy.batch_seconds
+        self._seconds = max(self._seconds / 2, most / 8) if policy.flight.awaited() else min(self._seconds * 1.2, most)
+        share = policy.pace.share
+        pause = batch.seconds * (1 / share - 1) if share < 1 else 0.0
+        if batch.skipped and not batch.done:
+            pause = max(pause, _SECONDS)
+        self._sleep(pause)
+        told = ""
+        while reason := self._reason_to_wait(part):
+            if reason != told:
+                told = reason
+                policy.notify(Event("backfill.paused", f"backfill of {part.step.tables[0]}: {reason}", {"reason": reason}, warning=True))
+            self._sleep(_SECONDS)
+            self._progressed = time.monotonic()
+
+    def _sleep(self, seconds: float) -> None:
+        """Sleep; a signal ends it."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._policy.check()
+            time.sleep(min(left, _SECONDS))
+
+    def _reason_to_wait(self, part: Part) -> str:
+        wish = self._policy.flight.wish(self._work.progress.execution)
+        if wish == "cancel":
+            self._work.ledger.wish(self._work.progress, "run")
+            self._working.commit()
+            raise self._cancelled(part)
+        if wish == "pause":
+            return "paused; `liftlock backfill resume` lets it go on"
+        behind = self._policy.flight.behind()
+        most = self._policy.pace.lag
+        return f"a replica is more than {most:g} s behind" if behind > most else ""
+
+    # What can go wrong.
+
+    def _poisoned(self, error: Exception, part: Part, backfill: batches.Backfill, cursor: Any) -> LiftlockError:  # noqa: ANN401
+        """A row's new value can't be made: which one?"""
+        self._working.rollback()
+        row = batches.culprit(self._working.rows, self._working.undone, backfill, cursor, poisoned)
+        operation = part.operation
+        if part.step.undo:
+            self._work.take_back(part)
+        return StepFailed(
+            "LL-DATA",
+            f"revision {self._work.progress.revision}, line {operation.line or '?'}: a row of {operation.table or backfill.relation}"
+            f" can't be updated: {row or 'which has changed since'}\n{operation.sql[:300]}\n{words(error).splitlines()[0]}",
+            why="What was done for this operation is taken back." if part.step.undo else "The rows before it are done, and stay so.",
+            now="Correct that row, then run again.",
+        )
+
+    def _endless(self, part: Part) -> LiftlockError:
+        operation = part.operation
+        return UnsafeRevision(
+            "LL-ENDLESS",
+            f"revision {self._work.progress.revision}, line {operation.line or '?'}: the rows stay as they are said to need it:"
+            f"\n{operation.sql[:300]}",
+            why="A backfill ends when no row needs it any more; this one would go on for ever.",
+            now="Give a `where` that the update makes false, or none.",
+        )
+
+    def _cancelled(self, part: Part) -> LiftlockError:
+        return NotNow(
+            "LL-CANCELLED",
+            f"revision {self._work.progress.revision}: the backfill of {part.step.tables[0]} was cancelled by `liftlock backfill cancel`.",
+            why="The rows that are done stay so, and are in the ledger.",
+            now="Run the same command again to go on from there.",
+        )
+
+    def _locked(self, part: Part) -> LiftlockError:
+        blocked = "".join(f"\nblocked by {described(row)}" for row in self._policy.flight.blockers)
+        return NotNow(
+            "LL-DEADLINE",
+            f"revision {self._work.progress.revision}: the last rows of {part.step.tables[0]} to be filled stay locked by others{blocked}",
+            why="All other rows are done, and are in the ledger.",
+            now="Run the same command again, with a longer --deadline.",
+        )

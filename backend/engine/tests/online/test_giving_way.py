@@ -1,0 +1,150 @@
+"""Backfills beside others: paused, resumed and cancelled from another session; rows that are locked; rows that fail."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from helpers import Project, connected, make_project, rows
+from online.storms import nothing_is_left
+
+from liftlock.settings import Address
+
+ROWS = 20_000
+SLOW = {"LIFTLOCK_SMALL_TABLE": "0", "LIFTLOCK_LOCK_TIMEOUT": "10", "LIFTLOCK_BACKFILL_SHARE": "0.05"}
+
+
+@pytest.fixture
+def item(tmp_path: Path, database: Address) -> Project:
+    """A project with a backfill to run."""
+    with connected(database) as session:
+        session.execute("CREATE TABLE item (id integer PRIMARY KEY, size integer NOT NULL, half integer)")
+        session.execute("INSERT INTO item SELECT i, i FROM generate_series(1, %s) AS i", [ROWS])
+        session.execute("ANALYZE item")
+    project = make_project(tmp_path, database)
+    project.revision("r1", None, 'op.backfill("item", set="half = size / 2", where="half IS NULL")')
+    return project
+
+
+def filled(project: Project) -> int:
+    """How many rows are done."""
+    return int(rows(project.database, "SELECT count(half) FROM item")[0])
+
+
+def until_it_runs(project: Project, running: subprocess.Popen[str]) -> None:
+    """Wait until some rows are done."""
+    end = time.monotonic() + 30
+    while not filled(project):
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def started(project: Project) -> Iterator[subprocess.Popen[str]]:
+    """A slow backfill."""
+    running = project.start("upgrade", **SLOW)
+    try:
+        until_it_runs(project, running)
+        yield running
+    finally:
+        running.kill()
+        running.communicate()
+
+
+def test_it_is_paused_and_resumed_from_another_session(item: Project) -> None:
+    """While it is paused no row is updated; both sides say so."""
+    with started(item) as running:
+        paused = item.run("backfill", "pause")
+        assert paused.returncode == 0, paused.stderr
+        assert "paused, by pid" in paused.stdout
+        time.sleep(1.5)
+        before = filled(item)
+        time.sleep(1.5)
+        assert filled(item) == before < ROWS
+        assert running.poll() is None
+        assert item.run("backfill", "resume").returncode == 0
+        _, errors = running.communicate(timeout=60)
+    assert running.returncode == 0, errors
+    assert "paused; `liftlock backfill resume` lets it go on" in errors
+    assert filled(item) == ROWS
+    nothing_is_left(item.database)
+    assert item.run("backfill").returncode == 1
+
+
+def test_it_is_cancelled_and_the_next_run_goes_on(item: Project) -> None:
+    """Exit 4; what is done stays, is shown, and isn't done again."""
+    with started(item) as running:
+        assert item.run("backfill", "cancel").returncode == 0
+        _, errors = running.communicate(timeout=60)
+    assert running.returncode == 4, errors
+    assert "LL-CANCELLED" in errors
+    done = filled(item)
+    assert 0 < done < ROWS
+    shown = item.run("--format", "json", "backfill")
+    (one,) = json.loads(shown.stdout)
+    assert (one["relation"], one["rows"], one["total"], one["wish"], one["runner"]) == ("item", done, ROWS, "run", "")
+    assert item.run("upgrade", LIFTLOCK_SMALL_TABLE="0").returncode == 0
+    assert filled(item) == ROWS
+    nothing_is_left(item.database)
+
+
+def test_rows_that_are_locked_are_left_for_later(item: Project) -> None:
+    """All others are done while somebody holds some of them; these are done when they are free."""
+    with psycopg.connect(**item.database.keywords()) as holder:  # type: ignore[arg-type]
+        holder.execute("UPDATE item SET size = 2000 WHERE id IN (500, 15000)")
+        running = item.start("upgrade", LIFTLOCK_SMALL_TABLE="0")
+        end = time.monotonic() + 30
+        while filled(item) < ROWS - 2:
+            assert running.poll() is None, running.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        holder.commit()
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 0, errors
+    assert rows(item.database, "SELECT half FROM item WHERE id IN (500, 15000)") == [1000, 1000]
+    assert filled(item) == ROWS
+
+
+def test_rows_that_stay_locked_end_it_at_the_deadline(item: Project) -> None:
+    """Exit 4, and who holds them."""
+    with psycopg.connect(**item.database.keywords(), application_name="the holder") as holder:  # type: ignore[arg-type]
+        holder.execute("UPDATE item SET size = 2000 WHERE id = 500")
+        done = item.run("upgrade", LIFTLOCK_SMALL_TABLE="0", LIFTLOCK_DEADLINE="3")
+        holder.rollback()
+    assert done.returncode == 4, done.stderr
+    assert "'the holder'" in done.stderr
+    assert filled(item) == ROWS - 1
+    assert item.run("upgrade", LIFTLOCK_SMALL_TABLE="0").returncode == 0
+    assert filled(item) == ROWS
+
+
+def test_a_row_that_fails_is_named(item: Project) -> None:
+    """By its key; the rows of the batches before it stay done."""
+    item.revision("r1", None, 'op.backfill("item", set="half = 100 / (size - 12345)", where="half IS NULL")')
+    done = item.run("upgrade", LIFTLOCK_SMALL_TABLE="0", LIFTLOCK_LOCK_TIMEOUT="10")
+    assert done.returncode == 5, done.stderr
+    assert "LL-DATA" in done.stderr
+    assert '"id"=12345' in done.stderr
+    assert "division by zero" in done.stderr
+    assert 0 < filled(item) < ROWS
+
+
+def test_a_ledger_of_the_first_format_is_brought_up(item: Project) -> None:
+    """With what it remembers."""
+    item.revision("r0", None, "pass")
+    item.revision("r1", "r0", 'op.backfill("item", set="half = size / 2", where="half IS NULL")')
+    assert item.run("upgrade", "r0").returncode == 0
+    with connected(item.database) as session:
+        session.execute("ALTER TABLE liftlock.executions DROP COLUMN wish")
+        session.execute("UPDATE liftlock.ledger SET version = 1")
+    done = item.run("upgrade", LIFTLOCK_SMALL_TABLE="0")
+    assert done.returncode == 0, done.stderr
+    assert rows(item.database, "SELECT revision FROM liftlock.revisions ORDER BY 1") == ["r0", "r1"]
+    assert rows(item.database, "SELECT max(version) FROM liftlock.ledger") == [2]
