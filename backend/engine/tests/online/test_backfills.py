@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from helpers import Project, connected, make_project, rows
 from online.storms import child, killer, nothing_is_left
 
 from liftlock.postgres import batches
-from liftlock.postgres.session import Session, connect
+from liftlock.postgres.session import Session, connect, query
 from liftlock.settings import Address
 
 ROWS = 5_000
@@ -39,13 +39,20 @@ def _seed(address: Address, key: str) -> None:
         session.execute(COUNTED)
 
 
-def _executor(session: Session) -> Callable[[str, dict[str, object]], list[dict[str, object]]]:
-    def execute(statement: str, parameters: dict[str, object]) -> list[dict[str, object]]:
-        from liftlock.postgres.session import query  # noqa: PLC0415
+class Database:
+    """Runs statements on a session."""
 
-        return query(session, "it", {"it": statement}, **parameters)
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
-    return execute
+    def rows(self, statement: str, parameters: Mapping[str, object]) -> list[dict[str, object]]:
+        """The rows of a query."""
+        return query(self._session, "it", {"it": statement}, **parameters)
+
+    def count(self, statement: str, parameters: Mapping[str, object]) -> int:
+        """How many rows a statement changed."""
+        counted = f"WITH changed AS ({statement} RETURNING 1) SELECT count(*) AS rows FROM changed"
+        return int(str(self.rows(counted, parameters)[0]["rows"]))
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -56,7 +63,7 @@ def test_every_row_once_whatever_the_key(database: Address, key: str) -> None:
         session.execute("ALTER TABLE item ADD COLUMN token integer")
         session.execute("CREATE TRIGGER counted BEFORE UPDATE ON item FOR EACH ROW EXECUTE FUNCTION count_it()")
     with connect(database, "test") as session:
-        seen = list(batches.run(_executor(session), batches.Backfill("item", "token = 1", "token IS NULL"), None, lambda: 0.01))
+        seen = list(batches.run(Database(session), batches.Backfill("item", "token = 1", "token IS NULL"), None, lambda: 0.01))
     assert seen[-1].last
     assert seen[-1].rows == ROWS
     assert rows(database, "SELECT count(*) FROM item WHERE token IS NULL") == [0]
@@ -69,10 +76,10 @@ def test_it_goes_on_where_it_was(database: Address) -> None:
     with connected(database) as session:
         session.execute("ALTER TABLE item ADD COLUMN token integer")
     with connect(database, "test") as session:
-        execute, job = _executor(session), batches.Backfill("item", "token = 1", "token IS NULL")
-        first = next(batches.run(execute, job, None, lambda: 0.01))
+        database_, job = Database(session), batches.Backfill("item", "token = 1", "token IS NULL")
+        first = next(batches.run(database_, job, None, lambda: 0.01))
         assert 0 < first.rows < ROWS
-        rest = list(batches.run(execute, job, first.cursor, lambda: 0.01))
+        rest = list(batches.run(database_, job, first.cursor, lambda: 0.01))
     assert rest[-1].rows == ROWS
 
 
@@ -82,9 +89,9 @@ def test_without_a_condition_every_row_is_updated_once(database: Address) -> Non
     with connected(database) as session:
         session.execute("ALTER TABLE item ADD COLUMN token integer NOT NULL DEFAULT 0")
     with connect(database, "test") as session:
-        execute, job = _executor(session), batches.Backfill("item", "token = token + 1", "")
-        *_, last = batches.run(execute, job, None, lambda: 0.01)
-        assert list(batches.run(execute, job, last.cursor, lambda: 0.01)) == []
+        database_, job = Database(session), batches.Backfill("item", "token = token + 1", "")
+        *_, last = batches.run(database_, job, None, lambda: 0.01)
+        assert list(batches.run(database_, job, last.cursor, lambda: 0.01)) == []
     assert rows(database, "SELECT min(token), max(token) FROM item") == [(1, 1)]
 
 
@@ -92,7 +99,7 @@ def test_one_that_would_never_end_is_noticed(database: Address) -> None:
     """When a pass finds as many rows as the one before."""
     _seed(database, "integer")
     with connect(database, "test") as session, pytest.raises(batches.Endless):
-        list(batches.run(_executor(session), batches.Backfill("item", "id = id", "id > 10"), None, lambda: 0.01))
+        list(batches.run(Database(session), batches.Backfill("item", "id = id", "id > 10"), None, lambda: 0.01))
 
 
 @pytest.fixture

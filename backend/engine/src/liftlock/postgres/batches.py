@@ -20,13 +20,24 @@ _FIRST = 1_000
 _LEAST, _MOST = 100, 100_000
 _CUT = 8
 """How much smaller the slices become when one row of a slice fails."""
+_TID_RANGE_SCANS = 140000
 _BLOCKS_PER_ROW = 0.02
 _LONGEST_STEP = 4.0
 """A slice grows at most so many times from one to the next."""
 
 
+class Database(Protocol):
+    """Runs statements with named parameters."""
+
+    def rows(self, statement: str, parameters: Mapping[str, object]) -> Sequence[Mapping[str, Any]]:
+        """The rows of a query."""
+
+    def count(self, statement: str, parameters: Mapping[str, object]) -> int:
+        """How many rows a statement changed."""
+
+
 class Collision(Exception):
-    """Rows of a slice are locked by somebody else; raised by the caller's ``execute``, with a new transaction begun."""
+    """Rows of a slice are locked by somebody else; raised by the caller's ``Database``, with a new transaction begun."""
 
 
 class Endless(Exception):
@@ -72,35 +83,38 @@ class Batch:
 
 
 def run(
-    execute: Execute, backfill: Backfill, cursor: Mapping[str, Any] | None, seconds: Callable[[], float], total: float = 0
+    database: Database, backfill: Backfill, cursor: Mapping[str, Any] | None, seconds: Callable[[], float], total: float = 0
 ) -> Iterator[Batch]:
     """Update slice by slice; the caller commits after each.
 
     Parameters:
-        execute: runs statements.
+        database: runs statements.
         backfill: what is to be done.
         cursor: where an earlier attempt came to; None to begin.
         seconds: how long the next slice is to take.
         total: how many rows there are, as far as is known.
 
     Rows that came or moved behind the cursor, or were locked, are met by another pass; it ends when a pass finds none.
+    Those passes go by blocks, which is faster where a slice of blocks is read alone (PostgreSQL 14).
 
     Raises:
         Endless: a pass finds as many rows as the one before, so the update doesn't make the condition false.
     """
-    ranges = _ranges(execute, backfill.relation)
     beginning = {"relation": backfill.relation, "total": max(total, 0), "at": None, "rows": 0}
-    state = dict(cursor or beginning | {"found": 0, "skipped": 0, "earlier": None, "over": False})
+    state = dict(cursor or beginning | {"found": 0, "skipped": 0, "earlier": None, "over": False, "blocks": False})
+    ranges = _ranges(database.rows, backfill.relation, blocks=state["blocks"])
     if state["over"]:
         return
     size, started, before = _FIRST, time.monotonic(), int(state["rows"])
     while True:
         begun, done, skipped = time.monotonic(), 0, 0
-        end = ranges.end(execute, backfill.relation, state["at"], size)
+        end = ranges.end(database.rows, backfill.relation, state["at"], size)
         if end is None:
             _finish_pass(backfill, state)
+            state["blocks"] = reads_blocks(database.rows)
+            ranges = _ranges(database.rows, backfill.relation, blocks=state["blocks"])
         else:
-            done, skipped = _update(execute, backfill, ranges.between(state["at"], end))
+            done, skipped = _update(database, backfill, ranges.between(state["at"], end))
             state |= {"rows": state["rows"] + done, "found": state["found"] + done, "skipped": state["skipped"] + skipped}
         state["at"] = end
         took = max(time.monotonic() - begun, 1e-6)
@@ -120,8 +134,13 @@ def _finish_pass(backfill: Backfill, state: dict[str, Any]) -> None:
     state |= {"earlier": None if skipped else found, "found": 0, "skipped": 0, "over": over}
 
 
+def reads_blocks(execute: Execute) -> bool:
+    """Whether a range of row addresses is read by itself, and not by a scan of the whole table."""
+    return int(execute("SELECT current_setting('server_version_num') AS number", {})[0]["number"]) >= _TID_RANGE_SCANS
+
+
 def culprit(
-    execute: Execute,
+    database: Database,
     undone: Callable[[], AbstractContextManager[None]],
     backfill: Backfill,
     cursor: Mapping[str, Any] | None,
@@ -132,18 +151,18 @@ def culprit(
     Slices are tried and undone, from where the backfill is, ever smaller ones.
 
     Parameters:
-        execute: runs statements.
+        database: runs statements.
         undone: what is run in it is undone.
         backfill: what is to be done.
         cursor: where it came to.
         fails: whether an error is the row's.
     """
-    ranges = _ranges(execute, backfill.relation)
+    ranges = _ranges(database.rows, backfill.relation)
     at, size = (cursor or {}).get("at"), _MOST
-    while (end := ranges.end(execute, backfill.relation, at, size)) is not None:
+    while (end := ranges.end(database.rows, backfill.relation, at, size)) is not None:
         try:
             with undone():
-                _update(execute, backfill, ranges.between(at, end))
+                _update(database, backfill, ranges.between(at, end))
         except Exception as error:
             if not fails(error):
                 raise
@@ -155,14 +174,13 @@ def culprit(
     return ""
 
 
-def _update(execute: Execute, backfill: Backfill, condition: tuple[str, dict[str, object]]) -> tuple[int, int]:
+def _update(database: Database, backfill: Backfill, condition: tuple[str, dict[str, object]]) -> tuple[int, int]:
     """Update a slice; how many rows were, and how many are left for another pass since somebody has them locked."""
     text, values = condition
     which = f"{text} AND ({backfill.where or 'true'})"
     update = f"UPDATE {backfill.relation} SET {backfill.values} WHERE {which}"  # noqa: S608
     try:
-        statement = f"WITH done AS ({update} RETURNING 1) SELECT count(*) AS done FROM done"  # noqa: S608
-        found = execute(_escaped(statement, values), values)[0]
+        return database.count(_escaped(update, values), values), 0
     except Collision as collision:
         if not backfill.where:  # without a condition there is no other pass
             raise collision.__cause__ or collision from None
@@ -172,8 +190,8 @@ def _update(execute: Execute, backfill: Backfill, condition: tuple[str, dict[str
         statement = (
             f"WITH free AS MATERIALIZED ({free}), done AS ({filled}) SELECT (SELECT count(*) FROM done) AS done, ({wanted}) AS wanted"  # noqa: S608
         )
-        found = execute(_escaped(statement, values), values)[0]
-    return int(found["done"]), int(found.get("wanted", found["done"])) - int(found["done"])
+        found = database.rows(_escaped(statement, values), values)[0]
+        return int(found["done"]), int(found["wanted"]) - int(found["done"])
 
 
 def _escaped(statement: str, values: Mapping[str, object]) -> str:
@@ -185,8 +203,8 @@ def _escaped(statement: str, values: Mapping[str, object]) -> str:
     return text
 
 
-def _ranges(execute: Execute, relation: str) -> _Ranges:
-    keys = execute(CATALOG["key_columns"], {"relation": relation})
+def _ranges(execute: Execute, relation: str, *, blocks: bool = False) -> _Ranges:
+    keys = [] if blocks else execute(CATALOG["key_columns"], {"relation": relation})
     return _Keys(keys) if keys else _Blocks()
 
 

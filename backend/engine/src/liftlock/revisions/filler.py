@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from liftlock.errors import LiftlockError, NotNow, StepFailed, UnsafeRevision
@@ -45,7 +46,7 @@ class Filler:
         total = table.rows if table else 0
         self._working.commit()
         try:
-            for batch in batches.run(self._attempted, backfill, cursor, lambda: self._seconds, total):
+            for batch in batches.run(self, backfill, cursor, lambda: self._seconds, total):
                 work.ledger.advance(work.progress, part.key, part.number, batch.cursor)
                 self._policy.check()
                 self._working.commit()
@@ -64,14 +65,18 @@ class Filler:
 
     # Others first.
 
-    def _attempted(self, statement: str, parameters: Any) -> Any:  # noqa: ANN401 - as Execute
-        """Run a statement; rows that somebody else has locked are left for a later batch.
+    def rows(self, statement: str, parameters: Mapping[str, object]) -> Sequence[Mapping[str, Any]]:
+        """The rows of a query."""
+        return self._working.rows(statement, parameters)
+
+    def count(self, statement: str, parameters: Mapping[str, object]) -> int:
+        """How many rows a statement changed.
 
         Raises:
-            batches.Collision: it waited for such a row in vain.
+            batches.Collision: it waited in vain for a row that somebody else has locked.
         """
         try:
-            return self._working.rows(statement, parameters)
+            return self._working.count(statement, parameters)
         except Exception as error:
             self._policy.check()
             if sqlstate(error) != LOCK_NOT_AVAILABLE:
@@ -125,7 +130,7 @@ class Filler:
     def _poisoned(self, error: Exception, part: Part, backfill: batches.Backfill, cursor: Any) -> LiftlockError:  # noqa: ANN401
         """A row's new value can't be made: which one?"""
         self._working.rollback()
-        row = batches.culprit(self._working.rows, self._working.undone, backfill, cursor, poisoned)
+        row = batches.culprit(self, self._working.undone, backfill, cursor, poisoned)
         operation = part.operation
         if part.step.undo:
             self._work.take_back(part)

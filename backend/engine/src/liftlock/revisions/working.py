@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liftlock.revisions.connections import rows
@@ -45,6 +46,11 @@ class Working:
         """Run one of the engine's statements, with named parameters."""
         with self.own():
             return rows(self.connection, statement, parameters or {})
+
+    def count(self, statement: str, parameters: Mapping[str, object]) -> int:
+        """Run one of the engine's statements, and say how many rows it changed."""
+        with self.own():
+            return self.connection.execute(sa.text(statement), dict(parameters)).rowcount
 
     def send(self, sql: str) -> list[dict[str, Any]]:
         """Run a statement just as it is written, and return its rows."""
