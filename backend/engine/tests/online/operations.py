@@ -52,6 +52,14 @@ COMMENT ON CONSTRAINT positive ON "Account" IS 'no debt';
 COMMENT ON INDEX ix_amount IS 'the large ones first';
 GRANT SELECT (amount), UPDATE (amount) ON "Account" TO PUBLIC;
 GRANT SELECT ON "Account_No_seq" TO PUBLIC;
+CREATE TABLE reading (sensor integer NOT NULL, at date NOT NULL, value integer NOT NULL, country varchar(2)) PARTITION BY RANGE (at);
+CREATE TABLE reading_2020 PARTITION OF reading FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');
+CREATE TABLE reading_2021 (value integer NOT NULL, at date NOT NULL, sensor integer NOT NULL, country varchar(2));
+ALTER TABLE reading ATTACH PARTITION reading_2021 FOR VALUES FROM ('2021-01-01') TO ('2022-01-01');
+CREATE TABLE reading_2022 PARTITION OF reading FOR VALUES FROM ('2022-01-01') TO ('2023-01-01') PARTITION BY LIST (country);
+CREATE TABLE reading_2022_ax PARTITION OF reading_2022 FOR VALUES IN ('Ax', 'Bx');
+CREATE TABLE reading_2022_rest PARTITION OF reading_2022 DEFAULT;
+INSERT INTO reading SELECT i, date '2020-01-01' + i, i * 3, chr(65 + i % 10) || 'x' FROM generate_series(0, 1000) AS i;
 CREATE TABLE entry (account integer NOT NULL REFERENCES "Account" ("No") ON DELETE CASCADE, what varchar(20));
 INSERT INTO entry SELECT 1000 + 2 * (i % 400), i FROM generate_series(1, 600) AS i;
 ''')
@@ -83,6 +91,30 @@ CASES = {
         """op.create_unique_constraint(None, "Person", ["email", "code"], deferrable=True, initially="DEFERRED")""",
         """op.drop_constraint("Person_email_code_key", "Person")""",
         "attach",
+    ),
+    "create_index_of_partitions": Case(
+        """op.create_index("ix_reading", "reading", ["value", sa.text("lower(country)"), sa.text("(sensor + 1)")], """
+        """postgresql_include=["at"], postgresql_where=sa.text("value > 10"))""",
+        """op.drop_index("ix_reading", "reading")""",
+        "build on reading_2022_rest",
+    ),
+    "create_unique_constraint_of_partitions": Case(
+        """op.create_unique_constraint("one_each_day", "reading", ["at", "sensor", "country"])""",
+        """op.drop_constraint("one_each_day", "reading")""",
+        "constrain reading_2021",
+    ),
+    "create_foreign_key_of_partitions": Case(
+        """op.create_foreign_key("from_here", "reading", "country", ["country"], ["code"])""",
+        """op.drop_constraint("from_here", "reading")""",
+        "validate reading_2022_rest",
+    ),
+    "backfill_of_partitions": Case(
+        """op.add_column("reading", sa.Column("half", sa.Integer))\n"""
+        """op.backfill("reading", set="half = reading.value / 2", where="reading.half IS NULL")\n"""
+        """op.alter_column("reading", "half", nullable=False)\n"""
+        """op.add_column("reading", sa.Column("token", sa.Uuid, server_default=sa.text("gen_random_uuid()"), nullable=False))""",
+        """op.drop_column("reading", "half")\nop.drop_column("reading", "token")""",
+        "backfill",
     ),
     "create_primary_key": Case(
         """op.create_primary_key(None, "visit", ["person_id", "at"])""",

@@ -30,7 +30,7 @@ def catalog(address: Address) -> tuple[object, ...]:
     attributes = """SELECT attrelid::regclass::text, attname, attnotnull, atttypid::regtype::text, atttypmod, attidentity, attstattarget,
         attoptions, attacl::text, attstorage, attcollation::regcollation::text
         FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = attrelid
-        WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped ORDER BY 1, 2"""
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped ORDER BY 1, 2"""
     return (unordered(dump(address)), rows(address, constraints), rows(address, indexes), rows(address, attributes))
 
 

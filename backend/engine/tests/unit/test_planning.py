@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from liftlock.errors import UnsafeRevision
-from liftlock.model.facts import Column, Constraint, Facts, Index, Rehearsal, Table
+from liftlock.model.facts import Column, Constraint, Facts, Index, Rehearsal, Table, TiedConstraint, TiedIndex, Twin
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import ColumnParts, ConstraintParts, IndexParts, Operation
 from liftlock.model.step import Means, Pace, Phase, Step
 from liftlock.planning.names import automatic
 from liftlock.planning.plan import phase_of, plan
+from liftlock.planning.twins import twin_name
 
 BIG = Table(
     oid=1,
@@ -115,12 +116,52 @@ def test_what_rewrites_is_refused_unless_somebody_allows_it(rehearsal: Rehearsal
     assert parts(plan(TYPE, facts(rehearsal=rehearsal, allowed=frozenset({"LL-REWRITE"})))) == ["plain", "analyze"]
 
 
-def test_a_type_change_under_a_check_is_refused() -> None:
-    """PostgreSQL proves the check anew while it holds its strongest lock, even where nothing is rewritten."""
-    checked = replace(BIG, constraints=(Constraint("c", "c", ("a",), "", validated=True),))
+CHECK = TiedConstraint("c", "t", "CHECK ((a > 0))", "", validated=True, comment="'positive'")
+TWIN = Twin(
+    type="bigint",
+    default="7",
+    not_null="",
+    attributes=("SET STATISTICS 50",),
+    grants=(),
+    comment="'it''s'",
+    indexes=(TiedIndex("ix", "ix", "USING btree (x)", False, "", "", None, None, plain=True, identifies=False, clustered=False),),  # noqa: FBT003
+    checks=(CHECK,),
+    keys=(),
+    sequences=(),
+    obstacles=(),
+)
+
+
+def test_a_check_is_unproven_for_a_moment_while_the_type_changes() -> None:
+    """PostgreSQL would prove it anew while it holds its strongest lock, even where nothing is rewritten."""
     assert parts(plan(TYPE, facts())) == ["plain", "analyze"]
-    with pytest.raises(UnsafeRevision):
-        plan(TYPE, facts(checked))
+    change, _, proof = plan(TYPE, facts(rehearsal=Rehearsal(twin=TWIN)))
+    assert (change.sql, *change.then) == (
+        'ALTER TABLE t DROP CONSTRAINT "c"',
+        TYPE.sql,
+        'ALTER TABLE t ADD CONSTRAINT "c" CHECK ((a > 0)) NOT VALID',
+        """COMMENT ON CONSTRAINT "c" ON t IS 'positive'""",
+    )
+    assert proof.pace is Pace.ONLINE
+
+
+def test_a_twin_is_added_filled_proven_and_swapped() -> None:
+    """All before the swap can be taken back; the swap is one step, and the only one that breaks the old release."""
+    steps = plan(TYPE, facts(rehearsal=Rehearsal(rewrites=True, twin=TWIN)))
+    name = twin_name(TYPE)
+    assert parts(steps)[:2] == ["add", "backfill"]
+    assert parts(steps)[-5:] == ["build ix", "add c", "validate c", "analyze", "swap"]
+    assert all(step.undo and f'ALTER TABLE t DROP COLUMN IF EXISTS "{name}"' in step.undo for step in steps[:-1])
+    assert [step.phase for step in steps] == [Phase.EXPAND] * (len(steps) - 1) + [Phase.CONTRACT]
+    drop, rename = 'ALTER TABLE t DROP COLUMN "a"', f'ALTER TABLE t RENAME COLUMN "{name}" TO "a"'
+    assert steps[-1].then.index(rename) == steps[-1].then.index(drop) + 1
+
+
+def test_what_a_twin_cannot_carry_over_is_named() -> None:
+    """Before anything is done."""
+    twin = replace(TWIN, obstacles=("view v", "policy p on t"))
+    with pytest.raises(UnsafeRevision, match="because of view v; policy p on t"):
+        plan(TYPE, facts(rehearsal=Rehearsal(rewrites=True, twin=twin)))
 
 
 def test_dropping_a_foreign_key_locks_both_tables_in_one_order() -> None:

@@ -56,6 +56,25 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
+class Leaf:
+    """A partition of a table, at whatever depth.
+
+    Parameters:
+        relation: itself, as SQL text.
+        name: its name, without the schema.
+        parent: the table right above it, as SQL text.
+        leaf: whether it holds rows, and isn't partitioned itself.
+        relation_names: names that are taken in its schema and begin like its own.
+    """
+
+    relation: str
+    name: str
+    parent: str
+    leaf: bool
+    relation_names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """A table as the catalog has it.
 
@@ -63,9 +82,10 @@ class Table:
         oid: its identity, whatever it is called.
         name: its name, without the schema.
         kind: ``r`` ordinary, ``p`` partitioned.
-        bytes: its size on disk, without indexes.
+        bytes: its size on disk, without indexes; of a partitioned one, that of its partitions.
         rows: the planner's estimate; -1 when it was never analysed.
         columns, constraints, indexes: what stands on it.
+        leaves: its partitions, each after the one above it.
         relation_names, constraint_names: names that are taken in its schema and begin like its own.
         new: whether this run made it, so that nobody else uses it yet.
         newborn: whether this very revision made it.
@@ -79,6 +99,7 @@ class Table:
     columns: tuple[Column, ...] = ()
     constraints: tuple[Constraint, ...] = ()
     indexes: tuple[Index, ...] = ()
+    leaves: tuple[Leaf, ...] = ()
     relation_names: frozenset[str] = frozenset()
     constraint_names: frozenset[str] = frozenset()
     new: bool = False
@@ -203,12 +224,14 @@ class Rehearsal:
         rewrites: whether the table was written anew.
         rebuilds: whether an index was.
         check_columns: the columns that PostgreSQL found in each new check, in order.
+        index_columns: for an index, how PostgreSQL names its columns.
         twin: for a type change, what it made of the column.
     """
 
     rewrites: bool = False
     rebuilds: bool = False
     check_columns: tuple[tuple[str, ...], ...] = ()
+    index_columns: tuple[str, ...] = ()
     twin: Twin | None = None
 
 

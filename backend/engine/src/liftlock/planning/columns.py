@@ -7,11 +7,12 @@ from liftlock.model.lock import LockMode
 from liftlock.model.operation import ColumnParts, ConstraintParts, Operation, quoted
 from liftlock.model.step import Pace, Step
 from liftlock.planning import counters
-from liftlock.planning.constraints import check, look
+from liftlock.planning.constraints import check
 from liftlock.planning.filling import add, filling
 from liftlock.planning.forms import is_brief, phase, plain, sample, subject
 from liftlock.planning.names import automatic
 from liftlock.planning.not_null import not_null
+from liftlock.planning.proofs import look
 from liftlock.planning.refusals import refuse_unless_allowed
 from liftlock.planning.twins import replaced, reproven
 

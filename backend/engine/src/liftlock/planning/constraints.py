@@ -8,15 +8,14 @@ from __future__ import annotations
 from liftlock.model.facts import Facts, Table
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import ConstraintParts, Operation, quoted
-from liftlock.model.step import Means, Pace, Step
-from liftlock.planning.forms import is_brief, phase, sample, subject
-from liftlock.planning.indexes import build
+from liftlock.model.step import Pace, Step
+from liftlock.planning.concurrently import build
+from liftlock.planning.forms import is_brief, phase, plain, sample, subject
 from liftlock.planning.names import automatic
 from liftlock.planning.not_null import not_null
+from liftlock.planning.partitions import Whole, foreign_key
+from liftlock.planning.proofs import SAMPLE, look, validate
 from liftlock.planning.refusals import refuse_unless_allowed
-
-SAMPLE = 5
-"""Rows that are shown when they break a constraint."""
 
 
 def create_check_constraint(operation: Operation, facts: Facts) -> list[Step] | None:
@@ -51,7 +50,7 @@ def check(relation: str, name: str, expression: str, shown: str) -> list[Step]:
 def create_foreign_key(operation: Operation, facts: Facts) -> list[Step] | None:
     """Look for orphans; add it NOT VALID, the referred table locked first; validate it."""
     table, parts = subject(operation, facts), operation.parts
-    if not isinstance(parts, ConstraintParts) or table is None or table.kind != "r" or parts.not_valid:
+    if not isinstance(parts, ConstraintParts) or table is None or parts.not_valid:
         return None
     if table.new or (is_brief(table, facts) and is_brief(facts.tables.get(parts.refers), facts)):
         return None
@@ -59,6 +58,8 @@ def create_foreign_key(operation: Operation, facts: Facts) -> list[Step] | None:
     name = parts.name or automatic(table.name, parts.columns, "fkey", lambda name: name in table.constraint_names)
     drop = f"ALTER TABLE {relation} DROP CONSTRAINT IF EXISTS {quoted(name)}"
     steps = [look(_orphans(relation, parts, sample(table, "child")))] if parts.refers_columns else []
+    if table.kind == "p":
+        return [*steps, *foreign_key(table, parts, name, plain(operation, facts))]
     return [
         *steps,
         Step(
@@ -83,7 +84,7 @@ def _orphans(relation: str, parts: ConstraintParts, shown: str) -> str:
 def create_unique_constraint(operation: Operation, facts: Facts) -> list[Step] | None:
     """Build a unique index concurrently; make it a constraint under a brief lock."""
     table, parts = subject(operation, facts), operation.parts
-    if not isinstance(parts, ConstraintParts) or table is None or table.kind != "r" or is_brief(table, facts):
+    if not isinstance(parts, ConstraintParts) or table is None or is_brief(table, facts):
         return None
     return _from_index(operation, table, parts, "UNIQUE")
 
@@ -91,7 +92,7 @@ def create_unique_constraint(operation: Operation, facts: Facts) -> list[Step] |
 def create_primary_key(operation: Operation, facts: Facts) -> list[Step] | None:
     """Prove the columns not null; then as a unique constraint: the index alone would scan for nulls."""
     table, parts = subject(operation, facts), operation.parts
-    if not isinstance(parts, ConstraintParts) or table is None or table.kind != "r" or is_brief(table, facts):
+    if not isinstance(parts, ConstraintParts) or table is None or is_brief(table, facts):
         return None
     columns = [table.column(name) for name in parts.columns]
     nullable = [one.name for one in columns if one is not None and not one.not_null]
@@ -105,6 +106,10 @@ def _from_index(operation: Operation, table: Table, parts: ConstraintParts, word
     name = parts.name or automatic(table.name, named_by, label, lambda name: name in taken)
     schema, dot, _ = operation.relation.rpartition(".")
     listed = ", ".join(quoted(column) for column in parts.columns)
+    if table.kind == "p":
+        rest = f"({listed}){parts.index}"
+        whole = Whole(operation.relation, name, unique=True, rest=rest, columns=parts.columns, constraint=words, deferral=parts.deferral)
+        return list(whole.steps(table.leaves))
     return [
         build(
             f"CREATE UNIQUE INDEX CONCURRENTLY {quoted(name)} ON {operation.relation} ({listed}){parts.index}",
@@ -131,19 +136,3 @@ def create_exclude_constraint(operation: Operation, facts: Facts) -> list[Step] 
             remedy="Make a new table with the constraint and fill it beside the old one",
         )
     return None
-
-
-def look(sql: str) -> Step:
-    """A query for rows that would break what comes next."""
-    return Step(part="look", sql=sql, pace=Pace.ONLINE, lock=LockMode.ACCESS_SHARE, means=Means.LOOK)
-
-
-def validate(relation: str, name: str, undo: str) -> Step:
-    """The proof that all rows keep a constraint; it is taken away again when they don't."""
-    return Step(
-        part="validate",
-        sql=f"ALTER TABLE {relation} VALIDATE CONSTRAINT {quoted(name)}",
-        pace=Pace.ONLINE,
-        lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
-        undo=(undo,),
-    )

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 
-from liftlock.model.facts import Facts
+from liftlock.model.facts import Facts, Table
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import IndexParts, Operation
 from liftlock.model.step import Means, Pace, Step
+from liftlock.planning.concurrently import build
 from liftlock.planning.forms import is_brief, phase, subject
+from liftlock.planning.partitions import Whole
 
 _CREATE = re.compile(r"\s*CREATE (UNIQUE )?INDEX (CONCURRENTLY )?")
 _DROP = re.compile(r"\s*DROP INDEX (CONCURRENTLY )?")
@@ -23,8 +25,10 @@ def create_index(operation: Operation, facts: Facts) -> list[Step] | None:
     table, parts = subject(operation, facts), operation.parts
     written = _CREATE.match(operation.sql)
     concurrently = bool(written and written[2])
-    if not isinstance(parts, IndexParts) or table is None or table.kind != "r" or (is_brief(table, facts) and not concurrently):
+    if not isinstance(parts, IndexParts) or table is None or (is_brief(table, facts) and not concurrently):
         return None
+    if table.kind == "p":
+        return None if concurrently else _of_partitions(operation, parts, table, facts)
     present = table.index(parts.name)
     if parts.optional and present is not None and present.valid:
         return []
@@ -32,24 +36,12 @@ def create_index(operation: Operation, facts: Facts) -> list[Step] | None:
     return [build(sql.replace(" IF NOT EXISTS ", " ", 1), parts.relation, operation.relation)]
 
 
-def build(sql: str, relation: str, table: str) -> Step:
-    """A concurrent build.
-
-    Parameters:
-        sql: the statement.
-        relation: the index, as SQL text with its schema.
-        table: the table it is on, as SQL text.
-    """
-    return Step(
-        part="build",
-        sql=sql,
-        pace=Pace.ONLINE,
-        lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
-        means=Means.CONCURRENT,
-        repair=f"DROP INDEX CONCURRENTLY IF EXISTS {relation}",
-        witness=relation,
-        tables=(table,),
-    )
+def _of_partitions(operation: Operation, parts: IndexParts, table: Table, facts: Facts) -> list[Step] | None:
+    columns = facts.rehearsal.index_columns if facts.rehearsal else ()
+    if not columns or (parts.optional and table.index(parts.name) is not None):
+        return None
+    rest = operation.sql.partition(f" ON {operation.relation} ")[2]
+    return list(Whole(operation.relation, parts.name, parts.unique, rest, columns).steps(table.leaves))
 
 
 def drop_index(operation: Operation, facts: Facts) -> list[Step] | None:

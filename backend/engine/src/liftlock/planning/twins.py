@@ -13,13 +13,13 @@ from liftlock.model.facts import Facts, Table, TiedIndex, TiedSequence, Twin
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import ColumnParts, Operation, digest, quoted
 from liftlock.model.step import Means, Pace, Phase, Step
-from liftlock.planning.constraints import validate
+from liftlock.planning.concurrently import build
 from liftlock.planning.counters import beside
 from liftlock.planning.filling import strong
 from liftlock.planning.forms import phase, sample
-from liftlock.planning.indexes import build
 from liftlock.planning.names import automatic
 from liftlock.planning.not_null import not_null
+from liftlock.planning.proofs import validate
 
 
 def twin_name(operation: Operation) -> str:
@@ -39,9 +39,7 @@ def reproven(operation: Operation, twin: Twin, then: Step, facts: Facts) -> list
         more.append(f"{alter} ADD CONSTRAINT {quoted(one.name)} {_unproven(one.definition)}")
         more += _comment("CONSTRAINT", f"{quoted(one.name)} ON {operation.relation}", one.comment)
     change = replace(strong("alter", first), then=tuple(more), phase=phase(operation, facts))
-    proofs = [
-        replace(validate(operation.relation, one.name, ""), part=f"validate {one.name}", undo=()) for one in twin.checks if one.validated
-    ]
+    proofs = [replace(validate(operation.relation, one.name), part=f"validate {one.name}") for one in twin.checks if one.validated]
     return [change, then, *proofs]
 
 
@@ -163,7 +161,7 @@ class _Replacement:
             lock = LockMode.SHARE_ROW_EXCLUSIVE if one.refers else LockMode.ACCESS_EXCLUSIVE
             yield Step(part=f"add {one.name}", sql=add, pace=Pace.BRIEF, lock=lock, tables=tables)
             if one.validated:
-                yield replace(validate(one.relation, name, ""), part=f"validate {one.name}")
+                yield replace(validate(one.relation, name), part=f"validate {one.name}")
 
     def _analyze(self) -> Step:
         sql = f"ANALYZE {self._relation} ({self._name})"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from liftlock.model.operation import quoted
@@ -44,6 +44,10 @@ class Endless(Exception):
     """The update leaves its own condition true, so it would go on for ever."""
 
 
+_BEGINNING: dict[str, Any] = {"at": None, "found": 0, "skipped": 0, "earlier": None, "over": False, "blocks": False}
+"""Where the backfill of a table, or of a partition, begins."""
+
+
 @dataclass(frozen=True, slots=True)
 class Backfill:
     """What is to be done.
@@ -52,11 +56,18 @@ class Backfill:
         relation: the table, as SQL text.
         values: the SET clause.
         where: which rows still need it; the update must make it false. Empty for all rows, once.
+        table: the same table, or the partition that is updated now.
     """
 
     relation: str
     values: str
     where: str
+    table: str = ""
+
+    @property
+    def target(self) -> str:
+        """What is updated, by the name that the project's SQL knows it by."""
+        return self.table if self.table == self.relation else f"{self.table} AS {self.relation.rpartition('.')[2]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +84,9 @@ class Batch:
         seconds: how long it took.
     """
 
-    cursor: dict[str, Any]
-    rows: int
-    rate: float
+    cursor: dict[str, Any] = field(default_factory=dict)
+    rows: int = 0
+    rate: float = 0.0
     last: bool = False
     done: int = 0
     skipped: int = 0
@@ -100,28 +111,37 @@ def run(
     Raises:
         Endless: a pass finds as many rows as the one before, so the update doesn't make the condition false.
     """
-    beginning = {"relation": backfill.relation, "total": max(total, 0), "at": None, "rows": 0}
-    state = dict(cursor or beginning | {"found": 0, "skipped": 0, "earlier": None, "over": False, "blocks": False})
-    ranges = _ranges(database.rows, backfill.relation, blocks=state["blocks"])
-    if state["over"]:
-        return
-    size, started, before = _FIRST, time.monotonic(), int(state["rows"])
-    while True:
+    state = dict(cursor or {"relation": backfill.relation, "total": max(total, 0), "rows": 0, "finished": [], "table": ""})
+    before, started = int(state["rows"]), time.monotonic()
+    rest = [one for one in tables(database.rows, backfill.relation) if one not in state["finished"]]
+    for table in rest:
+        if state["table"] != table:
+            state |= _BEGINNING | {"table": table}
+        for batch in _one(database, replace(backfill, table=table), state, seconds):
+            over = state["over"] and table == rest[-1]
+            if state["over"]:
+                state["finished"] = [*state["finished"], table]
+            rate = (state["rows"] - before) / max(time.monotonic() - started, 1e-6)
+            yield replace(batch, cursor=dict(state), rows=state["rows"], rate=rate, last=over)
+
+
+def _one(database: Database, backfill: Backfill, state: dict[str, Any], seconds: Callable[[], float]) -> Iterator[Batch]:
+    """The slices of one table, or of one partition."""
+    size = _FIRST
+    ranges = _ranges(database.rows, backfill.table, blocks=state["blocks"])
+    while not state["over"]:
         begun, done, skipped = time.monotonic(), 0, 0
-        end = ranges.end(database.rows, backfill.relation, state["at"], size)
+        end = ranges.end(database.rows, backfill.table, state["at"], size)
         if end is None:
             _finish_pass(backfill, state)
             state["blocks"] = reads_blocks(database.rows)
-            ranges = _ranges(database.rows, backfill.relation, blocks=state["blocks"])
+            ranges = _ranges(database.rows, backfill.table, blocks=state["blocks"])
         else:
             done, skipped = _update(database, backfill, ranges.between(state["at"], end))
             state |= {"rows": state["rows"] + done, "found": state["found"] + done, "skipped": state["skipped"] + skipped}
         state["at"] = end
         took = max(time.monotonic() - begun, 1e-6)
-        rate = (state["rows"] - before) / max(time.monotonic() - started, 1e-6)
-        yield Batch(dict(state), state["rows"], rate, last=state["over"], done=done, skipped=skipped, seconds=took)
-        if state["over"]:
-            return
+        yield Batch(done=done, skipped=skipped, seconds=took)
         if end is not None:
             size = int(min(max(size * min(seconds() / took, _LONGEST_STEP), _LEAST), _MOST))
 
@@ -132,6 +152,11 @@ def _finish_pass(backfill: Backfill, state: dict[str, Any]) -> None:
     if not over and earlier is not None and found >= earlier:
         raise Endless
     state |= {"earlier": None if skipped else found, "found": 0, "skipped": 0, "over": over}
+
+
+def tables(execute: Execute, relation: str) -> list[str]:
+    """The partitions that hold a table's rows; the table itself where it has none."""
+    return [row["relation"] for row in execute(CATALOG["leaves"], {"relation": relation})] or [relation]
 
 
 def reads_blocks(execute: Execute) -> bool:
@@ -157,9 +182,25 @@ def culprit(
         cursor: where it came to.
         fails: whether an error is the row's.
     """
-    ranges = _ranges(database.rows, backfill.relation)
-    at, size = (cursor or {}).get("at"), _MOST
-    while (end := ranges.end(database.rows, backfill.relation, at, size)) is not None:
+    state = dict(cursor or {"finished": [], "table": ""})
+    for table in tables(database.rows, backfill.relation):
+        known = state if table == state["table"] else _BEGINNING
+        if table not in state["finished"]:
+            found = _failing(database, undone, replace(backfill, table=table), known, fails)
+            if found:
+                return found
+    return ""
+
+
+def _failing(
+    database: Database,
+    undone: Callable[[], AbstractContextManager[None]],
+    backfill: Backfill,
+    state: Mapping[str, Any],
+    fails: Callable[[Exception], bool],
+) -> str:
+    ranges, at, size = _ranges(database.rows, backfill.table, blocks=state["blocks"]), state["at"], _MOST
+    while (end := ranges.end(database.rows, backfill.table, at, size)) is not None:
         try:
             with undone():
                 _update(database, backfill, ranges.between(at, end))
@@ -178,15 +219,15 @@ def _update(database: Database, backfill: Backfill, condition: tuple[str, dict[s
     """Update a slice; how many rows were, and how many are left for another pass since somebody has them locked."""
     text, values = condition
     which = f"{text} AND ({backfill.where or 'true'})"
-    update = f"UPDATE {backfill.relation} SET {backfill.values} WHERE {which}"  # noqa: S608
+    update = f"UPDATE {backfill.target} SET {backfill.values} WHERE {which}"  # noqa: S608
     try:
         return database.count(_escaped(update, values), values), 0
     except Collision as collision:
         if not backfill.where:  # without a condition there is no other pass
             raise collision.__cause__ or collision from None
-        free = f"SELECT ctid AS ll_at FROM {backfill.relation} WHERE {which} FOR NO KEY UPDATE SKIP LOCKED"  # noqa: S608
+        free = f"SELECT ctid AS ll_at FROM {backfill.target} WHERE {which} FOR NO KEY UPDATE SKIP LOCKED"  # noqa: S608
         filled = f"{update} AND ctid = ANY (ARRAY(SELECT ll_at FROM free)) RETURNING 1"  # noqa: S608
-        wanted = f"SELECT count(*) FROM {backfill.relation} WHERE {which}"  # noqa: S608
+        wanted = f"SELECT count(*) FROM {backfill.target} WHERE {which}"  # noqa: S608
         statement = (
             f"WITH free AS MATERIALIZED ({free}), done AS ({filled}) SELECT (SELECT count(*) FROM done) AS done, ({wanted}) AS wanted"  # noqa: S608
         )

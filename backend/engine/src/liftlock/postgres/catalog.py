@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from liftlock.model.facts import Column, Constraint, Index, Rehearsal, Table, TiedConstraint, TiedIndex, TiedSequence, Twin
+from liftlock.model.facts import Column, Constraint, Index, Leaf, Rehearsal, Table, TiedConstraint, TiedIndex, TiedSequence, Twin
 from liftlock.model.operation import quoted
 from liftlock.postgres.sql import CATALOG
 
@@ -38,6 +38,7 @@ def table(execute: Execute, relation: str) -> Table | None:
     found["columns"] = tuple(Column(**one) for one in found["columns"])
     found["constraints"] = tuple(Constraint(**one | {"columns": tuple(one["columns"])}) for one in found["constraints"])
     found["indexes"] = tuple(Index(**one | {"columns": tuple(one["columns"])}) for one in found["indexes"])
+    found["leaves"] = tuple(Leaf(**one | {"relation_names": frozenset(one["relation_names"])}) for one in found["leaves"])
     for name in ("relation_names", "constraint_names"):
         found[name] = frozenset(found[name])
     return Table(**found)
@@ -98,6 +99,28 @@ def rehearse_type(execute: Execute, send: Send, relation: str, sql: str, copy: i
         twin = name
     rows = execute(CATALOG["twin"], {"relation": relation, "copy": copy, "name": name, "twin": twin})
     return replace(found, twin=_twin(json.loads(rows[0]["facts"])))
+
+
+def rehearse_index(execute: Execute, send: Send, relation: str, sql: str) -> Rehearsal:
+    """Make an index on the empty copy, to learn how PostgreSQL names its columns.
+
+    Parameters:
+        execute, send, relation: as of ``rehearse``.
+        sql: the statement, CREATE INDEX.
+
+    Raises:
+        Unrehearsable: the statement fails.
+    """
+    before = {row["oid"] for row in execute(CATALOG["copy_indexes"], {})}
+    head, found, rest = sql.partition(f" ON {relation} ")
+    assert found  # noqa: S101 - how Alembic writes it
+    unique = "UNIQUE " if head.split()[1] == "UNIQUE" else ""
+    try:
+        send(f"CREATE {unique}INDEX ON pg_temp.{_COPY} {rest}")
+    except Exception as error:
+        raise Unrehearsable from error
+    new = [row for row in execute(CATALOG["copy_indexes"], {}) if row["oid"] not in before]
+    return Rehearsal(index_columns=tuple(json.loads(new[0]["columns"])))
 
 
 def _twin(found: dict[str, Any]) -> Twin:

@@ -4,8 +4,21 @@ SELECT json_build_object(
     'oid', c.oid::bigint,
     'name', c.relname,
     'kind', c.relkind,
-    'bytes', pg_table_size(c.oid),
-    'rows', c.reltuples,
+    'bytes', CASE c.relkind WHEN 'p' THEN (
+        SELECT coalesce(sum(pg_table_size(p.relid)), 0) FROM pg_partition_tree(c.oid) AS p WHERE p.isleaf) ELSE pg_table_size(c.oid) END,
+    'rows', CASE c.relkind WHEN 'p' THEN (
+        SELECT coalesce(sum(greatest(r.reltuples, 0)), 0)
+        FROM pg_partition_tree(c.oid) AS p JOIN pg_catalog.pg_class AS r ON r.oid = p.relid WHERE p.isleaf) ELSE c.reltuples END,
+    'leaves', (
+        SELECT coalesce(json_agg(json_build_object(
+            'relation', p.relid::regclass::text, 'name', r.relname, 'parent', p.parentrelid::regclass::text, 'leaf', p.isleaf,
+            'relation_names', (
+                SELECT json_agg(o.relname) FROM pg_catalog.pg_class AS o
+                WHERE o.relnamespace = r.relnamespace AND starts_with(o.relname::text, left(r.relname::text, 10))))
+            ORDER BY p.level, p.relid), '[]')
+        FROM pg_partition_tree(c.oid) AS p
+        JOIN pg_catalog.pg_class AS r ON r.oid = p.relid
+        WHERE c.relkind = 'p' AND p.level > 0),
     'columns', (
         SELECT coalesce(json_agg(json_build_object(
             'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'not_null', a.attnotnull) ORDER BY a.attnum), '[]')
@@ -77,6 +90,14 @@ FROM pg_catalog.pg_class AS c
 WHERE c.oid = CAST(:oid AS oid)
    OR c.oid IN (SELECT i.indexrelid FROM pg_catalog.pg_index AS i WHERE i.indrelid = CAST(:oid AS oid));
 
+-- name: copy_indexes
+-- The indexes of the empty copy, with the names of their columns.
+SELECT i.indexrelid::bigint AS oid, (
+    SELECT json_agg(a.attname ORDER BY a.attnum)::text
+    FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = i.indexrelid) AS columns
+FROM pg_catalog.pg_index AS i
+WHERE i.indrelid = 'pg_temp.liftlock_rehearsal'::regclass;
+
 -- name: copy_checks
 -- The checks of the empty copy, in the order in which they were made, with their columns.
 SELECT k.oid::bigint AS oid, (
@@ -86,6 +107,14 @@ SELECT k.oid::bigint AS oid, (
 FROM pg_catalog.pg_constraint AS k
 WHERE k.conrelid = CAST(:oid AS oid) AND k.contype = 'c'
 ORDER BY k.oid;
+
+-- name: leaves
+-- The partitions that hold the rows of a partitioned table.
+SELECT p.relid::regclass::text AS relation
+FROM pg_partition_tree(to_regclass(CAST(:relation AS text))) AS p
+JOIN pg_catalog.pg_class AS c ON c.oid = to_regclass(CAST(:relation AS text))
+WHERE c.relkind = 'p' AND p.isleaf
+ORDER BY p.relid;
 
 -- name: key_columns
 -- The columns, with their types, of the shortest unique key of a table that has no nulls; the primary key first.

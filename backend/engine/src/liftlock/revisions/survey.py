@@ -71,18 +71,25 @@ class Survey:
         return replace(table, new=table.oid in self._run, newborn=table.oid in self._revision)
 
     def _rehearsal(self, operation: Operation, table: Table | None, small: int) -> Rehearsal | None:
-        if operation.kind not in NEEDS_REHEARSAL or table is None or table.new or table.bytes < small:
+        if table is None or table.new or table.bytes < small:
             return None
-        working, relation, sql = self._working, operation.relation, operation.sql
-        with working.undone():
+        if operation.kind not in NEEDS_REHEARSAL and (operation.kind, table.kind) != ("create_index", "p"):
+            return None
+        with self._working.undone():
             try:
-                copy = catalog.empty_copy(working.rows, working.send, relation)
+                copy = catalog.empty_copy(self._working.rows, self._working.send, operation.relation)
             except Exception:  # noqa: BLE001 - without the right to make temporary tables, nothing is known
                 return None
             try:
-                if isinstance(operation.parts, ColumnParts) and operation.kind == "alter_type":
-                    column = (operation.parts.name, twin_name(operation))
-                    return catalog.rehearse_type(working.rows, working.send, relation, sql, copy, column)
-                return catalog.rehearse(working.rows, working.send, relation, sql, copy)
+                return self._rehearsed(operation, copy)
             except catalog.Unrehearsable:
                 return Rehearsal()  # it will fail on the table itself as well, and say why
+
+    def _rehearsed(self, operation: Operation, copy: int) -> Rehearsal:
+        working, relation, sql = self._working, operation.relation, operation.sql
+        if operation.kind == "create_index":
+            return catalog.rehearse_index(working.rows, working.send, relation, sql)
+        if operation.kind == "alter_type" and isinstance(operation.parts, ColumnParts):
+            column = (operation.parts.name, twin_name(operation))
+            return catalog.rehearse_type(working.rows, working.send, relation, sql, copy, column)
+        return catalog.rehearse(working.rows, working.send, relation, sql, copy)

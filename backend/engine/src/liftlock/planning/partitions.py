@@ -1,0 +1,103 @@
+"""Partitioned tables: what is built or proven leaf by leaf, and then taken over by the table above.
+
+An index ``ON ONLY`` the table is invalid until each partition has its own attached; a foreign key finds those of the
+leaves and believes them:
+https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONING-DECLARATIVE-MAINTENANCE
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from liftlock.model.facts import Leaf, Table
+from liftlock.model.lock import LockMode
+from liftlock.model.operation import ConstraintParts, quoted
+from liftlock.model.step import Pace, Step
+from liftlock.planning.concurrently import build
+from liftlock.planning.counters import beside
+from liftlock.planning.filling import strong
+from liftlock.planning.names import automatic
+from liftlock.planning.proofs import validate
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An index of a partitioned table, by itself or behind a constraint.
+
+    Parameters:
+        relation: the table as SQL text.
+        name: the index's name, which is the constraint's too.
+        unique: whether it forbids duplicates.
+        rest: what stands behind the table's name in CREATE INDEX.
+        columns: its columns, as PostgreSQL names them in the names it gives.
+        constraint: UNIQUE or PRIMARY KEY, where there is one.
+        deferral: DEFERRABLE and so on.
+    """
+
+    relation: str
+    name: str
+    unique: bool
+    rest: str
+    columns: tuple[str, ...]
+    constraint: str = ""
+    deferral: str = ""
+
+    def steps(self, leaves: Sequence[Leaf]) -> Iterator[Step]:
+        """The index of the table above, then that of each partition, built and attached."""
+        yield self._only(self.relation, self.name, "add")
+        indexes, taken = {}, {self.name}
+        for one in leaves:
+            name = self._named(one, taken)
+            taken.add(name)
+            target = indexes[one.relation] = beside(one.relation, name)
+            if one.leaf:
+                yield from self._built(one, name, target)
+            else:
+                yield self._only(one.relation, name, f"add to {one.name}")
+            above = indexes.get(one.parent, beside(self.relation, self.name))
+            yield strong(f"attach {one.name}", f"ALTER INDEX {above} ATTACH PARTITION {target}")
+
+    def _named(self, one: Leaf, taken: set[str]) -> str:
+        label = {"": "idx", "UNIQUE": "key", "PRIMARY KEY": "pkey"}[self.constraint]
+        columns = () if self.constraint == "PRIMARY KEY" else self.columns
+        return automatic(one.name, columns, label, lambda name: name in one.relation_names or name in taken)
+
+    def _only(self, relation: str, name: str, part: str) -> Step:
+        if self.constraint:
+            words = f"ADD CONSTRAINT {quoted(name)} {self.constraint} {self.rest}{self.deferral}"
+            return strong(part, f"ALTER TABLE ONLY {relation} {words}")
+        unique = "UNIQUE " if self.unique else ""
+        sql = f"CREATE {unique}INDEX {quoted(name)} ON ONLY {relation} {self.rest}"
+        return Step(part=part, sql=sql, pace=Pace.BRIEF, lock=LockMode.SHARE)
+
+    def _built(self, one: Leaf, name: str, target: str) -> Iterator[Step]:
+        unique = "UNIQUE " if self.unique else ""
+        sql = f"CREATE {unique}INDEX CONCURRENTLY {quoted(name)} ON {one.relation} {self.rest}"
+        yield replace(build(sql, target, one.relation), part=f"build on {one.name}")
+        if self.constraint:
+            words = f"ADD CONSTRAINT {quoted(name)} {self.constraint} USING INDEX {quoted(name)}{self.deferral}"
+            yield strong(f"constrain {one.name}", f"ALTER TABLE {one.relation} {words}")
+
+
+def foreign_key(table: Table, parts: ConstraintParts, name: str, above: Step) -> Iterator[Step]:
+    """Each leaf's own key, unproven and then validated; that of the table above takes them over without a scan.
+
+    Parameters:
+        table: the table above.
+        parts: of the key.
+        name: its name.
+        above: the step that makes the key of the table above.
+    """
+    leaves = [one for one in table.leaves if one.leaf]
+    undo = tuple(f"ALTER TABLE {one.relation} DROP CONSTRAINT IF EXISTS {quoted(name)}" for one in leaves)
+    for one in leaves:
+        yield Step(
+            part=f"add to {one.name}",
+            sql=f"ALTER TABLE {one.relation} ADD CONSTRAINT {quoted(name)} {parts.definition} NOT VALID",
+            pace=Pace.BRIEF,
+            lock=LockMode.SHARE_ROW_EXCLUSIVE,
+            tables=tuple(dict.fromkeys([parts.refers, one.relation])),
+        )
+        yield replace(validate(one.relation, name), part=f"validate {one.name}", undo=undo)
+    yield above
