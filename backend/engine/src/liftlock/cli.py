@@ -178,7 +178,7 @@ def upgrade(console: Console, target: str) -> None:
     _run(console, lambda found, interrupts: _moved(console, run, found, target, interrupts))
 
 
-@cli.command()
+@cli.command(context_settings={"ignore_unknown_options": True})
 @click.argument("target")
 @_wait
 @_deadline

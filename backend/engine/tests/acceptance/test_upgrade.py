@@ -63,6 +63,8 @@ def test_the_schema_is_plain_alembics(tmp_path: Path, database: Address, server:
     assert dump(database) == dump(plain_at)
     assert ours.run("upgrade").returncode == 0
     assert rows(database, "SELECT revision FROM liftlock.revisions ORDER BY revision") == ["a1", "b2", "c3", "d4"]
+    assert ours.run("downgrade", "-1").returncode == 0
+    assert rows(database, "SELECT revision FROM liftlock.revisions ORDER BY revision") == ["a1", "b2", "c3"]
     with connected(server) as session:
         session.execute(f"DROP DATABASE {other} WITH (FORCE)")
 

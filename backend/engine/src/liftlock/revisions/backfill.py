@@ -70,7 +70,3 @@ class BackfillOp(MigrateOperation):
 def _run(operations: Operations, operation: BackfillOp) -> None:
     construct = Backfill(operation.table_name, operation.schema, operation.values, operation.where)
     operations.migration_context.impl._exec(construct)  # noqa: SLF001 - where all operations meet
-
-
-def setup(_plugin: object) -> None:
-    """Alembic's hook for plugins (1.18): with this module imported, its own command line knows ``op.backfill`` too."""
