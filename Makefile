@@ -41,7 +41,9 @@ lint: backend/.venv/.done  ## Check every file that a tool can check
 
 bench: bench-start-up  ## Measure, side by side with what one would use instead: ROWS=1000000 STARTS=3
 	backend/.venv/bin/python benchmarks/online_work.py --rows $(or $(ROWS),1000000)
-	backend/.venv/bin/python benchmarks/live_traffic.py --rows $(or $(ROWS),1000000) --starts $(or $(STARTS),3)
+	backend/.venv/bin/python benchmarks/live_traffic.py --rows $(or $(ROWS),1000000) --starts $(or $(STARTS),3) --report docs/benchmarks/live-traffic.json
+	$(SYNC) --group bench --inexact
+	backend/.venv/bin/python benchmarks/plots.py docs/benchmarks docs/benchmarks.md
 
 bench-start-up: backend/.venv/.done  ## Measure only what liftlock costs a container's start
 	backend/.venv/bin/python benchmarks/start_up.py

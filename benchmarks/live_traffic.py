@@ -23,6 +23,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -192,8 +193,9 @@ def make_project(folder: Path, server: Address, body: str) -> None:
 @click.command()
 @click.option("--rows", default=1_000_000, show_default=True)
 @click.option("--starts", default=3, show_default=True, help="Starting points in the slow reader's cycle; the worst counts.")
+@click.option("--report", type=click.Path(path_type=Path), help="Where the figures are written to, as JSON.")
 @click.option("--only", multiple=True, type=click.Choice(list(CHANGES)), help="This change; may be given again.")
-def main(rows: int, starts: int, only: tuple[str, ...]) -> None:
+def main(rows: int, starts: int, report: Path | None, only: tuple[str, ...]) -> None:
     """Measure; exit 1 when liftlock makes a query wait too long, or fail."""
     bound, missed, found = 2 * BUDGET_MS, [], []
     with tempfile.TemporaryDirectory() as folder:
@@ -201,7 +203,10 @@ def main(rows: int, starts: int, only: tuple[str, ...]) -> None:
         path.chmod(0o755)
         settings = {"fsync": "off", "shared_buffers": "512MB", "max_wal_size": "4GB", "autovacuum": "off"}
         with embedded.serve(path / "data", "bench", settings=settings) as server:
-            click.echo(f"{rows} rows, {CLIENTS} clients, PostgreSQL {seed(server, rows)}, {platform.machine()}, {os.cpu_count()} cores")
+            about = f"{rows:,} rows, {CLIENTS} clients, PostgreSQL {seed(server, rows)}, Alembic {version('alembic')}, psycopg"
+            about += f" {version('psycopg')}, Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores"
+            about += f"; each at the worst of {starts} starting points"
+            click.echo(about)
             click.echo(
                 f"{'change':<30}{'tool':<10}{'longest ms':>12}{'p99.9 ms':>10}{'failed':>8}{'prepared':>10}{'lost s':>8}{'seconds':>9}"
             )
@@ -219,7 +224,8 @@ def main(rows: int, starts: int, only: tuple[str, ...]) -> None:
                     )
                     if tool[0] == "liftlock" and (one.longest_ms > bound or one.failed):
                         missed.append(name)
-    click.echo(json.dumps(found))
+    if report:
+        report.write_text(json.dumps({"about": about, "bound_ms": bound, "results": found}, indent=1) + "\n")
     if missed:
         sys.exit(f"liftlock made a query wait longer than {bound} ms, or fail: {', '.join(missed)}")
 
