@@ -235,14 +235,17 @@ def plan(console: Console, target: str) -> None:
 
 
 def _plan_lines(planned: Any) -> list[str]:  # noqa: ANN401 - commands.plan is imported when it is needed
+    from liftlock.planning import estimates  # noqa: PLC0415
+
     lines = [click.style(f"{planned.revision.id}  {planned.revision.message}  ({planned.as_dict()['phase']})", bold=True)]
     for one in planned.look.operations:
         size = f", {_size(one.table.bytes)}" if one.table and not one.table.new else ""
         lines.append(f"  {one.operation.kind} {one.operation.table or ''}{size}")
         for number, step in enumerate(one.steps, 1):
             lock = f"{step.lock.value}, blocks {step.lock.blocks}" if step.lock else "no lock that others feel"
-            lines.append(f"    {number}. {step.part}  [{step.pace.value}, {step.phase.value}; {lock}]")
-            lines += [f"         {line}" for line in step.sql.splitlines() if line.strip()]
+            long = f", {estimates.told(estimates.seconds(step, one.table))}" if one.table and not one.table.new else ""
+            lines.append(f"    {number}. {step.part}  [{step.pace.value}{long}, {step.phase.value}; {lock}]")
+            lines += [f"         {line}" for sql in (step.sql, *step.then) for line in sql.splitlines() if line.strip()]
     if planned.look.asks:
         lines.append("  …  the rest depends on what the database answers, and is planned when it runs")
     return lines

@@ -43,10 +43,14 @@ def _fast(arguments: list[str]) -> list[str] | None:
             return None
         version_table, required = proven
         schema, _, table = version_table.rpartition(".")
-        heads = libpq.column(found.address, f"SELECT version_num FROM {_quoted(schema)}.{_quoted(table)}")  # noqa: S608 - quoted
+        heads, taken_back = libpq.columns(
+            found.address,
+            f"SELECT version_num FROM {_quoted(schema)}.{_quoted(table)}",  # noqa: S608 - quoted
+            "SELECT revision FROM liftlock.executions WHERE finished_at IS NULL AND direction = 'down'",
+        )
     except Exception:  # noqa: BLE001 - whatever it is, cli meets it again and explains it
         return None
-    return rest[1:] if sorted(heads) == required else None
+    return rest[1:] if sorted(heads) == required and not taken_back else None
 
 
 def _quoted(name: str) -> str:

@@ -1,4 +1,4 @@
-"""One query through libpq itself, by ctypes: what psycopg does, without its 150 ms of imports.
+"""A query or two through libpq itself, by ctypes: what psycopg does, without its 150 ms of imports.
 
 A deliberate hack, for ``gate`` alone. It uses the libpq that psycopg brings, else the system's, so
 passwords, TLS and every libpq variable mean what they mean elsewhere.
@@ -20,11 +20,16 @@ _OK = 0
 _TUPLES = 2
 
 
-def column(address: Address, statement: str) -> list[str]:
-    """The first column of a query's rows.
+def columns(address: Address, statement: str, *optional: str) -> list[list[str]]:
+    """The first column of each query's rows.
+
+    Parameters:
+        address: the database.
+        statement: the first query.
+        optional: more of them; one that fails has no rows.
 
     Raises:
-        OSError: there is no libpq, or the server or the query fails.
+        OSError: there is no libpq, or the server or the first query fails.
     """
     pq = _library()
     words = address.keywords() | {"application_name": "liftlock exec", "connect_timeout": "3"}
@@ -36,12 +41,19 @@ def column(address: Address, statement: str) -> list[str]:
     try:
         if pq.PQstatus(connection) != _OK:
             raise OSError
-        result = ctypes.c_void_p(pq.PQexec(connection, statement.encode()))
-        if pq.PQresultStatus(result) != _TUPLES:
+        found = [_column(pq, connection, one) for one in (statement, *optional)]
+        if found[0] is None:
             raise OSError
-        return [pq.PQgetvalue(result, row, 0).decode() for row in range(pq.PQntuples(result))]
+        return [rows or [] for rows in found]
     finally:
         pq.PQfinish(connection)
+
+
+def _column(pq: ctypes.CDLL, connection: ctypes.c_void_p, statement: str) -> list[str] | None:
+    result = ctypes.c_void_p(pq.PQexec(connection, statement.encode()))
+    if pq.PQresultStatus(result) != _TUPLES:
+        return None
+    return [pq.PQgetvalue(result, row, 0).decode() for row in range(pq.PQntuples(result))]
 
 
 def _library() -> ctypes.CDLL:

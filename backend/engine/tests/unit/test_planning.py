@@ -13,6 +13,7 @@ from liftlock.model.facts import Column, Constraint, Facts, Index, Rehearsal, Ta
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import ColumnParts, ConstraintParts, IndexParts, Operation
 from liftlock.model.step import Means, Pace, Phase, Step
+from liftlock.planning import estimates
 from liftlock.planning.names import automatic
 from liftlock.planning.plan import phase_of, plan
 from liftlock.planning.twins import twin_name
@@ -191,3 +192,14 @@ def test_automatic_names_fit(table: str, columns: list[str]) -> None:
     name = automatic(table.replace("\0", "-"), [one.replace("\0", "-") for one in columns], "key", lambda _name: False)
     assert len(name.encode()) <= 63
     assert name.endswith("_key")
+
+
+@pytest.mark.parametrize(
+    ("operation", "part", "words"),
+    [(INDEX, "build", "up to 2 minutes"), (DEFAULT, "backfill", "up to 20 minutes"), (DEFAULT, "add", "milliseconds")],
+)
+def test_estimates_go_by_size(operation: Operation, part: str, words: str) -> None:
+    """A gigabyte and ten million rows."""
+    step = next(one for one in plan(operation, facts(rehearsal=Rehearsal(rewrites=True))) if one.part == part)
+    assert estimates.told(estimates.seconds(step, BIG)) == words
+    assert estimates.seconds(replace(step, pace=Pace.ONLINE), None) is None

@@ -54,6 +54,13 @@ def prepare_exec(settings: Settings, command: Sequence[str], *, require: bool, i
 
             upgrade(settings, interrupts=interrupts, notify=notify)
             found = _status(settings, address)
+    if found.taken_back:
+        raise NotNow(
+            "LL-UNFINISHED",
+            found.explained(),
+            why="Some of what this build needs is taken away already.",
+            now="Finish the downgrade with the same files, by the same command; then upgrade.",
+        )
     if not found.satisfied:
         raise _foreign(found)
     notify(Event("schema.accepted", found.explained(), {"standing": found.standing.value, "current": sorted(found.current)}))

@@ -10,6 +10,7 @@ from alembic import command
 from liftlock.commands.running import drive, prepare
 from liftlock.events import Notify, silent
 from liftlock.model.revision import Revision
+from liftlock.planning.estimates import seconds
 from liftlock.planning.plan import phase_of
 from liftlock.postgres.interrupts import Interrupts
 from liftlock.revisions.environment import Guard, Look, LookedAt
@@ -43,7 +44,7 @@ def _described(one: LookedAt) -> dict[str, object]:
         "bytes": table.bytes if table else None,
         "rows": round(table.rows) if table and table.rows >= 0 else None,
         "allowed": one.operation.allowed,
-        "steps": [step.as_dict() for step in one.steps],
+        "steps": [step.as_dict() | {"estimate_seconds": seconds(step, table)} for step in one.steps],
     }
 
 

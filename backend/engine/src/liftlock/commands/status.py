@@ -11,7 +11,7 @@ from pathlib import Path
 from liftlock.errors import SettingsError
 from liftlock.model.manifest import Manifest
 from liftlock.model.revision import Chain, Standing, standing
-from liftlock.postgres.ledger import Applied, applied, chain_of, current, told
+from liftlock.postgres.ledger import Applied, applied, chain_of, current, told, unfinished
 from liftlock.postgres.session import Session, connect, query
 from liftlock.settings import Address, Settings
 
@@ -38,6 +38,7 @@ class Status:
         pending: revisions that are still to run, in no order.
         newer: revisions that this build doesn't know, as the ledger tells of them.
         applied: all that the ledger remembers.
+        unfinished: what was begun and isn't finished; empty where nothing is.
     """
 
     standing: Standing
@@ -46,11 +47,17 @@ class Status:
     pending: frozenset[str]
     newer: tuple[Applied, ...]
     applied: tuple[Applied, ...]
+    unfinished: str = ""
 
     @property
     def satisfied(self) -> bool:
-        """Whether the database has what this build needs."""
-        return self.standing in {Standing.HEAD, Standing.NEWER}
+        """Whether the database has what this build needs: a downgrade that isn't finished has taken some of it away."""
+        return self.standing in {Standing.HEAD, Standing.NEWER} and not self.taken_back
+
+    @property
+    def taken_back(self) -> bool:
+        """Whether a downgrade was begun and isn't finished: its revision still counts as applied."""
+        return self.unfinished.startswith("downgrade")
 
     def as_dict(self) -> dict[str, object]:
         """The status for programs."""
@@ -59,6 +66,7 @@ class Status:
             "satisfied": self.satisfied,
             "current": sorted(self.current),
             "required": sorted(self.required),
+            "unfinished": self.unfinished,
             "pending": sorted(self.pending),
             "newer": [row.as_dict() for row in self.newer],
             "applied": [row.as_dict() for row in self.applied],
@@ -66,6 +74,10 @@ class Status:
 
     def explained(self) -> str:
         """One or two lines for people."""
+        begun = f"\nThe {self.unfinished} was begun and isn't finished: the schema is between two revisions." if self.unfinished else ""
+        return self._standing() + begun
+
+    def _standing(self) -> str:
         have, need = _listed(self.current), _listed(self.required)
         if self.standing is Standing.NEWER:
             return f"The database is newer than this build: it has {need}, and since then {told(self.newer)}."
@@ -145,6 +157,7 @@ def compare(session: Session, build: Build) -> Status:
         pending=build.chain.ancestors(build.required) - build.chain.ancestors(have),
         newer=tuple(row for row in rows if row.revision.id not in build.chain.revisions),
         applied=rows,
+        unfinished=unfinished(session, table),
     )
 
 

@@ -21,6 +21,7 @@ from liftlock.postgres.session import Session, query
 from liftlock.postgres.sql import LEDGER
 
 FORMAT = 2
+_VERBS = {"up": "upgrade", "down": "downgrade"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +263,15 @@ def applied(session: Session, version_table: str) -> list[Applied]:
     ]
 
 
+def unfinished(session: Session, version_table: str) -> str:
+    """What was begun and isn't finished, such as ``downgrade of a1b2``; empty where nothing is, or it may not be read."""
+    try:
+        found = query(session, "unfinished", LEDGER, version_table=version_table) if query(session, "present", LEDGER) else []
+    except psycopg.errors.InsufficientPrivilege:
+        return ""
+    return f"{_VERBS[found[0]['direction']]} of {found[0]['revision']}" if found else ""
+
+
 def told(rows: Iterable[Applied]) -> str:
     """Which revisions, when, by whom: in one line."""
     return "; ".join(f"{row.revision.id} ({row.revision.message}), {row.at:%Y-%m-%d %H:%M}, by {row.by}" for row in rows)
@@ -282,7 +292,7 @@ def current(session: Session, version_table: str) -> frozenset[str]:
 
 
 def _other_unfinished(found: Mapping[str, Any], revision: str) -> LiftlockError:
-    verb = {"up": "upgrade", "down": "downgrade"}[found["direction"]]
+    verb = _VERBS[found["direction"]]
     return UnsafeRevision(
         "LL-UNFINISHED",
         f"The {verb} of revision {found['revision']} was begun and isn't finished; {revision} can't be run before it is.",

@@ -1,0 +1,76 @@
+"""Revisions that are begun and not finished: what is refused until they are, and what is told meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+from helpers import Project, connected, rows
+
+EVERY = {"LIFTLOCK_SMALL_TABLE": "0"}
+HALF = "op.create_index('ix_a', 't', ['a'])\nop.execute('SELECT 1 / (SELECT count(*) FROM t WHERE a < 0)')"
+
+
+@pytest.fixture
+def begun(project: Project) -> Project:
+    """A revision whose index is made, and whose next statement fails."""
+    project.revision("r1", None, "op.create_table('t', sa.Column('a', sa.Integer))\nop.execute('INSERT INTO t VALUES (1)')")
+    assert project.run("upgrade").returncode == 0
+    project.revision("r2", "r1", HALF)
+    done = project.run("upgrade", **EVERY)
+    assert done.returncode == 5, done.stderr
+    assert "resumed after them by the next run" in done.stderr
+    return project
+
+
+def test_status_tells_of_it(begun: Project) -> None:
+    """And the next run goes on, when what it stumbled over is corrected."""
+    assert "The upgrade of r2 was begun and isn't finished" in begun.run("status").stdout
+    with connected(begun.database) as session:
+        session.execute("INSERT INTO t VALUES (-1)")
+    assert begun.run("upgrade", **EVERY).returncode == 0
+    assert "isn't finished" not in begun.run("status").stdout
+
+
+def test_a_file_that_has_changed_since_is_refused(begun: Project) -> None:
+    """LL-CHANGED, unless the operator allows it."""
+    begun.revision("r2", "r1", HALF.replace("a < 0", "a > 0"))
+    done = begun.run("upgrade", **EVERY)
+    assert (done.returncode, "LL-CHANGED" in done.stderr) == (3, True), done.stderr
+    assert begun.run("upgrade", LIFTLOCK_ALLOW="LL-CHANGED", **EVERY).returncode == 0
+    assert rows(begun.database, "SELECT version_num FROM alembic_version") == ["r2"]
+
+
+def test_another_revision_is_refused(begun: Project) -> None:
+    """LL-UNFINISHED: the schema is between two revisions."""
+    done = begun.run("downgrade", "base", **EVERY)
+    assert (done.returncode, "LL-UNFINISHED" in done.stderr) == (3, True), done.stderr
+    assert "liftlock upgrade r2" in done.stderr
+
+
+@pytest.mark.parametrize("baked", [False, True], ids=["without a manifest", "with a manifest"])
+def test_exec_does_not_start_on_a_downgrade_that_is_not_finished(project: Project, *, baked: bool) -> None:
+    """The version row is still at head; what the build needs is partly gone."""
+    project.revision("r1", None, "op.create_table('t', sa.Column('a', sa.Integer))\nop.execute('INSERT INTO t VALUES (1)')", HALF)
+    assert project.run("upgrade").returncode == 0
+    if baked:
+        assert project.run("bake").returncode == 0
+    variables = project.database.environ() | {"ALEMBIC_CONFIG": project.ini}
+    assert project.run("exec", "--", "true", **variables).returncode == 0
+    assert project.run("downgrade", "-1", **EVERY).returncode == 5
+    done = project.run("exec", "--", "true", **variables)
+    assert (done.returncode, "The downgrade of r1 was begun and isn't finished" in done.stderr) == (4, True), done.stderr
+
+
+def test_a_raw_statement_that_holds_a_table_for_long_is_refused(project: Project) -> None:
+    """LL-RAW, with the table and its lock; by the revision's own reason it runs."""
+    statement = "op.execute('CREATE INDEX ON t (slow(a))')"
+    slow = "CREATE FUNCTION slow(integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS ''BEGIN PERFORM pg_sleep(0.01); RETURN 0; END''"
+    seed = f"op.execute(\"{slow.replace(chr(39) * 2, '$$')}\")\nop.execute('CREATE TABLE t AS SELECT generate_series(1, 100) AS a')"
+    project.revision("r1", None, seed)
+    assert project.run("upgrade").returncode == 0
+    project.revision("r2", "r1", statement)
+    done = project.run("upgrade", **EVERY)
+    assert (done.returncode, "LL-RAW" in done.stderr, "t (ShareLock)" in done.stderr) == (3, True, True), done.stderr
+    allowed = f"import liftlock\nwith liftlock.allow('LL-RAW', because='nobody uses it yet'):\n    {statement}"
+    project.revision("r2", "r1", allowed)
+    done = project.run("upgrade", **EVERY)
+    assert done.returncode == 0, done.stderr
