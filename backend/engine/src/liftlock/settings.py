@@ -88,6 +88,7 @@ class Settings:
         small_table: bytes up to which a table is small: what scans or rewrites it is brief.
         backfill_share: which part of the time a backfill may take, above 0 and up to 1.
         backfill_lag: seconds that a replica may be behind, before a backfill waits for it.
+        cancel: application names, with wildcards, of sessions that may be cancelled when they keep us from a lock.
         allow: codes of rules that the operator permits to be broken.
         config: path of ``alembic.ini``.
         manifest: path of the file that ``bake`` writes.
@@ -100,6 +101,7 @@ class Settings:
         "allow",
         "backfill_lag",
         "backfill_share",
+        "cancel",
         "config",
         "deadline",
         "lock_timeout",
@@ -120,6 +122,7 @@ class Settings:
         self.small_table = int(reader.number("LIFTLOCK_SMALL_TABLE", SMALL_TABLE_BYTES, least=0))
         self.backfill_share = reader.number("LIFTLOCK_BACKFILL_SHARE", 1.0, most=1.0)
         self.backfill_lag = reader.number("LIFTLOCK_BACKFILL_LAG", BACKFILL_LAG_SECONDS)
+        self.cancel = tuple((reader.text("LIFTLOCK_CANCEL_BLOCKERS") or "").replace(",", " ").split())
         self.allow = frozenset((reader.text("LIFTLOCK_ALLOW") or "").replace(",", " ").split())
         self.config = environ.get("ALEMBIC_CONFIG") or "alembic.ini"
         beside = os.path.join(os.path.dirname(self.config), MANIFEST)  # noqa: PTH118, PTH120 - no pathlib at start-up

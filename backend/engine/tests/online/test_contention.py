@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from helpers import Project, connected, rows
 from online.operations import CASES
@@ -102,3 +103,28 @@ def test_one_that_never_lets_go(fresh: Callable[[str], Project]) -> None:
     assert child(project, "upgrade") == 0
     assert rows(project.database, index) == [1]
     nothing_is_left(project.database)
+
+
+@pytest.mark.parametrize("state", ["idle", "active"])
+def test_blockers_that_the_operator_names_are_cancelled(fresh: Callable[[str], Project], state: str) -> None:
+    """By their application's name; others are left alone."""
+    project = fresh("alter_default_comment_name")
+    with connected(project.database, application_name="report 7") as session:
+        session.execute("BEGIN")
+        session.execute('LOCK TABLE "Person" IN ROW EXCLUSIVE MODE')
+        if state == "active":
+            thread = threading.Thread(target=_sleep, args=(session,))
+            thread.start()
+        refused = project.run("upgrade", LIFTLOCK_SMALL_TABLE="0", LIFTLOCK_DEADLINE="2", LIFTLOCK_CANCEL_BLOCKERS="other,report")
+        assert refused.returncode == 4, refused.stderr
+        assert "cancelled" not in refused.stderr
+        done = project.run("upgrade", LIFTLOCK_SMALL_TABLE="0", LIFTLOCK_DEADLINE="10", LIFTLOCK_CANCEL_BLOCKERS="other, report*")
+        assert done.returncode == 0, done.stderr
+        assert "cancelled pid" in done.stderr
+        if state == "active":
+            thread.join()
+
+
+def _sleep(session: psycopg.Connection[object]) -> None:
+    with contextlib.suppress(psycopg.Error):
+        session.execute("SELECT pg_sleep(60)")

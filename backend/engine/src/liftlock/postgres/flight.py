@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 import psycopg
@@ -43,9 +44,10 @@ def key_for(version_table: str) -> int:
 class Flight:
     """The lock, held; and the session that holds it, which also watches the working one."""
 
-    def __init__(self, session: Session, key: int, notify: Notify = silent) -> None:
+    def __init__(self, session: Session, key: int, notify: Notify = silent, cancellable: Sequence[str] = ()) -> None:
         self.session = session
         self.key = key
+        self._cancellable = cancellable
         self._notify = notify
         self._told = 0.0
         self._blocked_since: float | None = None
@@ -110,9 +112,23 @@ class Flight:
         if blocked:
             text = "waiting for " + "; ".join(described(row) for row in blocked)
             self._notify(Event("lock.awaited", text, {"blockers": blocked}, warning=True))
+            self.cancel_blockers()
         for row in query(self.session, "index_progress", pid=pid):
             text = f"building an index on {row['relation']}: {row['phase']}, {row['percent']} %"
             self._notify(Event("step.advanced", text, dict(row)))
+
+    def cancel_blockers(self) -> None:
+        """End the transactions that keep the working session from a lock, of the applications that the operator names."""
+        for row in self.blockers:
+            if row["xact_start"] is None or not any(fnmatchcase(str(row["application_name"]), one) for one in self._cancellable):
+                continue
+            try:
+                done = query(self.session, "cancel_blocker", pid=row["pid"], xact_start=row["xact_start"])
+                text = f"cancelled {described(row)}" if done else ""
+            except psycopg.errors.InsufficientPrivilege:
+                text = f"may not cancel {described(row)}: it takes the same role, or pg_signal_backend"
+            if text:
+                self._notify(Event("blocker.cancelled", text, {"blocker": row}, warning=True))
 
     def locks(self) -> list[dict[str, object]]:
         """The locks on tables, stronger than those of rows, that the working session holds now."""
@@ -168,13 +184,19 @@ class Flight:
 def described(row: Mapping[str, Any]) -> str:
     """A blocking session, in one line."""
     statement = " ".join((row["query"] or "").split())[:120]
-    name = row["application_name"] or row["usename"] or "unnamed"
+    name = row["application_name"] or row["usename"] or row["backend_type"] or "unnamed"
     return f"pid {row['pid']}, {name!r}, {row['state'] or 'hidden'} for {row['seconds'] or 0:.0f} s: {statement}"
 
 
 @contextlib.contextmanager
 def single_flight(  # noqa: PLR0913 - each is needed, none is optional
-    address: Address, version_table: str, command: str, deadline: float, interrupts: Interrupts, notify: Notify
+    address: Address,
+    version_table: str,
+    command: str,
+    deadline: float,
+    interrupts: Interrupts,
+    notify: Notify,
+    cancellable: Sequence[str] = (),
 ) -> Iterator[Flight]:
     """Hold the lock of a database and version table.
 
@@ -185,6 +207,7 @@ def single_flight(  # noqa: PLR0913 - each is needed, none is optional
         deadline: seconds to wait for other runners.
         interrupts: stops the wait.
         notify: is told whom we wait for.
+        cancellable: application names, with wildcards, of sessions that may be cancelled when they block.
 
     Raises:
         NotNow: another runner held it until the deadline, or a signal came.
@@ -192,7 +215,7 @@ def single_flight(  # noqa: PLR0913 - each is needed, none is optional
     key = key_for(version_table)
     with contextlib.closing(connect(address, command)) as session:
         _acquire(session, key, deadline, interrupts, notify)
-        flight = Flight(session, key, notify)
+        flight = Flight(session, key, notify, cancellable)
         interrupts.every_tick(lambda: flight.tick(interrupts))
         try:
             yield flight

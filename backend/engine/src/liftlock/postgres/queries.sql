@@ -29,7 +29,7 @@ WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
 
 -- name: blockers
 -- Which sessions keep a session from the lock it waits for, those at the head of the queue first.
-SELECT a.pid, a.application_name, a.state, a.usename, a.xact_start,
+SELECT a.pid, a.application_name, a.state, a.usename, a.xact_start, a.backend_type,
        extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start))::float8 AS seconds,
        left(a.query, 200) AS query
 FROM unnest(pg_catalog.pg_blocking_pids(:pid)) AS b (pid)
@@ -76,6 +76,12 @@ ORDER BY 1, 2;
 -- name: cancel
 -- Cancels what a session is running.
 SELECT pg_cancel_backend(:pid);
+
+-- name: cancel_blocker
+-- Ends the transaction that keeps us from a lock, unless it is over: by a cancel where a statement runs, else with its session.
+SELECT CASE a.state WHEN 'active' THEN pg_cancel_backend(a.pid) ELSE pg_terminate_backend(a.pid) END AS done
+FROM pg_catalog.pg_stat_activity AS a
+WHERE a.pid = :pid AND a.xact_start = :xact_start;
 
 -- name: exists
 -- Whether a table is there, without an error when it isn't.

@@ -198,7 +198,9 @@ class Guard:
         key = (repr(address), version_table)
         if key not in self._flights:
             flight = self._stack.enter_context(
-                single_flight(address, version_table, self.command, self.settings.deadline, self.interrupts, self.notify)
+                single_flight(
+                    address, version_table, self.command, self.settings.deadline, self.interrupts, self.notify, self.settings.cancel
+                )
             )
             assume_role(connection, flight)
             self._flights[key] = flight

@@ -132,6 +132,7 @@ class Runner:
                 self._policy.interrupts.check()
             if sqlstate(error) == LOCK_NOT_AVAILABLE:
                 self._notify("lock.refused", self._refusal(step), _name(step), warning=True, blockers=self._flight.blockers)
+                self._flight.cancel_blockers()
             raise
 
     def _transaction(self, step: Any, maintainer: HeadMaintainer, arguments: dict[str, Any]) -> tuple[Step, ...]:  # noqa: ANN401
