@@ -88,6 +88,7 @@ class Settings:
         small_table: bytes up to which a table is small: what scans or rewrites it is brief.
         backfill_share: which part of the time a backfill may take, above 0 and up to 1.
         backfill_lag: seconds that a replica may be behind, before a backfill waits for it.
+        backfill_workers: how many sessions work on a backfill at once.
         cancel: application names, with wildcards, of sessions that may be cancelled when they keep us from a lock.
         allow: codes of rules that the operator permits to be broken.
         config: path of ``alembic.ini``.
@@ -101,6 +102,7 @@ class Settings:
         "allow",
         "backfill_lag",
         "backfill_share",
+        "backfill_workers",
         "cancel",
         "config",
         "deadline",
@@ -122,6 +124,7 @@ class Settings:
         self.small_table = int(reader.number("LIFTLOCK_SMALL_TABLE", SMALL_TABLE_BYTES, least=0))
         self.backfill_share = reader.number("LIFTLOCK_BACKFILL_SHARE", 1.0, most=1.0)
         self.backfill_lag = reader.number("LIFTLOCK_BACKFILL_LAG", BACKFILL_LAG_SECONDS)
+        self.backfill_workers = int(reader.number("LIFTLOCK_BACKFILL_WORKERS", 1, least=1, most=64))
         self.cancel = tuple((reader.text("LIFTLOCK_CANCEL_BLOCKERS") or "").replace(",", " ").split())
         self.allow = frozenset((reader.text("LIFTLOCK_ALLOW") or "").replace(",", " ").split())
         self.config = environ.get("ALEMBIC_CONFIG") or "alembic.ini"
@@ -199,7 +202,7 @@ class _Reader:
         except ValueError:
             value = -1
         if not least <= value <= most or value == float("inf"):
-            bound = "a number of 0 or more" if least == 0 else "a number above 0"
+            bound = f"a number of {least:g} or more" if least in {0, 1} else "a number above 0"
             bound += f", and at most {most:g}" if most < float("inf") else ""
             self.mistakes.append(f"{name} is {raw!r}; it must be {bound}, such as {default:g}.")
         return value

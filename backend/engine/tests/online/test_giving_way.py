@@ -148,3 +148,35 @@ def test_a_ledger_of_the_first_format_is_brought_up(item: Project) -> None:
     assert done.returncode == 0, done.stderr
     assert rows(item.database, "SELECT revision FROM liftlock.revisions ORDER BY 1") == ["r0", "r1"]
     assert rows(item.database, "SELECT max(version) FROM liftlock.ledger") == [2]
+
+
+def test_several_workers_share_it(item: Project) -> None:
+    """Each over a session of its own; they are paused together, and each row is done once."""
+    with connected(item.database) as session:
+        session.execute("CREATE TABLE done (id integer, by integer)")
+        noted = "INSERT INTO done VALUES (NEW.id, pg_backend_pid())"
+        body = f"BEGIN IF OLD.half IS NULL AND NEW.half IS NOT NULL THEN {noted}; END IF; RETURN NEW; END"
+        session.execute(f"CREATE FUNCTION count_it() RETURNS trigger LANGUAGE plpgsql AS $$ {body} $$")
+        session.execute("CREATE TRIGGER counted BEFORE UPDATE ON item FOR EACH ROW EXECUTE FUNCTION count_it()")
+    item.revision(
+        "r1", None, """op.backfill("item", set="half = size / 2 + length('100% :x') * 0", where="half IS NULL AND ':y' <> '%'")"""
+    )
+    running = item.start("upgrade", LIFTLOCK_SMALL_TABLE="0", LIFTLOCK_BACKFILL_WORKERS="3", LIFTLOCK_LOCK_TIMEOUT="4")
+    try:
+        until_it_runs(item, running)
+        _, errors = running.communicate(timeout=60)
+    finally:
+        running.kill()
+    assert running.returncode == 0, errors
+    assert rows(item.database, "SELECT count(*), count(DISTINCT id) FROM done") == [(ROWS, ROWS)]
+    assert rows(item.database, "SELECT count(DISTINCT by) >= 3 FROM done") == [True]
+    nothing_is_left(item.database)
+
+
+def test_workers_leave_a_row_that_fails_to_be_named(item: Project) -> None:
+    """As one worker does."""
+    item.revision("r1", None, 'op.backfill("item", set="half = 100 / (size - 12345)", where="half IS NULL")')
+    done = item.run("upgrade", LIFTLOCK_SMALL_TABLE="0", LIFTLOCK_BACKFILL_WORKERS="2")
+    assert done.returncode == 5, done.stderr
+    assert "division by zero" in done.stderr
+    assert '"id"=12345' in done.stderr

@@ -45,6 +45,13 @@ POOL = [
     ),
     """op.add_column("Person", sa.Column("draw", sa.Integer, sa.Identity(always=True)))""",
     """op.create_primary_key(None, "visit", ["person_id", "at"])""",
+    """op.alter_column("Person", "code", type_=sa.BigInteger())""",
+    """op.alter_column("Person", "id", type_=sa.BigInteger())""",
+    """op.alter_column("visit", "person_id", type_=sa.BigInteger())""",
+    """op.alter_column("Person", "age", type_=sa.Text(), server_default="0")""",
+    """op.create_index("ix_reading", "reading", ["value", sa.text("lower(country)")])""",
+    """op.create_unique_constraint(None, "reading", ["at", "sensor", "country"])""",
+    """op.add_column("reading", sa.Column("token", sa.Uuid, server_default=sa.text("gen_random_uuid()")))""",
     (
         """with op.batch_alter_table("visit") as batch:\n"""
         """    batch.alter_column("what", nullable=False)\n    batch.drop_constraint("visit_person_id_fkey")"""
@@ -70,7 +77,7 @@ def copies(server: Address, template: str, tmp_path: Path) -> Callable[[], Proje
 
 
 @pytest.mark.storms
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(drawn=st.data())
 def test_any_sequence_makes_alembics_schema(copies: Callable[[], Project], drawn: st.DataObject) -> None:
     """In one revision or several, killed now and then: the catalog and the rows are those of plain Alembic."""
@@ -93,6 +100,7 @@ LONG = {
     "index": """op.create_index("ix_long", "long", [sa.text("md5(note)"), "a"], unique=True)""",
     "proof": """op.create_check_constraint("ck_long", "long", "md5(md5(note)) <> 'x'")""",
     "backfill": """op.add_column("long", sa.Column("token", sa.Uuid, server_default=sa.text("gen_random_uuid()"), nullable=False))""",
+    "twin": """op.alter_column("long", "a", type_=sa.BigInteger())""",
     "update": """op.execute("UPDATE long SET b = a")""",
 }
 
@@ -105,7 +113,8 @@ def test_ended_inside_a_long_step(project: Project, name: str, ended: str) -> No
     project.revision(
         "r0",
         None,
-        """op.execute("CREATE TABLE long AS SELECT i AS a, 0 AS b, 'n' || i AS note FROM generate_series(1, 150000) AS i")""",
+        """op.execute("CREATE TABLE long AS SELECT i AS a, 0 AS b, 'n' || i AS note FROM generate_series(1, 150000) AS i")\n"""
+        """op.execute("CREATE INDEX ix_long_a ON long (a)")""",
     )
     assert project.run("upgrade").returncode == 0
     project.revision("r1", "r0", LONG[name])
@@ -130,6 +139,10 @@ def test_ended_inside_a_long_step(project: Project, name: str, ended: str) -> No
         assert rows(project.database, "SELECT count(*) FROM long WHERE b = a") == [150000]
     if name == "backfill":
         assert rows(project.database, "SELECT count(*), count(DISTINCT token) FROM long") == [(150000, 150000)]
+    if name == "twin":
+        assert rows(project.database, "SELECT count(DISTINCT a), sum(a), max(pg_typeof(a)::text) FROM long") == [
+            (150000, 11250075000, "bigint")
+        ]
     nothing_is_left(project.database)
 
 

@@ -96,6 +96,7 @@ OBSTACLES = {
     "trigger": "CREATE TRIGGER watch BEFORE UPDATE OF size ON item FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
     "constraint": "CREATE EXTENSION btree_gist; ALTER TABLE item ADD CONSTRAINT apart EXCLUDE USING gist (size WITH =)",
     "inherits": "CREATE TABLE large_item () INHERITS (item)",
+    "generated": "ALTER TABLE item DROP COLUMN size, ADD COLUMN size integer GENERATED ALWAYS AS (id * 2) STORED",
 }
 
 
@@ -112,6 +113,17 @@ def test_what_cannot_be_carried_over_is_refused_by_name(item: Callable[[str], Pr
     assert "because of " in done.stderr
     assert obstacle in done.stderr.split("because of ")[1].split("\n")[0]
     assert catalog(project.database) == before
+
+
+def test_a_domain_with_a_check_is_refused(item: Callable[[str], Project]) -> None:
+    """A new column of such a domain makes PostgreSQL rewrite the table, even without a default."""
+    project = item("pass")
+    with connected(project.database) as session:
+        session.execute("CREATE DOMAIN natural_number AS bigint CHECK (value >= 0)")
+    kind = "type('Natural', (sa.types.UserDefinedType,), {'get_col_spec': lambda self, **_: 'natural_number'})()"
+    project.revision("r1", "r0", f'op.alter_column("item", "size", type_={kind})')
+    done = project.run("upgrade", LIFTLOCK_SMALL_TABLE="0")
+    assert (done.returncode, "domain natural_number, whose check" in done.stderr) == (3, True), done.stderr
 
 
 def test_a_refused_one_runs_in_place_when_it_is_allowed(item: Callable[[str], Project]) -> None:

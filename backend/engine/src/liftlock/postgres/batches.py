@@ -57,12 +57,14 @@ class Backfill:
         values: the SET clause.
         where: which rows still need it; the update must make it false. Empty for all rows, once.
         table: the same table, or the partition that is updated now.
+        by_blocks: whether it goes by blocks from the first pass on.
     """
 
     relation: str
     values: str
     where: str
     table: str = ""
+    by_blocks: bool = False
 
     @property
     def target(self) -> str:
@@ -116,7 +118,7 @@ def run(
     rest = [one for one in tables(database.rows, backfill.relation) if one not in state["finished"]]
     for table in rest:
         if state["table"] != table:
-            state |= _BEGINNING | {"table": table}
+            state |= _BEGINNING | {"table": table, "blocks": backfill.by_blocks}
         for batch in _one(database, replace(backfill, table=table), state, seconds):
             over = state["over"] and table == rest[-1]
             if state["over"]:
@@ -159,6 +161,31 @@ def tables(execute: Execute, relation: str) -> list[str]:
     return [row["relation"] for row in execute(CATALOG["leaves"], {"relation": relation})] or [relation]
 
 
+def fill_blocks(database: Database, backfill: Backfill, start: int, end: int, seconds: float) -> Iterator[int]:
+    """Update the rows of a range of blocks that still need it, slice by slice; yields how many each had.
+
+    Parameters:
+        database: runs statements.
+        backfill: what is to be done; it has a condition.
+        start, end: the first block, and the one after the last.
+        seconds: how long a slice is to take.
+    """
+    ranges, at, size = _Blocks(), start, _FIRST
+    while at < end:
+        begun = time.monotonic()
+        until = min(at + max(1, int(size * _BLOCKS_PER_ROW)), end)
+        done, _ = _update(database, backfill, ranges.between(at, until))
+        yield done
+        at = until
+        took = max(time.monotonic() - begun, 1e-6)
+        size = int(min(max(size * min(seconds / took, _LONGEST_STEP), _LEAST), _MOST))
+
+
+def blocks_of(execute: Execute, table: str) -> int:
+    """How many blocks a table has."""
+    return int(execute(CATALOG["blocks"], {"relation": table})[0]["blocks"])
+
+
 def reads_blocks(execute: Execute) -> bool:
     """Whether a range of row addresses is read by itself, and not by a scan of the whole table."""
     return int(execute("SELECT current_setting('server_version_num') AS number", {})[0]["number"]) >= _TID_RANGE_SCANS
@@ -173,7 +200,7 @@ def culprit(
 ) -> str:
     """Which row can't be updated, by its key; where there is none, in which block it is.
 
-    Slices are tried and undone, from where the backfill is, ever smaller ones.
+    Slices are tried and undone, ever smaller ones: from where the backfill is, or from the beginning when it goes by blocks.
 
     Parameters:
         database: runs statements.
@@ -184,7 +211,7 @@ def culprit(
     """
     state = dict(cursor or {"finished": [], "table": ""})
     for table in tables(database.rows, backfill.relation):
-        known = state if table == state["table"] else _BEGINNING
+        known = state if table == state["table"] and not state["blocks"] else _BEGINNING
         if table not in state["finished"]:
             found = _failing(database, undone, replace(backfill, table=table), known, fails)
             if found:
@@ -199,7 +226,7 @@ def _failing(
     state: Mapping[str, Any],
     fails: Callable[[Exception], bool],
 ) -> str:
-    ranges, at, size = _ranges(database.rows, backfill.table, blocks=state["blocks"]), state["at"], _MOST
+    ranges, at, size = _ranges(database.rows, backfill.table), state["at"], _MOST
     while (end := ranges.end(database.rows, backfill.table, at, size)) is not None:
         try:
             with undone():
@@ -302,11 +329,7 @@ class _Blocks:
 
     def end(self, execute: Execute, relation: str, start: int | None, size: int) -> int | None:
         """The block before which the next slice ends."""
-        rows = execute(
-            "SELECT pg_relation_size(to_regclass(CAST(:relation AS text))) / CAST(current_setting('block_size') AS bigint) AS blocks",
-            {"relation": relation},
-        )
-        at, last = start or 0, int(rows[0]["blocks"])
+        at, last = start or 0, blocks_of(execute, relation)
         return min(at + max(1, int(size * _BLOCKS_PER_ROW)), last) if at < last else None
 
     def between(self, start: int | None, end: int) -> tuple[str, dict[str, object]]:

@@ -108,6 +108,10 @@ FROM pg_catalog.pg_constraint AS k
 WHERE k.conrelid = CAST(:oid AS oid) AND k.contype = 'c'
 ORDER BY k.oid;
 
+-- name: blocks
+-- How many blocks a table has.
+SELECT pg_relation_size(to_regclass(CAST(:relation AS text))) / CAST(current_setting('block_size') AS bigint) AS blocks;
+
 -- name: leaves
 -- The partitions that hold the rows of a partitioned table.
 SELECT p.relid::regclass::text AS relation
@@ -296,6 +300,9 @@ SELECT json_build_object(
             FROM pg_catalog.pg_publication_tables AS p
             JOIN pg_catalog.pg_class AS c ON c.oid = o.attrelid AND c.relname = p.tablename
             JOIN pg_catalog.pg_namespace AS s ON s.oid = c.relnamespace AND s.nspname = p.schemaname
+            UNION ALL
+            SELECT format('column %s, which is generated', o.attname)
+            WHERE o.attgenerated <> ''
             UNION ALL
             SELECT format('constraint %s, whose index can''t be built concurrently', i.conname)
             FROM indexes AS i WHERE i.indisexclusion

@@ -44,10 +44,14 @@ def key_for(version_table: str) -> int:
 class Flight:
     """The lock, held; and the session that holds it, which also watches the working one."""
 
-    def __init__(self, session: Session, key: int, notify: Notify = silent, cancellable: Sequence[str] = ()) -> None:
+    def __init__(
+        self, session: Session, key: int, notify: Notify = silent, cancellable: Sequence[str] = (), address: Address | None = None
+    ) -> None:
         self.session = session
+        self._address = address
         self.key = key
         self._cancellable = cancellable
+        self._role = ""
         self._notify = notify
         self._told = 0.0
         self._blocked_since: float | None = None
@@ -60,6 +64,23 @@ class Flight:
         self._working: int | None = None
         self._since = 0.0
         self._awaited = False
+
+    def assume(self, role: str) -> None:
+        """Work as another role, given as SQL text."""
+        self._role = role
+        self.session.execute(f"SET ROLE {role}".encode())
+
+    def another(self) -> Session:
+        """One more session to the same database, in the same role.
+
+        Raises:
+            psycopg.OperationalError: the server doesn't let it in.
+        """
+        assert self._address is not None  # noqa: S101 - as single_flight makes it
+        session = connect(self._address, "backfill")
+        if self._role:
+            session.execute(f"SET ROLE {self._role}".encode())
+        return session
 
     @contextlib.contextmanager
     def watching(self, pid: int, patience: float) -> Iterator[None]:
@@ -215,7 +236,7 @@ def single_flight(  # noqa: PLR0913 - each is needed, none is optional
     key = key_for(version_table)
     with contextlib.closing(connect(address, command)) as session:
         _acquire(session, key, deadline, interrupts, notify)
-        flight = Flight(session, key, notify, cancellable)
+        flight = Flight(session, key, notify, cancellable, address)
         interrupts.every_tick(lambda: flight.tick(interrupts))
         try:
             yield flight

@@ -14,7 +14,7 @@ from liftlock.settings import Address
 
 Session = psycopg.Connection[DictRow]
 
-_PARAMETER = re.compile(r"(?<![:\w]):(\w+)")
+_PARAMETER = re.compile(r"(?<![:\\\w]):(\w+)")
 _NAME_BYTES = 63
 CONNECT_SECONDS = 3
 
@@ -53,9 +53,18 @@ def query(session: Session, name: str, statements: Mapping[str, str] = QUERIES, 
     Raises:
         psycopg.Error: as the server or the network says.
     """
-    text = _PARAMETER.sub(r"%(\1)s", statements[name].replace("%", "%%"))
-    cursor = session.execute(text.encode(), parameters)
+    cursor = execute(session, statements[name], parameters)
     return cursor.fetchall() if cursor.description else []
+
+
+def execute(session: Session, statement: str, parameters: Mapping[str, object]) -> psycopg.Cursor[DictRow]:
+    """Run a statement with named parameters, ``:name``, on a session of our own.
+
+    Raises:
+        psycopg.Error: as the server or the network says.
+    """
+    text = _PARAMETER.sub(r"%(\1)s", statement.replace("%", "%%")).replace("\\:", ":")
+    return session.execute(text.encode(), parameters)
 
 
 def connect(address: Address, command: str, *, settle: bool = True) -> Session:

@@ -231,7 +231,7 @@ class Guard:
             budget=self.settings.lock_timeout,
             small=self.settings.small_table,
             allowed=self.settings.allow,
-            pace=BackfillPace(self.settings.backfill_share, self.settings.backfill_lag),
+            pace=BackfillPace(self.settings.backfill_share, self.settings.backfill_lag, self.settings.backfill_workers),
             interrupts=self.interrupts,
             flight=flight,
             notify=self.notify,

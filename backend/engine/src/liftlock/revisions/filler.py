@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from liftlock.errors import LiftlockError, NotNow, StepFailed, UnsafeRevision
@@ -12,6 +13,7 @@ from liftlock.postgres import batches, catalog
 from liftlock.postgres.flight import described
 from liftlock.revisions.failures import LOCK_NOT_AVAILABLE, poisoned, sqlstate, words
 from liftlock.revisions.work import Part, Work
+from liftlock.revisions.workers import Workers
 
 _SECONDS = 0.5
 """How long between two looks while it is paused, the replicas are behind, or rows are locked."""
@@ -45,6 +47,8 @@ class Filler:
         table = catalog.table(self._working.rows, backfill.relation)
         total = table.rows if table else 0
         self._working.commit()
+        if cursor is None:
+            backfill = self._shared(part, backfill, total)
         try:
             for batch in batches.run(self, backfill, cursor, lambda: self._seconds, total):
                 work.ledger.advance(work.progress, part.key, part.number, batch.cursor)
@@ -62,6 +66,27 @@ class Filler:
             raise self._poisoned(error, part, backfill, cursor) from error
         work.done(part)
         work.commit_point()
+
+    def _shared(self, part: Part, backfill: batches.Backfill, total: float) -> batches.Backfill:
+        """Let several workers do what they can, when they are asked for and PostgreSQL can read a range of blocks by itself."""
+        number, working = self._policy.pace.workers, self._working
+        if number == 1 or not backfill.where or not batches.reads_blocks(working.rows):
+            return backfill
+        search_path = working.rows("SELECT current_setting('search_path') AS path", {})[0]["path"]
+        tables = {one: batches.blocks_of(working.rows, one) for one in batches.tables(working.rows, backfill.relation)}
+        working.commit()
+        workers = Workers(self._policy.flight, number, search_path, self._policy.budget, self._policy.batch_seconds)
+        begun = time.monotonic()
+
+        def between() -> bool:
+            self._policy.check()
+            rate = workers.rows / max(time.monotonic() - begun, 1e-6)
+            self._policy.advanced(backfill.relation, batches.Batch({"total": total}, workers.rows, rate))
+            return not self._reason_to_wait(part)
+
+        for table, blocks in tables.items():
+            workers.run(backfill, table, blocks, between)
+        return replace(backfill, by_blocks=True)
 
     # Others first.
 

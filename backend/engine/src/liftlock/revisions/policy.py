@@ -20,10 +20,12 @@ class BackfillPace:
     Parameters:
         share: of the time, from 0 to 1.
         lag: seconds that a replica may be behind.
+        workers: how many at once.
     """
 
     share: float
     lag: float
+    workers: int
 
 
 @dataclass(slots=True)

@@ -63,7 +63,7 @@ def assume_role(connection: Connection, flight: Flight) -> None:
     """Follow a ``SET ROLE`` of env.py, so that the second session may read what the first one owns."""
     role = rows(connection, "SELECT quote_ident(current_user) AS role, current_user = session_user AS same", {})[0]
     if not role["same"]:
-        flight.session.execute(f"SET ROLE {role['role']}".encode())
+        flight.assume(role["role"])
 
 
 @contextlib.contextmanager
