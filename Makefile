@@ -1,6 +1,6 @@
 # Needs Python 3.11 or newer, git and make; everything else is installed into backend/.venv.
 .DEFAULT_GOAL := help
-.PHONY: help up demo test test-fast test-containers test-storms test-majors test-chains lint bench bench-start-up clean
+.PHONY: help up demo test test-fast test-containers test-storms test-majors test-chains test-patience lint bench bench-start-up clean
 
 PYTHON ?= python3
 TOOLS := .cache/tools
@@ -20,7 +20,7 @@ demo: backend/.venv/.up  ## Fill the database of `make up` (in another terminal)
 test: lint test-fast test-containers  ## Run all checks and tests; those of containers when a Docker engine answers
 
 test-fast: backend/.venv/.done  ## Run the tests that need no Docker engine
-	$(RUN)python -m pytest -q -m "not containers and not storms and not chains" $(ARGS)
+	$(RUN)python -m pytest -q -m "not containers and not storms and not chains and not patience" $(ARGS)
 
 test-storms: backend/.venv/.done  ## Run each operation many times, killed at each step and against held locks
 	$(RUN)python -m pytest -q -m storms $(ARGS)
@@ -31,6 +31,9 @@ test-containers: backend/.venv/.done  ## Run the tests of the containers
 test-majors: backend/.venv/.done  ## Run the tests of the operations on PostgreSQL 13 to 17 as well (needs npm)
 	$(RUN)python -c 'import sys; sys.path.insert(0, "engine/tests"); import majors; print(*[majors.folder(one) for one in majors.VERSIONS], sep="\n")'
 	for major in 13 14 15 16 17; do $(RUN)python -m pytest -q engine/tests/online --postgres $$major $(ARGS) && cd .. || exit 1; done
+
+test-patience: backend/.venv/.done  ## Run each operation beside a reader of 10 s that comes back each second (20 minutes)
+	$(RUN)python -m pytest -q -m patience --timeout 900 $(ARGS)
 
 test-chains: export UV := $(UV)
 test-chains: backend/.venv/.done  ## Run the chains that well-known projects ship in their wheels (installs them from PyPI)

@@ -21,7 +21,7 @@ TABLES = '"Person", visit, country'
 
 
 @contextlib.contextmanager
-def holding(address: Address, seconds: float, pause: float) -> Iterator[None]:
+def holding(address: Address, seconds: float, pause: float, mode: str = "ROW EXCLUSIVE") -> Iterator[None]:
     """A session that reads and writes the tables, holds its locks for a time, lets go, and comes again."""
     stop, first = threading.Event(), threading.Event()
 
@@ -29,10 +29,11 @@ def holding(address: Address, seconds: float, pause: float) -> Iterator[None]:
         with connected(address, application_name="the holder") as session:
             while not stop.is_set():
                 # A table may be gone or renamed meanwhile.
-                present = "SELECT string_agg(oid::regclass::text, ', ') FROM pg_class WHERE relname IN ('Person', 'visit', 'country')"
+                seeded = "'Person', 'visit', 'country', 'Account', 'entry', 'reading'"
+                present = f"SELECT string_agg(oid::regclass::text, ', ') FROM pg_class WHERE relname IN ({seeded})"
                 tables = session.execute(present).fetchone()
                 with contextlib.suppress(Exception), session.transaction():
-                    session.execute(f"LOCK TABLE {tables[0] if tables else TABLES} IN ROW EXCLUSIVE MODE")
+                    session.execute(f"LOCK TABLE {tables[0] if tables else TABLES} IN {mode} MODE")
                     first.set()
                     stop.wait(seconds)
                 stop.wait(pause)
@@ -74,6 +75,18 @@ def test_a_lock_that_is_held_over_and_over(fresh: Callable[[str], Project], case
     nothing_is_left(project.database)
 
 
+@pytest.mark.patience
+@pytest.mark.parametrize("case", CASES)
+def test_a_slow_reader_that_comes_back(fresh: Callable[[str], Project], tmp_path: Path, case: str) -> None:
+    """A transaction of 10 s after each second's pause: every operation gets through, and finished work isn't done again."""
+    project, noted = fresh(case), tmp_path / "noted"
+    with holding(project.database, 10, 1, "ACCESS SHARE"):
+        assert child(project, "upgrade", noting(noted), LIFTLOCK_DEADLINE="120") == 0
+    lines = [line for line in noted.read_text().splitlines() if "CONCURRENTLY" in line or "VALIDATE" in line] if noted.exists() else []
+    assert len(lines) == len(set(lines))
+    nothing_is_left(project.database)
+
+
 @pytest.mark.storms
 @pytest.mark.parametrize("case", ["create_unique_constraint", "alter_nullable", "create_foreign_key", "add_column_volatile_default"])
 def test_finished_work_is_not_done_again(fresh: Callable[[str], Project], tmp_path: Path, case: str) -> None:
@@ -109,8 +122,8 @@ def test_one_that_never_lets_go(fresh: Callable[[str], Project]) -> None:
 def test_blockers_that_the_operator_names_are_cancelled(fresh: Callable[[str], Project], state: str) -> None:
     """By their application's name; others are left alone."""
     project = fresh("alter_default_comment_name")
-    with connected(project.database, application_name="report 7") as session:
-        session.execute("BEGIN")
+    blocker = psycopg.connect(**project.database.keywords(), application_name="report 7")  # type: ignore[arg-type]
+    with contextlib.closing(blocker) as session:
         session.execute('LOCK TABLE "Person" IN ROW EXCLUSIVE MODE')
         if state == "active":
             thread = threading.Thread(target=_sleep, args=(session,))
