@@ -220,6 +220,11 @@ CASES = {
         "backfill",
     ),
     "drop_column": Case("""op.drop_column("visit", "person_id")""", """op.add_column("visit", sa.Column("person_id", sa.Integer))"""),
+    "drop_constraint": Case(
+        """op.drop_constraint("visit_person_id_fkey", "visit", type_="foreignkey")\nop.drop_constraint("positive", "Account")""",
+        """op.create_foreign_key(None, "visit", "Person", ["person_id"], ["id"])\n"""
+        """op.create_check_constraint("positive", "Account", "amount > 0")""",
+    ),
     "drop_table": Case("""op.drop_table("visit")""", """op.create_table("visit", sa.Column("x", sa.Integer))"""),
     "rename_table": Case("""op.rename_table("visit", "stay")""", """op.rename_table("stay", "visit")"""),
     "create_table": Case(

@@ -203,3 +203,11 @@ def test_estimates_go_by_size(operation: Operation, part: str, words: str) -> No
     step = next(one for one in plan(operation, facts(rehearsal=Rehearsal(rewrites=True))) if one.part == part)
     assert estimates.told(estimates.seconds(step, BIG)) == words
     assert estimates.seconds(replace(step, pace=Pace.ONLINE), None) is None
+
+
+def test_an_exclusion_constraint_is_refused_on_a_table_that_is_in_use() -> None:
+    """PostgreSQL can't build its index concurrently."""
+    exclude = Operation("create_exclude_constraint", "t", "ALTER TABLE t ADD EXCLUDE USING gist (a WITH =)", relation="t")
+    with pytest.raises(UnsafeRevision, match="LL-EXCLUDE"):
+        plan(exclude, facts())
+    assert parts(plan(exclude, facts(replace(BIG, new=True)))) == ["plain"]

@@ -10,7 +10,7 @@ from liftlock.model.step import Phase, Step
 from liftlock.planning import backfills, columns, constraints, indexes, tables
 from liftlock.planning.forms import plain
 
-_RECIPES: dict[str, Callable[[Operation, Facts], list[Step] | None]] = {
+RECIPES: dict[str, Callable[[Operation, Facts], list[Step] | None]] = {
     "create_index": indexes.create_index,
     "drop_index": indexes.drop_index,
     "create_unique_constraint": constraints.create_unique_constraint,
@@ -40,7 +40,7 @@ def plan(operation: Operation, facts: Facts) -> tuple[Step, ...]:
     Raises:
         UnsafeRevision: there is no form of it that lets the traffic go on, and nobody allows it.
     """
-    recipe = _RECIPES.get(operation.kind)
+    recipe = RECIPES.get(operation.kind)
     steps = recipe(operation, facts) if recipe else None
     return tuple(steps) if steps is not None else (plain(operation, facts),)
 
