@@ -88,6 +88,27 @@ def test_duplicates_in_the_new_type_are_found_and_all_is_taken_back(item: Callab
     assert catalog(project.database) == before
 
 
+def test_what_is_made_on_the_column_meanwhile_is_not_lost(item: Callable[[str], Project]) -> None:
+    """The swap would drop it with the column, so it is refused until it is gone; what is done stays."""
+    project = item(CHANGE)
+    slow = {"LIFTLOCK_SMALL_TABLE": "0", "LIFTLOCK_LOCK_TIMEOUT": "10", "LIFTLOCK_BACKFILL_SHARE": "0.1"}
+    running = project.start("upgrade", **slow)
+    added = "SELECT count(*) FROM pg_attribute WHERE attrelid = 'item'::regclass AND attname LIKE 'liftlock%'"
+    end = time.monotonic() + 30
+    while rows(project.database, added) == [0] and time.monotonic() < end:
+        time.sleep(0.02)
+    with connected(project.database) as session:
+        session.execute("CREATE INDEX ix_meanwhile ON item (size, kind)")
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 5, errors
+    assert 'something was made on column "size" of item since its type change was begun' in errors
+    with connected(project.database) as session:
+        session.execute("DROP INDEX ix_meanwhile")
+    assert project.run("upgrade", LIFTLOCK_SMALL_TABLE="0").returncode == 0
+    assert rows(project.database, "SELECT pg_typeof(size)::text FROM item LIMIT 1") == ["bigint"]
+    nothing_is_left(project.database)
+
+
 OBSTACLES = {
     "view": "CREATE VIEW sizes AS SELECT size FROM item",
     "policy": "CREATE POLICY large ON item USING (size > 10)",

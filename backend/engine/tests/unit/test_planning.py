@@ -130,6 +130,7 @@ TWIN = Twin(
     keys=(),
     sequences=(),
     obstacles=(),
+    ties=3,
 )
 
 

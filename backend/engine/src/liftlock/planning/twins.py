@@ -178,12 +178,25 @@ class _Replacement:
         return replace(strong("swap", first), then=tuple(more), tables=tables, phase=self.phase)
 
     def _freed(self) -> Iterator[str]:
-        """The column loses its triggers, and the foreign keys that refer to it or to both."""
+        """Nothing is lost that was put on the column meanwhile; then it loses its triggers and foreign keys."""
+        yield self._guard()
         for name in self._triggers:
             yield f"DROP TRIGGER {name} ON {self._relation}"
         yield f"DROP FUNCTION {self._function}()"
         for one in self.twin.keys:
             yield f"ALTER TABLE {one.relation} DROP CONSTRAINT {quoted(one.name)}"
+
+    def _guard(self) -> str:
+        """What was made on the column since the recipe was would be dropped with it."""
+        relation, name = (text.replace("'", "''") for text in (self._relation, self.parts.name))
+        told = f"something was made on column {quoted(self.parts.name)} of {self._relation} since its type change was begun:"
+        ties = (
+            "SELECT count(*) FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_attribute AS a"
+            " ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid WHERE d.refclassid = 'pg_catalog.pg_class'::regclass"
+            f" AND d.refobjid = '{relation}'::regclass AND a.attname = '{name}'"
+        )
+        text = f"{told} drop it, run again, and make it again afterwards".replace("'", "''").replace("%", "%%")
+        return f"DO $liftlock$ BEGIN IF ({ties}) <> {self.twin.ties} THEN RAISE EXCEPTION '{text}'; END IF; END $liftlock$"
 
     def _moved(self) -> Iterator[str]:
         """What counts the column counts its twin; then the twin takes its name."""
