@@ -96,10 +96,22 @@ def test_without_a_condition_every_row_is_updated_once(database: Address) -> Non
 
 
 def test_one_that_would_never_end_is_noticed(database: Address) -> None:
-    """When a pass finds as many rows as the one before."""
+    """At its first rows, which leave the condition true."""
     _seed(database, "integer")
     with connect(database, "test") as session, pytest.raises(batches.Endless):
         list(batches.run(Database(session), batches.Backfill("item", "id = id", "id > 10"), None, lambda: 0.01))
+
+
+def test_rows_that_leave_the_condition_true_are_left(database: Address) -> None:
+    """Some of them, as by one UPDATE: a value that can't be told stays null, and it ends all the same."""
+    _seed(database, "integer")
+    with connected(database) as session:
+        session.execute("ALTER TABLE item ADD COLUMN token integer")
+    with connect(database, "test") as session:
+        job = batches.Backfill("item", "token = CASE WHEN id % 2 = 0 THEN id END", "token IS NULL")
+        *_, last = batches.run(Database(session), job, None, lambda: 0.01)
+    assert last.last
+    assert rows(database, "SELECT count(token) FROM item") == [ROWS // 2]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from online.storms import nothing_is_left
 from liftlock.settings import Address
 
 ROWS = 20_000
-SLOW = {"LIFTLOCK_SMALL_TABLE": "0", "LIFTLOCK_LOCK_TIMEOUT": "10", "LIFTLOCK_BACKFILL_SHARE": "0.05"}
+SLOW = {"LIFTLOCK_SMALL_TABLE": "0", "LIFTLOCK_LOCK_TIMEOUT": "10", "LIFTLOCK_BACKFILL_SHARE": "0.01"}
 
 
 @pytest.fixture

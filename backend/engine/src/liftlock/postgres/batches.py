@@ -12,16 +12,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from liftlock.model.operation import quoted
 from liftlock.postgres.catalog import Execute
+from liftlock.postgres.ranges import BLOCKS_PER_ROW, Blocks, ranges_of, reads_blocks
 from liftlock.postgres.sql import CATALOG
 
 _FIRST = 1_000
 _LEAST, _MOST = 100, 100_000
+_PASSES = 5
 _CUT = 8
 """How much smaller the slices become when one row of a slice fails."""
-_TID_RANGE_SCANS = 140000
-_BLOCKS_PER_ROW = 0.02
 _LONGEST_STEP = 4.0
 """A slice grows at most so many times from one to the next."""
 
@@ -44,7 +43,7 @@ class Endless(Exception):
     """The update leaves its own condition true, so it would go on for ever."""
 
 
-_BEGINNING: dict[str, Any] = {"at": None, "found": 0, "skipped": 0, "earlier": None, "over": False, "blocks": False}
+_BEGINNING: dict[str, Any] = {"at": None, "found": 0, "skipped": 0, "earlier": None, "passes": 0, "over": False, "blocks": False}
 """Where the backfill of a table, or of a partition, begins."""
 
 
@@ -107,13 +106,16 @@ def run(
         seconds: how long the next slice is to take.
         total: how many rows there are, as far as is known.
 
-    Rows that came or moved behind the cursor, or were locked, are met by another pass; it ends when a pass finds none.
-    Those passes go by blocks, which is faster where a slice of blocks is read alone (PostgreSQL 14).
+    Rows that came or moved behind the cursor, or were locked, are met by another pass. It ends when a pass finds none; when it
+    finds as many as the one before, since their new values leave the condition true; or after some passes, since rows that
+    others keep writing are a default's business. The later passes go by blocks, which is faster where a slice of blocks is read
+    alone (PostgreSQL 14).
 
     Raises:
-        Endless: a pass finds as many rows as the one before, so the update doesn't make the condition false.
+        Endless: the first rows that are updated all leave the condition true.
     """
-    state = dict(cursor or {"relation": backfill.relation, "total": max(total, 0), "rows": 0, "finished": [], "table": ""})
+    beginning = {"relation": backfill.relation, "total": max(total, 0), "rows": 0, "finished": [], "table": "", "proven": False}
+    state = dict(cursor or beginning)
     before, started = int(state["rows"]), time.monotonic()
     rest = [one for one in tables(database.rows, backfill.relation) if one not in state["finished"]]
     for table in rest:
@@ -130,16 +132,16 @@ def run(
 def _one(database: Database, backfill: Backfill, state: dict[str, Any], seconds: Callable[[], float]) -> Iterator[Batch]:
     """The slices of one table, or of one partition."""
     size = _FIRST
-    ranges = _ranges(database.rows, backfill.table, blocks=state["blocks"])
+    ranges = ranges_of(database.rows, backfill.table, blocks=state["blocks"])
     while not state["over"]:
         begun, done, skipped = time.monotonic(), 0, 0
         end = ranges.end(database.rows, backfill.table, state["at"], size)
         if end is None:
             _finish_pass(backfill, state)
             state["blocks"] = reads_blocks(database.rows)
-            ranges = _ranges(database.rows, backfill.table, blocks=state["blocks"])
+            ranges = ranges_of(database.rows, backfill.table, blocks=state["blocks"])
         else:
-            done, skipped = _update(database, backfill, ranges.between(state["at"], end))
+            done, skipped = _proven(database, backfill, ranges.between(state["at"], end), state)
             state |= {"rows": state["rows"] + done, "found": state["found"] + done, "skipped": state["skipped"] + skipped}
         state["at"] = end
         took = max(time.monotonic() - begun, 1e-6)
@@ -149,11 +151,27 @@ def _one(database: Database, backfill: Backfill, state: dict[str, Any], seconds:
 
 
 def _finish_pass(backfill: Backfill, state: dict[str, Any]) -> None:
-    found, skipped, earlier = state["found"], state["skipped"], state["earlier"]
-    over = (found == 0 and skipped == 0) or not backfill.where
-    if not over and earlier is not None and found >= earlier:
+    found, skipped, earlier, passes = state["found"], state["skipped"], state["earlier"], state["passes"] + 1
+    steady = earlier is not None and found >= earlier
+    over = not backfill.where or (skipped == 0 and (found == 0 or steady or passes >= _PASSES))
+    state |= {"earlier": None if skipped else found, "found": 0, "skipped": 0, "passes": passes, "over": over}
+
+
+def _proven(database: Database, backfill: Backfill, condition: tuple[str, dict[str, object]], state: dict[str, Any]) -> tuple[int, int]:
+    """Update a slice; the first that has rows is asked whether it makes the condition false."""
+    if state["proven"] or not backfill.where:
+        return _update(database, backfill, condition)
+    text, values = condition
+    update = f"UPDATE {backfill.target} SET {backfill.values} WHERE {text} AND ({backfill.where}) RETURNING ({backfill.where}) AS still"  # noqa: S608
+    counted = f"WITH done AS ({update}) SELECT count(*) AS done, count(*) FILTER (WHERE still) AS still FROM done"  # noqa: S608
+    try:
+        found = database.rows(_escaped(counted, values), values)[0]
+    except Collision:
+        return _update(database, backfill, condition)
+    if found["done"] and found["still"] == found["done"]:
         raise Endless
-    state |= {"earlier": None if skipped else found, "found": 0, "skipped": 0, "over": over}
+    state["proven"] = bool(found["done"])
+    return int(found["done"]), 0
 
 
 def tables(execute: Execute, relation: str) -> list[str]:
@@ -170,25 +188,15 @@ def fill_blocks(database: Database, backfill: Backfill, start: int, end: int, se
         start, end: the first block, and the one after the last.
         seconds: how long a slice is to take.
     """
-    ranges, at, size = _Blocks(), start, _FIRST
+    ranges, at, size = Blocks(), start, _FIRST
     while at < end:
         begun = time.monotonic()
-        until = min(at + max(1, int(size * _BLOCKS_PER_ROW)), end)
+        until = min(at + max(1, int(size * BLOCKS_PER_ROW)), end)
         done, _ = _update(database, backfill, ranges.between(at, until))
         yield done
         at = until
         took = max(time.monotonic() - begun, 1e-6)
         size = int(min(max(size * min(seconds / took, _LONGEST_STEP), _LEAST), _MOST))
-
-
-def blocks_of(execute: Execute, table: str) -> int:
-    """How many blocks a table has."""
-    return int(execute(CATALOG["blocks"], {"relation": table})[0]["blocks"])
-
-
-def reads_blocks(execute: Execute) -> bool:
-    """Whether a range of row addresses is read by itself, and not by a scan of the whole table."""
-    return int(execute("SELECT current_setting('server_version_num') AS number", {})[0]["number"]) >= _TID_RANGE_SCANS
 
 
 def culprit(
@@ -226,7 +234,7 @@ def _failing(
     state: Mapping[str, Any],
     fails: Callable[[Exception], bool],
 ) -> str:
-    ranges, at, size = _ranges(database.rows, backfill.table), state["at"], _MOST
+    ranges, at, size = ranges_of(database.rows, backfill.table), state["at"], _MOST
     while (end := ranges.end(database.rows, backfill.table, at, size)) is not None:
         try:
             with undone():
@@ -269,73 +277,3 @@ def _escaped(statement: str, values: Mapping[str, object]) -> str:
     for part in parts[1:]:
         text += (":" if any(part.startswith(name) for name in values) else "\\:") + part
     return text
-
-
-def _ranges(execute: Execute, relation: str, *, blocks: bool = False) -> _Ranges:
-    keys = [] if blocks else execute(CATALOG["key_columns"], {"relation": relation})
-    return _Keys(keys) if keys else _Blocks()
-
-
-class _Ranges(Protocol):
-    """How a table is cut into slices; where one ends is a value that JSON can hold."""
-
-    def end(self, execute: Execute, relation: str, start: Any, size: int) -> Any: ...  # noqa: ANN401
-
-    def between(self, start: Any, end: Any) -> tuple[str, dict[str, object]]: ...  # noqa: ANN401
-
-    def named(self, end: Any) -> str: ...  # noqa: ANN401
-
-
-class _Keys:
-    """Ranges of a unique key."""
-
-    def __init__(self, columns: Sequence[Mapping[str, Any]]) -> None:
-        self._names = [quoted(one["name"]) for one in columns]
-        self._types = [one["type"] for one in columns]
-        self._row = f"({', '.join(self._names)})"
-
-    def end(self, execute: Execute, relation: str, start: list[str] | None, size: int) -> list[str] | None:
-        """The last key of the next slice; None after the last."""
-        after, values = self._bound(">", "ll_a", start)
-        listed, down = ", ".join(self._names), ", ".join(f"{name} DESC" for name in self._names)
-        texts = ", ".join(f"CAST({name} AS text) AS k{number}" for number, name in enumerate(self._names))
-        rows = execute(
-            f"SELECT {texts} FROM (SELECT {listed} FROM {relation} WHERE {after} ORDER BY {listed} LIMIT {size}) AS slice"  # noqa: S608
-            f" ORDER BY {down} LIMIT 1",
-            values,
-        )
-        return [rows[0][f"k{number}"] for number in range(len(self._names))] if rows else None
-
-    def between(self, start: list[str] | None, end: list[str]) -> tuple[str, dict[str, object]]:
-        """The condition of a slice."""
-        after, first = self._bound(">", "ll_a", start)
-        until, second = self._bound("<=", "ll_b", end)
-        return f"{after} AND {until}", first | second
-
-    def named(self, end: list[str]) -> str:
-        """A row's key."""
-        return ", ".join(f"{name}={value}" for name, value in zip(self._names, end, strict=True))
-
-    def _bound(self, sign: str, prefix: str, key: list[str] | None) -> tuple[str, dict[str, object]]:
-        if key is None:
-            return "true", {}
-        values: dict[str, object] = {f"{prefix}{number}": value for number, value in enumerate(key)}
-        casts = ", ".join(f"CAST(CAST(:{name} AS text) AS {kind})" for name, kind in zip(values, self._types, strict=True))
-        return f"{self._row} {sign} ({casts})", values
-
-
-class _Blocks:
-    """Ranges of blocks, where there is no unique key."""
-
-    def end(self, execute: Execute, relation: str, start: int | None, size: int) -> int | None:
-        """The block before which the next slice ends."""
-        at, last = start or 0, blocks_of(execute, relation)
-        return min(at + max(1, int(size * _BLOCKS_PER_ROW)), last) if at < last else None
-
-    def between(self, start: int | None, end: int) -> tuple[str, dict[str, object]]:
-        """The condition of a slice; a range of row addresses is scanned by itself since PostgreSQL 14."""
-        return f"ctid >= CAST('({start or 0},0)' AS tid) AND ctid < CAST('({end},0)' AS tid)", {}
-
-    def named(self, end: int) -> str:
-        """A block."""
-        return f"in block {end - 1}"

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from liftlock.errors import LiftlockError, NotNow, StepFailed, UnsafeRevision
 from liftlock.events import Event
-from liftlock.postgres import batches, catalog
+from liftlock.postgres import batches, catalog, ranges
 from liftlock.postgres.flight import described
 from liftlock.revisions.failures import LOCK_NOT_AVAILABLE, poisoned, sqlstate, words
 from liftlock.revisions.work import Part, Work
 from liftlock.revisions.workers import Workers
+
+T = TypeVar("T")
 
 _SECONDS = 0.5
 """How long between two looks while it is paused, the replicas are behind, or rows are locked."""
@@ -70,10 +72,10 @@ class Filler:
     def _shared(self, part: Part, backfill: batches.Backfill, total: float) -> batches.Backfill:
         """Let several workers do what they can, when they are asked for and PostgreSQL can read a range of blocks by itself."""
         number, working = self._policy.pace.workers, self._working
-        if number == 1 or not backfill.where or not batches.reads_blocks(working.rows):
+        if number == 1 or not backfill.where or not ranges.reads_blocks(working.rows):
             return backfill
         search_path = working.rows("SELECT current_setting('search_path') AS path", {})[0]["path"]
-        tables = {one: batches.blocks_of(working.rows, one) for one in batches.tables(working.rows, backfill.relation)}
+        tables = {one: ranges.blocks_of(working.rows, one) for one in batches.tables(working.rows, backfill.relation)}
         working.commit()
         workers = Workers(self._policy.flight, number, search_path, self._policy.budget, self._policy.batch_seconds)
         begun = time.monotonic()
@@ -91,8 +93,12 @@ class Filler:
     # Others first.
 
     def rows(self, statement: str, parameters: Mapping[str, object]) -> Sequence[Mapping[str, Any]]:
-        """The rows of a query."""
-        return self._working.rows(statement, parameters)
+        """The rows of a statement.
+
+        Raises:
+            batches.Collision: it waited in vain for a row that somebody else has locked.
+        """
+        return self._sent(lambda: self._working.rows(statement, parameters))
 
     def count(self, statement: str, parameters: Mapping[str, object]) -> int:
         """How many rows a statement changed.
@@ -100,8 +106,11 @@ class Filler:
         Raises:
             batches.Collision: it waited in vain for a row that somebody else has locked.
         """
+        return self._sent(lambda: self._working.count(statement, parameters))
+
+    def _sent(self, send: Callable[[], T]) -> T:
         try:
-            return self._working.count(statement, parameters)
+            return send()
         except Exception as error:
             self._policy.check()
             if sqlstate(error) != LOCK_NOT_AVAILABLE:
