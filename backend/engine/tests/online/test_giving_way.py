@@ -112,6 +112,22 @@ def test_rows_that_are_locked_are_left_for_later(item: Project) -> None:
     assert filled(item) == ROWS
 
 
+def test_a_table_that_is_locked_as_a_whole_is_waited_for(item: Project) -> None:
+    """Over and over, while it runs: it goes on from where it was."""
+    with started(item) as running, psycopg.connect(**item.database.keywords()) as holder:  # type: ignore[arg-type]
+        before = filled(item)
+        while running.poll() is None and filled(item) < ROWS / 2:
+            holder.execute("LOCK TABLE item IN ACCESS EXCLUSIVE MODE")
+            time.sleep(0.2)
+            holder.commit()
+            time.sleep(0.3)
+        assert before < filled(item)
+        running.communicate(timeout=60)
+    assert running.returncode == 0
+    assert filled(item) == ROWS
+    nothing_is_left(item.database)
+
+
 def test_rows_that_stay_locked_end_it_at_the_deadline(item: Project) -> None:
     """Exit 4, and who holds them."""
     with psycopg.connect(**item.database.keywords(), application_name="the holder") as holder:  # type: ignore[arg-type]

@@ -62,6 +62,8 @@ class Filler:
                 self._give_way(part, batch)
         except batches.Endless:
             raise self._endless(part) from None
+        except batches.Collision as collision:  # the whole table is locked; the next attempt goes on from the cursor
+            raise collision.__cause__ or collision from None
         except Exception as error:
             if not poisoned(error):
                 raise
@@ -164,7 +166,7 @@ class Filler:
     def _poisoned(self, error: Exception, part: Part, backfill: batches.Backfill, cursor: Any) -> LiftlockError:  # noqa: ANN401
         """A row's new value can't be made: which one?"""
         self._working.rollback()
-        row = batches.culprit(self, self._working.undone, backfill, cursor, poisoned)
+        row = batches.culprit(self._working, self._working.undone, backfill, cursor, poisoned)
         operation = part.operation
         if part.step.undo:
             self._work.take_back(part)
