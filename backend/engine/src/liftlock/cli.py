@@ -59,7 +59,7 @@ class Console:
         total, done = int(str(event.facts["total"])), int(str(event.facts["rows"]))
         if self._bar is None:
             label = f"backfill of {event.facts['relation']}"
-            self._bar = click.progressbar(length=total, label=label, file=sys.stderr, show_pos=True, item_show_func=str)
+            self._bar = click.progressbar(length=total, label=label, file=sys.stderr, show_pos=True, item_show_func=lambda rate: rate or "")
             self._bar.update(done)
         self._bar.update(max(done - self._bar.pos, 0), f"{event.facts['rate']} rows a second")
 

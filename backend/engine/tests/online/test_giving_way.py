@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import pty
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -150,6 +153,22 @@ def test_a_row_that_fails_is_named(item: Project) -> None:
     assert '"id"=12345' in done.stderr
     assert "division by zero" in done.stderr
     assert 0 < filled(item) < ROWS
+
+
+def test_a_terminal_shows_a_bar(item: Project) -> None:
+    """With rows and rate."""
+    main, other = pty.openpty()
+    command = ["liftlock", "-c", item.ini, "upgrade"]
+    slow = item.variables(**SLOW | {"LIFTLOCK_BACKFILL_SHARE": "0.05", "COLUMNS": "120", "TERM": "xterm"})
+    with subprocess.Popen(command, cwd=item.folder, env=slow, stdout=other, stderr=other) as running:
+        os.close(other)
+        shown = b""
+        with contextlib.suppress(OSError):  # the other side is closed at its end
+            while part := os.read(main, 4096):
+                shown += part
+    os.close(main)
+    assert running.returncode == 0, shown
+    assert re.search(rb"backfill of item +\[#+-+\] +\d+/20000 .*\d+ rows a second", shown)
 
 
 def test_a_ledger_of_the_first_format_is_brought_up(item: Project) -> None:

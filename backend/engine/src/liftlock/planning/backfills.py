@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from liftlock.model.facts import Facts
-from liftlock.model.lock import LockMode
 from liftlock.model.operation import BackfillParts, Operation
-from liftlock.model.step import Means, Pace, Step
+from liftlock.model.step import Step
+from liftlock.planning.filling import fill
 from liftlock.planning.forms import has_key, is_brief, phase, subject
 
 
@@ -20,15 +22,4 @@ def backfill(operation: Operation, facts: Facts) -> list[Step] | None:
         return None
     if not parts.where and not has_key(table):
         return None
-    return [
-        Step(
-            part="backfill",
-            sql=parts.values,
-            pace=Pace.BATCHED,
-            lock=LockMode.ROW_EXCLUSIVE,
-            phase=phase(operation, facts),
-            means=Means.BACKFILL,
-            tables=(operation.relation,),
-            where=parts.where,
-        )
-    ]
+    return [replace(fill(operation.relation, parts.values, parts.where), phase=phase(operation, facts))]

@@ -24,16 +24,21 @@ def filling(operation: Operation, parts: ColumnParts, default: str) -> list[Step
     return [
         add(operation, f"{name} {parts.type}"),
         strong("default", f"ALTER TABLE {operation.relation} ALTER COLUMN {name} SET DEFAULT {default}"),
-        Step(
-            part="backfill",
-            sql=f"{name} = {default}",
-            pace=Pace.BATCHED,
-            lock=LockMode.ROW_EXCLUSIVE,
-            means=Means.BACKFILL,
-            tables=(operation.relation,),
-            where=f"{name} IS NULL",
-        ),
+        fill(operation.relation, f"{name} = {default}", f"{name} IS NULL"),
     ]
+
+
+def fill(relation: str, values: str, where: str) -> Step:
+    """Values for the rows that are there: a SET clause, and which rows still need it."""
+    return Step(
+        part="backfill",
+        sql=values,
+        pace=Pace.BATCHED,
+        lock=LockMode.ROW_EXCLUSIVE,
+        means=Means.BACKFILL,
+        tables=(relation,),
+        where=where,
+    )
 
 
 def strong(part: str, sql: str) -> Step:

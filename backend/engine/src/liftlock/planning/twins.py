@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from liftlock.model.facts import Facts, Table, TiedIndex, TiedSequence, Twin
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import ColumnParts, Operation, digest, quoted
-from liftlock.model.step import Means, Pace, Phase, Step
+from liftlock.model.step import Pace, Phase, Step
 from liftlock.planning.concurrently import build
 from liftlock.planning.counters import beside
-from liftlock.planning.filling import strong
+from liftlock.planning.filling import fill, strong
 from liftlock.planning.forms import phase, sample
 from liftlock.planning.names import automatic
 from liftlock.planning.not_null import not_null
@@ -131,15 +131,7 @@ class _Replacement:
 
     def _copy(self) -> Step:
         value = self.parts.using or quoted(self.parts.name)
-        return Step(
-            part="backfill",
-            sql=f"{self._name} = {value}",
-            pace=Pace.BATCHED,
-            lock=LockMode.ROW_EXCLUSIVE,
-            means=Means.BACKFILL,
-            tables=(self._relation,),
-            where=f"{self._name} IS NULL AND ({value}) IS NOT NULL",
-        )
+        return fill(self._relation, f"{self._name} = {value}", f"{self._name} IS NULL AND ({value}) IS NOT NULL")
 
     def _not_null(self) -> list[Step]:
         if self.twin.not_null is None:
