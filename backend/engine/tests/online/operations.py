@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 SEED = """
 op.execute('''
+CREATE TYPE mood AS ENUM ('sad', 'glad');
 CREATE TABLE country (code varchar(2) PRIMARY KEY, name text NOT NULL);
 INSERT INTO country SELECT chr(65 + i) || 'x', 'country ' || i FROM generate_series(0, 9) AS i;
 CREATE TABLE "Person" (
@@ -252,6 +253,32 @@ CASES = {
         """    op.create_index("ix_what", "visit", ["what"], postgresql_concurrently=True)\n"""
         """    op.execute("CREATE INDEX CONCURRENTLY IF NOT EXISTS ix_at ON visit (at)")""",
         """op.drop_index("ix_what", "visit")\nop.drop_index("ix_at", "visit")""",
+        "build",
+    ),
+    "add_a_value_to_an_enum": Case(
+        """with op.get_context().autocommit_block():\n"""
+        """    op.execute("ALTER TYPE mood ADD VALUE IF NOT EXISTS 'calm' BEFORE 'glad'")\n"""
+        """from sqlalchemy.dialects.postgresql import ENUM\n"""
+        """mood = ENUM("sad", "calm", "glad", name="mood", create_type=False)\n"""
+        """op.add_column("visit", sa.Column("mood", mood, server_default="calm", nullable=False))\n"""
+        """op.alter_column("visit", "what", type_=mood, postgresql_using="CASE WHEN person_id < 9 THEN 'calm' ELSE 'sad' END::mood")""",
+        """op.drop_column("visit", "mood")\nop.alter_column("visit", "what", type_=sa.Text())""",
+        "swap",
+    ),
+    "custom_operation": Case(
+        """from alembic.operations import MigrateOperation, Operations\n"""
+        """class Audit(MigrateOperation):\n"""
+        """    def __init__(self, table): self.table = table\n"""
+        """    @classmethod\n"""
+        """    def audit(cls, operations, table): return operations.invoke(cls(table))\n"""
+        """def audited(operations, operation):\n"""
+        """    operations.add_column(operation.table, sa.Column("by", sa.Text, server_default="nobody", nullable=False))\n"""
+        """    operations.create_index(f"ix_by_{operation.table}", operation.table, ["by"])\n"""
+        """    operations.execute(f"CREATE VIEW audited AS SELECT by, count(*) FROM {operation.table} GROUP BY by")\n"""
+        """Operations.register_operation("audit")(Audit)\n"""
+        """Operations.implementation_for(Audit)(audited)\n"""
+        """op.audit("visit")""",
+        """op.execute("DROP VIEW audited")\nop.drop_column("visit", "by")""",
         "build",
     ),
     "reads_and_writes": Case(
