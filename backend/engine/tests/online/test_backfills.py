@@ -15,6 +15,7 @@ from liftlock.postgres import batches
 from liftlock.postgres.session import Session, connect, query
 from liftlock.settings import Address
 
+pytestmark = pytest.mark.storms
 ROWS = 5_000
 KEYS = {
     "integer": "id integer PRIMARY KEY",

@@ -19,6 +19,7 @@ from online.storms import nothing_is_left
 
 from liftlock.settings import Address
 
+pytestmark = pytest.mark.storms
 ROWS = 20_000
 SLOW = {"LIFTLOCK_SMALL_TABLE": "0", "LIFTLOCK_LOCK_TIMEOUT": "10", "LIFTLOCK_BACKFILL_SHARE": "0.01"}
 

@@ -10,6 +10,8 @@ from helpers import Project, rows
 from online.operations import CASES
 from online.storms import catalog, child, contents, expected, killer, nothing_is_left, terminator
 
+pytestmark = pytest.mark.storms
+
 
 @pytest.mark.parametrize("case", CASES)
 def test_same_schema(fresh: Callable[[str], Project], case: str) -> None:
@@ -27,7 +29,6 @@ def test_same_schema(fresh: Callable[[str], Project], case: str) -> None:
     nothing_is_left(ours.database)
 
 
-@pytest.mark.storms
 @pytest.mark.parametrize("case", CASES)
 def test_killed_at_every_boundary(fresh: Callable[[str], Project], case: str) -> None:
     """SIGKILL before the first commit, after the second and so on, each time of a run that resumes the last one."""
@@ -44,7 +45,6 @@ def test_killed_at_every_boundary(fresh: Callable[[str], Project], case: str) ->
     nothing_is_left(ours.database)
 
 
-@pytest.mark.storms
 @pytest.mark.parametrize("case", CASES)
 def test_sessions_ended_at_every_boundary(fresh: Callable[[str], Project], case: str) -> None:
     """pg_terminate_backend of each session, after the first commit, the second and so on: not now, and the next run goes on."""
@@ -61,7 +61,6 @@ def test_sessions_ended_at_every_boundary(fresh: Callable[[str], Project], case:
     nothing_is_left(ours.database)
 
 
-@pytest.mark.storms
 @pytest.mark.parametrize("case", CASES)
 def test_a_further_run_locks_nothing(fresh: Callable[[str], Project], case: str) -> None:
     """At head, a run gets through while another session holds locks that conflict with any change of a table."""

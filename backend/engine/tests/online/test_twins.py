@@ -13,6 +13,7 @@ from online.storms import catalog, nothing_is_left
 
 from liftlock.settings import Address
 
+pytestmark = pytest.mark.storms
 ROWS = 20_000
 CHANGE = 'op.alter_column("item", "size", type_=sa.BigInteger())'
 
