@@ -91,6 +91,9 @@ def test_it_is_cancelled_and_the_next_run_goes_on(item: Project) -> None:
     assert "LL-CANCELLED" in errors
     done = filled(item)
     assert 0 < done < ROWS
+    assert "not running; the next run waits for" in item.run("backfill", "pause").stdout
+    assert "not running; `liftlock upgrade` goes on" in item.run("backfill", "resume").stdout
+    assert "not running" in item.run("backfill", "cancel").stdout
     shown = item.run("--format", "json", "backfill")
     (one,) = json.loads(shown.stdout)
     assert (one["relation"], one["rows"], one["total"], one["wish"], one["runner"]) == ("item", done, ROWS, "run", "")
@@ -180,6 +183,8 @@ def test_a_ledger_of_the_first_format_is_brought_up(item: Project) -> None:
     with connected(item.database) as session:
         session.execute("ALTER TABLE liftlock.executions DROP COLUMN wish")
         session.execute("UPDATE liftlock.ledger SET version = 1")
+    looked = item.run("backfill")
+    assert (looked.returncode, "LL-LEDGER-OLDER" in looked.stderr) == (2, True), looked.stderr
     done = item.run("upgrade", LIFTLOCK_SMALL_TABLE="0")
     assert done.returncode == 0, done.stderr
     assert rows(item.database, "SELECT revision FROM liftlock.revisions ORDER BY 1") == ["r0", "r1"]

@@ -11,7 +11,7 @@ import psycopg
 
 from liftlock.errors import SettingsError
 from liftlock.postgres.flight import key_for
-from liftlock.postgres.session import connect, query
+from liftlock.postgres.session import Session, connect, query
 from liftlock.postgres.sql import LEDGER
 from liftlock.settings import Address
 
@@ -52,7 +52,8 @@ class Unfinished:
         """One line for people."""
         share = f" of about {self.total}" if self.total else ""
         state = {"run": "running", "pause": "paused", "cancel": "about to be cancelled"}[self.wish]
-        doing = f"{state}, by {self.runner}" if self.runner else "not running; `liftlock upgrade` goes on with it"
+        later = "the next run waits for `liftlock backfill resume`" if self.wish == "pause" else "`liftlock upgrade` goes on with it"
+        doing = f"{state}, by {self.runner}" if self.runner else f"not running; {later}"
         what = f"{self.relation} (revision {self.revision}): {self.rows} rows{share}, since {self.since:%Y-%m-%d %H:%M}"
         return f"{what}; {doing}\n  SET {self.sql}"
 
@@ -62,10 +63,10 @@ def backfill(address: Address, verb: str | None = None) -> list[Unfinished]:
 
     Parameters:
         address: the database.
-        verb: ``pause``, ``resume`` or ``cancel``; None only looks.
+        verb: ``pause``, ``resume`` or ``cancel``, which is for one that runs; None only looks.
 
     Raises:
-        SettingsError: the role may not read or write the ledger.
+        SettingsError: the role may not read or write the ledger, or it is of an older format.
     """
     with contextlib.closing(connect(address, "backfill")) as session:
         if not query(session, "present", LEDGER):
@@ -73,6 +74,8 @@ def backfill(address: Address, verb: str | None = None) -> list[Unfinished]:
         try:
             rows = query(session, "backfills", LEDGER)
             for row in rows if verb else []:
+                if verb == "cancel" and not _runner(session, row["version_table"]):
+                    continue  # the next run must not be cancelled instead
                 query(session, "make_wish", LEDGER, execution=row["execution"], wish=WISHES[verb or ""])
             rows = query(session, "backfills", LEDGER)
         except psycopg.errors.InsufficientPrivilege as error:
@@ -81,12 +84,22 @@ def backfill(address: Address, verb: str | None = None) -> list[Unfinished]:
                 f"The role of {address!r} may not use the ledger: {str(error).splitlines()[0]}",
                 now="Use the role that runs the migrations.",
             ) from error
+        except psycopg.errors.UndefinedColumn as error:
+            raise SettingsError(
+                "LL-LEDGER-OLDER",
+                f"The ledger of {address!r} is of an older format, which knows no pausing.",
+                now="The next `liftlock upgrade` that has something to do brings it up.",
+            ) from error
         found = []
         for row in rows:
             cursor = json.loads(row["cursor"]) if row["cursor"] else {}
-            holders = query(session, "lock_holder", key=key_for(row["version_table"]))
-            runner = f"pid {holders[0]['pid']}, {holders[0]['application_name']!r}" if holders else ""
+            runner = _runner(session, row["version_table"])
             counted = {"rows": cursor.get("rows", 0), "total": int(cursor.get("total", 0))}
             named = {name: row[name] for name in ("execution", "version_table", "revision", "sql", "wish")}
             found.append(Unfinished(**named, **counted, relation=cursor.get("relation", "?"), since=row["started_at"], runner=runner))
         return found
+
+
+def _runner(session: Session, version_table: str) -> str:
+    holders = query(session, "lock_holder", key=key_for(version_table))
+    return f"pid {holders[0]['pid']}, {holders[0]['application_name']!r}" if holders else ""
