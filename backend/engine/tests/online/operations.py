@@ -255,6 +255,15 @@ CASES = {
         """op.drop_index("ix_what", "visit")\nop.drop_index("ix_at", "visit")""",
         "build",
     ),
+    "writes_in_an_autocommit_block": Case(
+        """bind = op.get_bind()\n"""
+        """with op.get_context().autocommit_block():\n"""
+        """    bind.execute(sa.text("INSERT INTO visit (what) VALUES ('one more')"))\n"""
+        """    bind.execute(sa.text("VACUUM visit"))\n"""
+        """    bind.execute(sa.text("UPDATE visit SET person_id = person_id - 1 WHERE person_id > 1"))\n"""
+        """    op.execute("DO $$ BEGIN UPDATE visit SET what = 'now' WHERE what LIKE '%9'; COMMIT; END $$")""",
+        """op.execute("DELETE FROM visit WHERE what = 'one more'")""",
+    ),
     "add_a_value_to_an_enum": Case(
         """with op.get_context().autocommit_block():\n"""
         """    op.execute("ALTER TYPE mood ADD VALUE IF NOT EXISTS 'calm' BEFORE 'glad'")\n"""

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 from liftlock.errors import UnsafeRevision
 from liftlock.model.operation import digest, masked
 from liftlock.revisions.answers import Answer, StandIn, Unrememberable, binds_the_transaction, capture, reads, settles
+from liftlock.revisions.failures import REFUSES_TRANSACTION, sqlstate
 from liftlock.revisions.work import Work
 from liftlock.revisions.working import Working
 
@@ -88,9 +89,12 @@ class Conversation:
             return Answer.loads(known[1])
         if self._strayed and not reading:
             raise _not_replayable(self._strayed, statement)
-        with self._work.asked(reading=reading):
+
+        def ask() -> Answer:
             send(cursor, statement, parameters, context)
-            answer = capture(cursor)
+            return capture(cursor)
+
+        answer = self._ask(ask, reading=reading)
         self._rows += len(answer.rows)
         try:
             if self._rows > _ROWS:
@@ -102,6 +106,18 @@ class Conversation:
         if self._working.outside:
             self._work.commit_point()
         return answer
+
+    def _ask(self, ask: Callable[[], Answer], *, reading: bool) -> Answer:
+        """In an autocommit block too, what is said shares a transaction with its row in the ledger, unless it refuses one."""
+        try:
+            with self._work.asked(reading=reading):
+                return ask()
+        except Exception as error:
+            if not self._working.outside or sqlstate(error) not in REFUSES_TRANSACTION:
+                raise
+        self._working.rollback()
+        with self._working.autocommit():
+            return ask()
 
 
 def _not_replayable(earlier: str, now: str) -> UnsafeRevision:

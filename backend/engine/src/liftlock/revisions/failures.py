@@ -15,8 +15,8 @@ from liftlock.revisions.history import place_in
 
 LOCK_NOT_AVAILABLE = "55P03"
 QUERY_CANCELED = "57014"
-IN_TRANSACTION = "25001"
-"""The statement refuses a transaction."""
+REFUSES_TRANSACTION = frozenset({"25001", "2D000"})
+"""The statement can't be run in a transaction, or commits by itself: a procedure, a DO block."""
 DATA_BREAKS = frozenset({"23502", "23503", "23505", "23514", "23P01"})
 """The rows themselves break a constraint."""
 _TRANSIENT = frozenset({LOCK_NOT_AVAILABLE, "40P01", "40001"})

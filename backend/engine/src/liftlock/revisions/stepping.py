@@ -12,7 +12,7 @@ from liftlock.model.step import Means, Pace
 from liftlock.planning.refusals import refuse_unless_allowed
 from liftlock.postgres.flight import described
 from liftlock.postgres.sql import CATALOG
-from liftlock.revisions.failures import DATA_BREAKS, IN_TRANSACTION, QUERY_CANCELED, TooLong, sqlstate
+from liftlock.revisions.failures import DATA_BREAKS, QUERY_CANCELED, REFUSES_TRANSACTION, TooLong, sqlstate
 from liftlock.revisions.filler import Filler
 from liftlock.revisions.work import Part, Send, Work
 
@@ -102,7 +102,7 @@ class Stepper:
             self._policy.check()
             if sqlstate(error) == QUERY_CANCELED:
                 self._too_long(error, part, name, strong=strong)
-            if sqlstate(error) == IN_TRANSACTION and outside:
+            if sqlstate(error) in REFUSES_TRANSACTION and outside:
                 self._working.rollback()
                 self._concurrent(part, send)
                 return

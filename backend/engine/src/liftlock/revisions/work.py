@@ -205,10 +205,6 @@ class Work:
             self.commit_point()
         elif not reading:
             self.make_room()
-        if self.working.outside:
-            with self.working.autocommit():
-                yield
-            return
         yield
         if not reading:
             self.since = self.since or time.monotonic()
