@@ -130,7 +130,7 @@ TWIN = Twin(
     keys=(),
     sequences=(),
     obstacles=(),
-    ties=3,
+    state="0cc175b9c0f1b6a831c399e269772661",
 )
 
 

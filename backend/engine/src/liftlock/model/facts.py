@@ -201,7 +201,7 @@ class Twin:
         keys: the foreign keys that it is in, or that refer to it.
         sequences: what counts it.
         obstacles: what can't be carried over, as PostgreSQL describes it.
-        ties: how many things depend on the column.
+        state: the fingerprint of all of these on the column that is there.
     """
 
     type: str
@@ -215,7 +215,7 @@ class Twin:
     keys: tuple[TiedConstraint, ...]
     sequences: tuple[TiedSequence, ...]
     obstacles: tuple[str, ...]
-    ties: int
+    state: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,26 @@ def twin_name(operation: Operation) -> str:
     return f"liftlock_{digest(operation.sql)}"
 
 
+def state(relation: str, column: str) -> str:
+    """A query for the fingerprint of all that a twin takes over from its column.
+
+    Parameters:
+        relation: the table as SQL text.
+        column: its column's name.
+    """
+    table, name = (text.replace("'", "''") for text in (relation, column))
+    ties = (
+        "SELECT count(*) FROM pg_catalog.pg_depend AS d WHERE d.refclassid = 'pg_catalog.pg_class'::regclass"
+        " AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum"
+    )
+    default = "SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_catalog.pg_attrdef AS d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum"
+    more = "a.attnotnull, a.attidentity, a.attacl::text, a.attstattarget, a.attoptions, a.attstorage, col_description(a.attrelid, a.attnum)"
+    return (
+        f"SELECT md5(jsonb_build_array(({ties}), ({default}), {more})::text) AS state"
+        f" FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = '{table}'::regclass AND a.attname = '{name}'"
+    )
+
+
 def reproven(operation: Operation, twin: Twin, then: Step, facts: Facts) -> list[Step]:
     """Where only checks would be proven anew, under the strongest lock: they are unproven for a moment instead.
 
@@ -179,16 +199,12 @@ class _Replacement:
             yield f"ALTER TABLE {one.relation} DROP CONSTRAINT {quoted(one.name)}"
 
     def _guard(self) -> str:
-        """What was made on the column since the recipe was would be dropped with it."""
-        relation, name = (text.replace("'", "''") for text in (self._relation, self.parts.name))
-        told = f"something was made on column {quoted(self.parts.name)} of {self._relation} since its type change was begun:"
-        ties = (
-            "SELECT count(*) FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_attribute AS a"
-            " ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid WHERE d.refclassid = 'pg_catalog.pg_class'::regclass"
-            f" AND d.refobjid = '{relation}'::regclass AND a.attname = '{name}'"
-        )
-        text = f"{told} drop it, run again, and make it again afterwards".replace("'", "''").replace("%", "%%")
-        return f"DO $liftlock$ BEGIN IF ({ties}) <> {self.twin.ties} THEN RAISE EXCEPTION '{text}'; END IF; END $liftlock$"
+        """What was made on the column, or changed of it, since the recipe was would go with it."""
+        named = f"column {quoted(self.parts.name)} of {self._relation}"
+        told = f"{named} was changed, or something was made on it, since its type change was begun: undo that, run again, and do it afterwards"
+        text = told.replace("'", "''").replace("%", "%%")
+        changed = f"({state(self._relation, self.parts.name)}) IS DISTINCT FROM '{self.twin.state}'"
+        return f"DO $liftlock$ BEGIN IF {changed} THEN RAISE EXCEPTION '{text}'; END IF; END $liftlock$"
 
     def _moved(self) -> Iterator[str]:
         """What counts the column counts its twin; then the twin takes its name."""

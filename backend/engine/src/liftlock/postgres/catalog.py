@@ -9,13 +9,14 @@ from typing import Any
 
 from liftlock.model.facts import Column, Constraint, Index, Leaf, Rehearsal, Table, TiedConstraint, TiedIndex, TiedSequence, Twin
 from liftlock.model.operation import quoted
+from liftlock.planning.twins import state
 from liftlock.postgres.sql import CATALOG
 
 Execute = Callable[[str, Mapping[str, object]], Sequence[Mapping[str, Any]]]
 """Runs a statement with named parameters on whatever connection it belongs to."""
 
-Send = Callable[[str], object]
-"""Runs a statement just as it is written."""
+Send = Callable[[str], Sequence[Mapping[str, Any]]]
+"""Runs a statement just as it is written; its rows."""
 
 _COPY = "liftlock_rehearsal"
 
@@ -98,7 +99,8 @@ def rehearse_type(execute: Execute, send: Send, relation: str, sql: str, copy: i
     else:
         twin = name
     rows = execute(CATALOG["twin"], {"relation": relation, "copy": copy, "name": name, "twin": twin})
-    return replace(found, twin=_twin(json.loads(rows[0]["facts"])))
+    facts = json.loads(rows[0]["facts"]) | send(state(relation, name))[0]
+    return replace(found, twin=_twin(facts))
 
 
 def rehearse_index(execute: Execute, send: Send, relation: str, sql: str) -> Rehearsal:

@@ -288,7 +288,6 @@ SELECT json_build_object(
         FROM sequences AS s
         JOIN (VALUES ('int2'::regtype, 32767), ('int4', 2147483647), ('int8', 9223372036854775807)) AS l (kind, most)
           ON l.kind = s.seqtypid),
-    'ties', (SELECT count(*) FROM ties),
     'obstacles', (
         SELECT coalesce(json_agg(DISTINCT one.words), '[]')
         FROM (
