@@ -119,6 +119,28 @@ def test_rows_that_are_locked_are_left_for_later(item: Project) -> None:
     assert filled(item) == ROWS
 
 
+def test_without_a_condition_too_locked_rows_are_left_for_later_and_done_once(item: Project) -> None:
+    """Also when the run is killed while it waits for them; the keys of those that are left are in the ledger."""
+    item.revision("r1", None, 'op.backfill("item", set="half = coalesce(half, 0) + size")')
+    with psycopg.connect(**item.database.keywords()) as holder:  # type: ignore[arg-type]
+        holder.execute("UPDATE item SET size = -1 WHERE id IN (500, 15000)")
+        running = item.start("upgrade", LIFTLOCK_SMALL_TABLE="0")
+        end = time.monotonic() + 30
+        while filled(item) < ROWS - 2:
+            assert running.poll() is None, running.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        running.kill()
+        running.communicate()
+        given_up = item.run("upgrade", LIFTLOCK_SMALL_TABLE="0", LIFTLOCK_DEADLINE="2")
+        assert (given_up.returncode, filled(item)) == (4, ROWS - 2), given_up.stderr
+        holder.commit()
+    assert item.run("upgrade", LIFTLOCK_SMALL_TABLE="0").returncode == 0
+    assert rows(item.database, "SELECT half FROM item WHERE id IN (500, 15000)") == [-1, -1]
+    assert rows(item.database, "SELECT count(*) FROM item WHERE half <> size") == [0]
+    assert filled(item) == ROWS
+
+
 def test_a_table_that_is_locked_as_a_whole_is_waited_for(item: Project) -> None:
     """Over and over, while it runs: it goes on from where it was."""
     with started(item) as running, psycopg.connect(**item.database.keywords()) as holder:  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ changes meanwhile are safe: each row's condition is judged again when its turn c
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from liftlock.postgres.catalog import Execute
-from liftlock.postgres.ranges import BLOCKS_PER_ROW, Blocks, ranges_of, reads_blocks
+from liftlock.postgres.ranges import BLOCKS_PER_ROW, Blocks, Ranges, ranges_of, reads_blocks
 from liftlock.postgres.sql import CATALOG
 
 _FIRST = 1_000
@@ -21,6 +22,8 @@ _LEAST, _MOST = 100, 100_000
 _PASSES = 5
 _CUT = 8
 """How much smaller the slices become when one row of a slice fails."""
+_MOST_LEFT = 100_000
+"""Bytes of the keys of locked rows that a cursor may hold from one slice; more are waited for."""
 _LONGEST_STEP = 4.0
 """A slice grows at most so many times from one to the next."""
 
@@ -43,7 +46,16 @@ class Endless(Exception):
     """The update leaves its own condition true, so it would go on for ever."""
 
 
-_BEGINNING: dict[str, Any] = {"at": None, "found": 0, "skipped": 0, "earlier": None, "passes": 0, "over": False, "blocks": False}
+_BEGINNING: dict[str, Any] = {
+    "at": None,
+    "found": 0,
+    "skipped": 0,
+    "earlier": None,
+    "passes": 0,
+    "over": False,
+    "blocks": False,
+    "left": [],
+}
 """Where the backfill of a table, or of a partition, begins."""
 
 
@@ -108,14 +120,14 @@ def run(
 
     Rows that came or moved behind the cursor, or were locked, are met by another pass. It ends when a pass finds none; when it
     finds as many as the one before, since their new values leave the condition true; or after some passes, since rows that
-    others keep writing are a default's business. The later passes go by blocks, which is faster where a slice of blocks is read
+    others keep writing are a default's business. Without a condition there is one pass, and the keys of locked rows are kept. The later passes go by blocks, which is faster where a slice of blocks is read
     alone (PostgreSQL 14).
 
     Raises:
         Endless: the first rows that are updated all leave the condition true.
     """
     beginning = {"relation": backfill.relation, "total": max(total, 0), "rows": 0, "finished": [], "table": "", "proven": False}
-    state = dict(cursor or beginning)
+    state = {"left": []} | dict(cursor or beginning)
     before, started = int(state["rows"]), time.monotonic()
     rest = [one for one in tables(database.rows, backfill.relation) if one not in state["finished"]]
     for table in rest:
@@ -136,12 +148,16 @@ def _one(database: Database, backfill: Backfill, state: dict[str, Any], seconds:
     while not state["over"]:
         begun, done, skipped = time.monotonic(), 0, 0
         end = ranges.end(database.rows, backfill.table, state["at"], size)
-        if end is None:
+        if end is None and state["left"]:
+            end, keys = state["at"], state["left"]
+            done, state["left"] = _once(database, backfill, ranges, ranges.among(keys))
+            state["rows"], skipped = state["rows"] + done, len(state["left"])
+        elif end is None:
             _finish_pass(backfill, state)
             state["blocks"] = reads_blocks(database.rows)
             ranges = ranges_of(database.rows, backfill.table, blocks=state["blocks"])
         else:
-            done, skipped = _proven(database, backfill, ranges.between(state["at"], end), state)
+            done, skipped = _slice(database, backfill, ranges, end, state)
             state |= {"rows": state["rows"] + done, "found": state["found"] + done, "skipped": state["skipped"] + skipped}
         state["at"] = end
         took = max(time.monotonic() - begun, 1e-6)
@@ -157,10 +173,18 @@ def _finish_pass(backfill: Backfill, state: dict[str, Any]) -> None:
     state |= {"earlier": None if skipped else found, "found": 0, "skipped": 0, "passes": passes, "over": over}
 
 
+def _slice(database: Database, backfill: Backfill, ranges: Ranges, end: Any, state: dict[str, Any]) -> tuple[int, int]:  # noqa: ANN401
+    """Update a slice; how many rows were, and how many weren't since somebody has them locked."""
+    condition = ranges.between(state["at"], end)
+    if not backfill.where:
+        done, left = _once(database, backfill, ranges, condition)
+        state["left"] = [*state["left"], *left]
+        return done, len(left)
+    return _update(database, backfill, condition) if state["proven"] else _proven(database, backfill, condition, state)
+
+
 def _proven(database: Database, backfill: Backfill, condition: tuple[str, dict[str, object]], state: dict[str, Any]) -> tuple[int, int]:
     """Update a slice; the first that has rows is asked whether it makes the condition false."""
-    if state["proven"] or not backfill.where:
-        return _update(database, backfill, condition)
     text, values = condition
     update = f"UPDATE {backfill.target} SET {backfill.values} WHERE {text} AND ({backfill.where}) RETURNING ({backfill.where}) AS still"  # noqa: S608
     counted = f"WITH done AS ({update}) SELECT count(*) AS done, count(*) FILTER (WHERE still) AS still FROM done"  # noqa: S608
@@ -172,6 +196,27 @@ def _proven(database: Database, backfill: Backfill, condition: tuple[str, dict[s
         raise Endless
     state["proven"] = bool(found["done"])
     return int(found["done"]), 0
+
+
+def _once(
+    database: Database, backfill: Backfill, ranges: Ranges, condition: tuple[str, dict[str, object]]
+) -> tuple[int, list[list[str]]]:
+    """Update rows, each of them once; how many were, and the keys of those that somebody has locked: no other pass finds them."""
+    text, values = condition
+    try:
+        return database.count(_escaped(f"UPDATE {backfill.target} SET {backfill.values} WHERE {text}", values), values), []  # noqa: S608
+    except Collision as collision:
+        free = f"SELECT ctid AS ll_at, {ranges.key} AS ll_key FROM {backfill.target} WHERE {text} FOR NO KEY UPDATE SKIP LOCKED"  # noqa: S608
+        update = f"UPDATE {backfill.target} SET {backfill.values} WHERE ctid = ANY (ARRAY(SELECT ll_at FROM free)) AND {text} RETURNING 1"  # noqa: S608
+        left = f"SELECT {ranges.key} FROM {backfill.target} WHERE {text} EXCEPT SELECT ll_key FROM free"  # noqa: S608
+        statement = (
+            f"WITH free AS MATERIALIZED ({free}), done AS ({update}) SELECT (SELECT count(*) FROM done) AS done,"  # noqa: S608
+            f" (SELECT count(*) FROM free) AS free, CAST(to_jsonb(ARRAY({left})) AS text) AS locked"
+        )
+        found = database.rows(_escaped(statement, values), values)[0] if ranges.key else {"done": 0, "free": 1}
+        if found["done"] != found["free"] or len(found["locked"]) > _MOST_LEFT:  # a row was changed just now, or most of them are locked
+            raise collision.__cause__ or collision from None
+        return int(found["done"]), json.loads(found["locked"])
 
 
 def tables(execute: Execute, relation: str) -> list[str]:
@@ -257,9 +302,7 @@ def _update(database: Database, backfill: Backfill, condition: tuple[str, dict[s
     update = f"UPDATE {backfill.target} SET {backfill.values} WHERE {which}"  # noqa: S608
     try:
         return database.count(_escaped(update, values), values), 0
-    except Collision as collision:
-        if not backfill.where:  # without a condition there is no other pass
-            raise collision.__cause__ or collision from None
+    except Collision:
         free = f"SELECT ctid AS ll_at FROM {backfill.target} WHERE {which} FOR NO KEY UPDATE SKIP LOCKED"  # noqa: S608
         filled = f"{update} AND ctid = ANY (ARRAY(SELECT ll_at FROM free)) RETURNING 1"  # noqa: S608
         wanted = f"SELECT count(*) FROM {backfill.target} WHERE {which}"  # noqa: S608

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -30,13 +31,21 @@ def ranges_of(execute: Execute, relation: str, *, blocks: bool = False) -> Range
 
 
 class Ranges(Protocol):
-    """How a table is cut into slices; where one ends is a value that JSON can hold."""
+    """How a table is cut into slices; where one ends is a value that JSON can hold.
+
+    ``key`` is a row's key, as an SQL array of texts; empty where there is none.
+    """
+
+    key: str
 
     def end(self, execute: Execute, relation: str, start: Any, size: int) -> Any:  # noqa: ANN401
         """Where the slice ends that begins here; None after the last."""
 
     def between(self, start: Any, end: Any) -> tuple[str, dict[str, object]]:  # noqa: ANN401
         """The condition of a slice, with its parameters."""
+
+    def among(self, keys: Sequence[Sequence[str]]) -> tuple[str, dict[str, object]]:
+        """The condition of being one of these rows, with its parameters."""
 
     def named(self, end: Any) -> str:  # noqa: ANN401
         """The last row of a slice, for people."""
@@ -49,6 +58,7 @@ class Keys:
         self._names = [quoted(one["name"]) for one in columns]
         self._types = [one["type"] for one in columns]
         self._row = f"({', '.join(self._names)})"
+        self.key = f"ARRAY[{', '.join(f'CAST({name} AS text)' for name in self._names)}]"
 
     def end(self, execute: Execute, relation: str, start: list[str] | None, size: int) -> list[str] | None:
         """The last key of the next slice; None after the last."""
@@ -68,6 +78,12 @@ class Keys:
         until, second = self._bound("<=", "ll_b", end)
         return f"{after} AND {until}", first | second
 
+    def among(self, keys: Sequence[Sequence[str]]) -> tuple[str, dict[str, object]]:
+        """The condition of having one of these keys."""
+        listed = ", ".join(f"CAST(ll_one ->> {number} AS {kind})" for number, kind in enumerate(self._types))
+        rows = f"SELECT {listed} FROM jsonb_array_elements(CAST(CAST(:ll_keys AS text) AS jsonb)) AS ll_one"
+        return f"{self._row} IN ({rows})", {"ll_keys": json.dumps(keys)}
+
     def named(self, end: list[str]) -> str:
         """A row's key."""
         return ", ".join(f"{name}={value}" for name, value in zip(self._names, end, strict=True))
@@ -83,6 +99,8 @@ class Keys:
 class Blocks:
     """Ranges of blocks, where there is no unique key."""
 
+    key = ""
+
     def end(self, execute: Execute, relation: str, start: int | None, size: int) -> int | None:
         """The block before which the next slice ends."""
         at, last = start or 0, blocks_of(execute, relation)
@@ -91,6 +109,10 @@ class Blocks:
     def between(self, start: int | None, end: int) -> tuple[str, dict[str, object]]:
         """The condition of a slice; a range of row addresses is scanned by itself since PostgreSQL 14."""
         return f"ctid >= CAST('({start or 0},0)' AS tid) AND ctid < CAST('({end},0)' AS tid)", {}
+
+    def among(self, keys: Sequence[Sequence[str]]) -> tuple[str, dict[str, object]]:
+        """Rows without a key can't be told apart."""
+        raise NotImplementedError
 
     def named(self, end: int) -> str:
         """A block."""
