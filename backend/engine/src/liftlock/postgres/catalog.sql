@@ -75,6 +75,25 @@ FROM pg_catalog.pg_index AS i
 WHERE i.indexrelid = to_regclass(CAST(:relation AS text)) 
   AND (CAST(:owner AS text) = '' OR i.indrelid = to_regclass(NULLIF(CAST(:owner AS text), '')));
 
+-- name: left_behind
+-- What repairs the half-made objects that a statement names: invalid indexes, also those of a REINDEX, and partitions that
+-- are neither attached nor detached.
+SELECT format('DROP INDEX CONCURRENTLY IF EXISTS %s', i.indexrelid::regclass) AS repair
+FROM pg_catalog.pg_index AS i
+JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid AND c.relkind = 'i'
+JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
+CROSS JOIN LATERAL (SELECT regexp_replace(c.relname, '_cc(new|old)\d*$', '') AS name) AS n
+WHERE NOT (i.indisvalid AND i.indisready AND i.indislive)
+  AND EXISTS (
+      SELECT FROM (VALUES (n.name), (CASE WHEN n.name <> c.relname THEN t.relname END)) AS mentioned (name)
+      WHERE CAST(:statement AS text) ~* ('(^|\W)' || regexp_replace(mentioned.name, '(\W)', '\\\1', 'g') || '(\W|$)'))
+UNION ALL
+SELECT format('ALTER TABLE %s DETACH PARTITION %s FINALIZE', h.inhparent::regclass, h.inhrelid::regclass)
+FROM pg_catalog.pg_inherits AS h
+JOIN pg_catalog.pg_class AS c ON c.oid = h.inhrelid
+WHERE to_jsonb(h) ->> 'inhdetachpending' = 'true'
+  AND CAST(:statement AS text) ~* ('(^|\W)' || regexp_replace(c.relname, '(\W)', '\\\1', 'g') || '(\W|$)');
+
 -- name: may_lock
 -- Which of these tables the role may lock in any mode; REFERENCES alone, which is enough for a foreign key, isn't.
 SELECT wanted.relation

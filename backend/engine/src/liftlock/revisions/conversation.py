@@ -12,9 +12,10 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from liftlock.errors import UnsafeRevision
-from liftlock.model.operation import digest, masked
+from liftlock.model.operation import Operation, digest, masked
 from liftlock.revisions.answers import Answer, StandIn, Unrememberable, binds_the_transaction, capture, reads, settles
 from liftlock.revisions.failures import REFUSES_TRANSACTION, sqlstate
+from liftlock.revisions.stepping import Stepper
 from liftlock.revisions.work import Work
 from liftlock.revisions.working import Working
 
@@ -28,10 +29,11 @@ class Conversation:
     Parameters:
         working: the connection.
         work: keeps what is said, in the transaction in which it was.
+        stepper: runs what refuses a transaction.
     """
 
-    def __init__(self, working: Working, work: Work) -> None:
-        self._working, self._work = working, work
+    def __init__(self, working: Working, work: Work, stepper: Stepper) -> None:
+        self._working, self._work, self._stepper = working, work, stepper
         self._seen: Counter[str] = Counter()
         self._rows = 0
         self._strayed = ""
@@ -90,11 +92,17 @@ class Conversation:
         if self._strayed and not reading:
             raise _not_replayable(self._strayed, statement)
 
-        def ask() -> Answer:
-            send(cursor, statement, parameters, context)
-            return capture(cursor)
-
-        answer = self._ask(ask, reading=reading)
+        try:
+            with self._work.asked(reading=reading):
+                send(cursor, statement, parameters, context)
+        except Exception as error:
+            if not self._working.outside or sqlstate(error) not in REFUSES_TRANSACTION:
+                raise
+            self._working.rollback()
+            operation = Operation(kind="execute", table=None, sql=statement)
+            self._stepper.concurrent(operation, lambda: send(cursor, statement, parameters, context))
+            return Answer(None, [], -1)
+        answer = capture(cursor)
         self._rows += len(answer.rows)
         try:
             if self._rows > _ROWS:
@@ -106,18 +114,6 @@ class Conversation:
         if self._working.outside:
             self._work.commit_point()
         return answer
-
-    def _ask(self, ask: Callable[[], Answer], *, reading: bool) -> Answer:
-        """In an autocommit block too, what is said shares a transaction with its row in the ledger, unless it refuses one."""
-        try:
-            with self._work.asked(reading=reading):
-                return ask()
-        except Exception as error:
-            if not self._working.outside or sqlstate(error) not in REFUSES_TRANSACTION:
-                raise
-        self._working.rollback()
-        with self._working.autocommit():
-            return ask()
 
 
 def _not_replayable(earlier: str, now: str) -> UnsafeRevision:

@@ -17,6 +17,8 @@ LOCK_NOT_AVAILABLE = "55P03"
 QUERY_CANCELED = "57014"
 REFUSES_TRANSACTION = frozenset({"25001", "2D000"})
 """The statement can't be run in a transaction, or commits by itself: a procedure, a DO block."""
+ALREADY = frozenset({"42P01", "42P04", "42P07", "42704", "42710", "3D000"})
+"""What a statement makes is there, or what it drops or detaches is gone."""
 DATA_BREAKS = frozenset({"23502", "23503", "23505", "23514", "23P01"})
 """The rows themselves break a constraint."""
 _TRANSIENT = frozenset({LOCK_NOT_AVAILABLE, "40P01", "40001"})

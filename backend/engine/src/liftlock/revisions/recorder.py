@@ -52,8 +52,8 @@ class Recorder:
         self._queue: list[tuple[Operation, Send]] = []
         self._source = ""
         self._outside = False
-        self._conversation = Conversation(working, work) if work else None
         self._stepper = Stepper(work) if work else None
+        self._conversation = Conversation(working, work, self._stepper) if work and self._stepper else None
         self.last: Operation | None = None
         self.committed = False
 

@@ -12,7 +12,7 @@ from liftlock.model.step import Means, Pace
 from liftlock.planning.refusals import refuse_unless_allowed
 from liftlock.postgres.flight import described
 from liftlock.postgres.sql import CATALOG
-from liftlock.revisions.failures import DATA_BREAKS, QUERY_CANCELED, REFUSES_TRANSACTION, TooLong, sqlstate
+from liftlock.revisions.failures import ALREADY, DATA_BREAKS, QUERY_CANCELED, REFUSES_TRANSACTION, TooLong, sqlstate
 from liftlock.revisions.filler import Filler
 from liftlock.revisions.work import Part, Send, Work
 
@@ -45,6 +45,11 @@ class Stepper:
             self._step(part, send, outside=outside)
         if operation.kind == "create_table":
             self._work.survey.made(operation.relation)
+
+    def concurrent(self, operation: Operation, send: Send) -> None:
+        """Run what the revision sends over the connection itself, and what refuses a transaction."""
+        for part in self._work.parts(operation):
+            self._concurrent(part, send)
 
     def _step(self, part: Part, send: Send, *, outside: bool) -> None:
         step = part.step
@@ -166,7 +171,10 @@ class Stepper:
         self._work.commit_point()
 
     def _concurrent(self, part: Part, send: Send) -> None:
-        """A statement that refuses a transaction: announced before, repaired when it was interrupted, noted after."""
+        """A statement that refuses a transaction: announced before, repaired when it was interrupted, noted after.
+
+        One that nobody planned says itself, when it is sent again, whether it had come to its end.
+        """
         self._work.commit_point()
         step, begun = part.step, part.number in part.known.parts
         wanted = {"relation": step.witness, "owner": step.tables[0] if step.tables else ""}
@@ -178,18 +186,26 @@ class Stepper:
             with self._working.autocommit():
                 if builds and found and not whole:
                     self._working.send(step.repair)
-                self._send_concurrently(part, send)
+                self._send_concurrently(part, send, again=begun and not step.witness)
         self._work.done(part)
         self._work.commit_point()
 
-    def _send_concurrently(self, part: Part, send: Send) -> None:
+    def _send_concurrently(self, part: Part, send: Send, *, again: bool) -> None:
+        if again:
+            for row in self._working.rows(CATALOG["left_behind"], {"statement": part.step.sql}):
+                self._working.send(row["repair"])
         try:
             send()
         except Exception as error:
             self._policy.check()
-            if sqlstate(error) in DATA_BREAKS and part.step.repair:
+            state = sqlstate(error)
+            if again and state in ALREADY:
+                return
+            if state in DATA_BREAKS and part.step.repair:
                 for statement in (part.step.repair, *part.step.undo):
                     self._working.send(statement)
+                self._work.ledger.forget(self._work.progress, part.key)
+            elif state in ALREADY:
                 self._work.ledger.forget(self._work.progress, part.key)
             raise self._told(error, part) from error
 

@@ -1,0 +1,83 @@
+"""Statements that a revision writes itself and that leave something half made when they are interrupted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psycopg
+import pytest
+from helpers import Project, rows
+from online.storms import catalog, child, contents, expected, nothing_is_left
+
+pytestmark = pytest.mark.storms
+
+
+@dataclass(frozen=True)
+class Written:
+    """A statement; what keeps it from its end; and how it looks half done."""
+
+    sql: str
+    holder: str
+    half: str
+    since: int = 13
+
+
+INVALID = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
+WRITTEN = {
+    "build": Written("CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS ix_note ON visit (person_id)", "UPDATE visit SET what = 'x'", INVALID),
+    "build by name": Written("CREATE INDEX CONCURRENTLY ix_note ON visit (what)", "UPDATE visit SET what = 'x'", INVALID),
+    "drop": Written("DROP INDEX CONCURRENTLY ix_person_age", 'UPDATE "Person" SET age = 1 WHERE id = 1', INVALID),
+    "rebuild": Written('REINDEX TABLE CONCURRENTLY "Person"', 'UPDATE "Person" SET age = 1 WHERE id = 1', INVALID),
+    "detach": Written(
+        "ALTER TABLE flat DETACH PARTITION flat_2020 CONCURRENTLY",
+        "SELECT count(*) FROM flat",
+        "SELECT count(*) FROM pg_inherits AS h WHERE to_jsonb(h) ->> 'inhdetachpending' = 'true'",
+        since=14,
+    ),
+}
+FLAT = """op.execute('''
+CREATE TABLE flat (at date NOT NULL) PARTITION BY RANGE (at);
+CREATE TABLE flat_2020 PARTITION OF flat FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');
+INSERT INTO flat VALUES ('2020-02-02');
+''')"""
+
+
+@pytest.mark.parametrize("over", ["op.execute", "op.get_bind().exec_driver_sql"])
+@pytest.mark.parametrize("name", WRITTEN)
+def test_what_is_half_made_is_made_whole(fresh: Callable[[str], Project], name: str, over: str) -> None:
+    """Killed in its midst: the next run ends with plain Alembic's schema."""
+    one = WRITTEN[name]
+    plain, ours = fresh("drop_index"), fresh("drop_index")
+    if rows(ours.database, "SELECT current_setting('server_version_num')::int / 10000 AS major")[0] < one.since:
+        pytest.skip("this major has no such statement")
+    for project in (plain, ours):
+        project.revision("r1", "r0", FLAT)
+    assert child(ours, "upgrade") == 0
+    for project in (plain, ours):
+        project.revision("r2", "r1", f"with op.get_context().autocommit_block():\n    {over}({one.sql!r})")
+    wanted = expected(plain, "upgrade", "head")
+    with psycopg.connect(**ours.database.keywords()) as holder:  # type: ignore[arg-type]
+        holder.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        holder.execute(one.holder)
+        running, end = ours.start("upgrade"), time.monotonic() + 30
+        while rows(ours.database, one.half) == [0]:
+            assert running.poll() is None, running.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        running.kill()
+        running.communicate()
+        holder.rollback()
+    assert child(ours, "upgrade") == 0
+    assert rows(ours.database, one.half) == [0]
+    assert (*catalog(ours.database), contents(ours.database)) == wanted
+    nothing_is_left(ours.database)
+
+
+def test_one_that_fails_by_itself_is_not_taken_for_done(fresh: Callable[[str], Project]) -> None:
+    """An index of that name is there already: each run says so."""
+    project = fresh("drop_index")
+    body = 'with op.get_context().autocommit_block():\n    op.execute("CREATE INDEX CONCURRENTLY ix_person_age ON visit (what)")'
+    project.revision("r1", "r0", body)
+    assert [child(project, "upgrade") for _ in range(3)] == [5, 5, 5]
