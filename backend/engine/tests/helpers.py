@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -51,6 +52,27 @@ def dump(address: Address) -> str:
     arguments = [embedded.program("pg_dump"), "--schema-only", "--exclude-schema=liftlock", address.dbname]
     done = subprocess.run(arguments, env=variables, capture_output=True, text=True, check=True)
     return "\n".join(line for line in done.stdout.splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))
+
+
+@contextlib.contextmanager
+def standby_of(primary: Address, folder: Path, *, hot_standby: str = "on") -> Iterator[Address]:
+    """A real standby of a server that trusts replication; it may be still starting up."""
+    data = folder / "data"
+    copy = ["-h", primary.host, "-p", primary.port, "-U", "postgres", "-D", str(data), "-R", "-c", "fast"]
+    subprocess.run([embedded.program("pg_basebackup"), *copy], check=True, capture_output=True, env={"PGPASSWORD": PASSWORD})
+    if os.geteuid() == 0:
+        user = pwd.getpwnam("nobody")
+        for path in [data, *data.rglob("*")]:
+            os.chown(path, user.pw_uid, user.pw_gid)
+    port, postgres = str(embedded.free_port()), embedded.program("postgres")
+    settings = ["-c", f"port={port}", "-c", f"hot_standby={hot_standby}", "-c", "unix_socket_directories="]
+    command_line = [*embedded.as_postgres(postgres, data), postgres, "-D", str(data), *settings]
+    process = subprocess.Popen(command_line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield Address(host="127.0.0.1", port=port, user="postgres", password=PASSWORD, dbname="postgres")
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 @dataclass

@@ -90,6 +90,7 @@ class Settings:
         backfill_lag: seconds that a replica may be behind, before a backfill waits for it.
         backfill_workers: how many sessions work on a backfill at once.
         cancel: application names, with wildcards, of sessions that may be cancelled when they keep us from a lock.
+        standbys: hosts of standbys, each with or without a port, whose long queries are to be named.
         allow: codes of rules that the operator permits to be broken.
         config: path of ``alembic.ini``.
         manifest: path of the file that ``bake`` writes.
@@ -112,6 +113,7 @@ class Settings:
         "require",
         "small_table",
         "sources",
+        "standbys",
         "wait",
     )
 
@@ -126,6 +128,7 @@ class Settings:
         self.backfill_lag = reader.number("LIFTLOCK_BACKFILL_LAG", BACKFILL_LAG_SECONDS)
         self.backfill_workers = int(reader.number("LIFTLOCK_BACKFILL_WORKERS", 1, least=1, most=64))
         self.cancel = tuple((reader.text("LIFTLOCK_CANCEL_BLOCKERS") or "").replace(",", " ").split())
+        self.standbys = tuple((reader.text("LIFTLOCK_STANDBYS") or "").replace(",", " ").split())
         self.allow = frozenset((reader.text("LIFTLOCK_ALLOW") or "").replace(",", " ").split())
         self.config = environ.get("ALEMBIC_CONFIG") or "alembic.ini"
         beside = os.path.join(os.path.dirname(self.config), MANIFEST)  # noqa: PTH118, PTH120 - no pathlib at start-up

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers import PASSWORD, at, connected
+from helpers import PASSWORD, at, connected, standby_of
 
 from liftlock.postgres import embedded
 from liftlock.postgres.probe import probe
@@ -99,26 +99,12 @@ def standby(
     request: pytest.FixtureRequest, open_server: Address, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, Address]]:
     """A real standby; with hot_standby off it never gets past starting up."""
-    folder = tmp_path_factory.mktemp("standby")
-    data = folder / "data"
-    copy = ["-h", open_server.host, "-p", open_server.port, "-U", "postgres", "-D", str(data), "-R", "-c", "fast"]
-    subprocess.run([embedded.program("pg_basebackup"), *copy], check=True, capture_output=True, env={"PGPASSWORD": PASSWORD})
-    if os.geteuid() == 0:
-        user = pwd.getpwnam("nobody")
-        for path in [data, *data.rglob("*")]:
-            os.chown(path, user.pw_uid, user.pw_gid)
-    port = str(embedded.free_port())
-    settings = ["-c", f"port={port}", "-c", f"hot_standby={request.param}", "-c", "unix_socket_directories="]
-    command = [*embedded.as_postgres(embedded.program("postgres"), data), embedded.program("postgres"), "-D", str(data), *settings]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = Address(host="127.0.0.1", port=port, user="postgres", password=PASSWORD, dbname="postgres")
-    for _ in range(100):
-        if verdict(address, writable=False) == ("none" if request.param == "on" else "starting up"):
-            break
-        time.sleep(0.1)
-    yield request.param, address
-    process.terminate()
-    process.wait(20)
+    with standby_of(open_server, tmp_path_factory.mktemp("standby"), hot_standby=request.param) as address:
+        for _ in range(100):
+            if verdict(address, writable=False) == ("none" if request.param == "on" else "starting up"):
+                break
+            time.sleep(0.1)
+        yield request.param, address
 
 
 def test_a_standby_can_be_read_and_not_written(standby: tuple[str, Address]) -> None:

@@ -44,11 +44,9 @@ def key_for(version_table: str) -> int:
 class Flight:
     """The lock, held; and the session that holds it, which also watches the working one."""
 
-    def __init__(
-        self, session: Session, key: int, notify: Notify = silent, cancellable: Sequence[str] = (), address: Address | None = None
-    ) -> None:
+    def __init__(self, session: Session, key: int, address: Address, notify: Notify, cancellable: Sequence[str]) -> None:
         self.session = session
-        self._address = address
+        self.address = address
         self.key = key
         self._cancellable = cancellable
         self._role = ""
@@ -76,8 +74,7 @@ class Flight:
         Raises:
             psycopg.OperationalError: the server doesn't let it in.
         """
-        assert self._address is not None  # noqa: S101 - as single_flight makes it
-        session = connect(self._address, "backfill")
+        session = connect(self.address, "backfill")
         if self._role:
             session.execute(f"SET ROLE {self._role}".encode())
         return session
@@ -236,7 +233,7 @@ def single_flight(  # noqa: PLR0913 - each is needed, none is optional
     key = key_for(version_table)
     with contextlib.closing(connect(address, command)) as session:
         _acquire(session, key, deadline, interrupts, notify)
-        flight = Flight(session, key, notify, cancellable, address)
+        flight = Flight(session, key, address, notify, cancellable)
         interrupts.every_tick(lambda: flight.tick(interrupts))
         try:
             yield flight

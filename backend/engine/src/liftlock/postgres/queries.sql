@@ -55,6 +55,16 @@ WHERE p.pid = :pid;
 SELECT coalesce(max(extract(epoch FROM r.replay_lag)), 0)::float8 AS seconds
 FROM pg_catalog.pg_stat_replication AS r;
 
+-- name: long_queries
+-- The transactions of others that last already, on this standby; and how long it lets them keep it from replaying a strong lock.
+SELECT a.pid, a.application_name, a.state, a.usename, a.backend_type,
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS seconds, left(a.query, 200) AS query,
+       current_setting('max_standby_streaming_delay') AS delay
+FROM pg_catalog.pg_stat_activity AS a
+WHERE a.datname = current_database() AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
+  AND clock_timestamp() - a.xact_start > make_interval(secs => :least)
+ORDER BY a.xact_start;
+
 -- name: still_open
 -- Which of these transactions are still open.
 SELECT a.pid

@@ -27,6 +27,7 @@ from liftlock.postgres.flight import Flight, single_flight
 from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.ledger import Ledger, applied, chain_of, current
 from liftlock.postgres.ledger import told as told_of
+from liftlock.postgres.standbys import Standbys
 from liftlock.postgres.sql import QUERIES
 from liftlock.revisions.connections import Connections, rows
 from liftlock.revisions.history import revision_of
@@ -234,6 +235,7 @@ class Guard:
             pace=BackfillPace(self.settings.backfill_share, self.settings.backfill_lag, self.settings.backfill_workers),
             interrupts=self.interrupts,
             flight=flight,
+            standbys=Standbys(flight.address, self.settings.standbys, self.notify),
             notify=self.notify,
         )
 

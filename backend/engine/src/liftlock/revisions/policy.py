@@ -9,6 +9,7 @@ from liftlock.events import Event, Notify
 from liftlock.postgres.batches import Batch
 from liftlock.postgres.flight import Flight
 from liftlock.postgres.interrupts import Interrupts
+from liftlock.postgres.standbys import Standbys
 
 _SHOWN_SECONDS = 0.5
 
@@ -40,6 +41,7 @@ class Policy:
         pace: of backfills.
         interrupts: signals.
         flight: the single-flight lock.
+        standbys: whose long queries are named before a strong lock.
         notify: is told what happens.
     """
 
@@ -50,6 +52,7 @@ class Policy:
     pace: BackfillPace
     interrupts: Interrupts
     flight: Flight
+    standbys: Standbys
     notify: Notify
     _shown: float = 0.0
 

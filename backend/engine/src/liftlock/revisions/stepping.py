@@ -72,6 +72,8 @@ class Stepper:
         step, work = part.step, self._work
         if step.lock is not None:
             work.make_room()
+            if step.lock is LockMode.ACCESS_EXCLUSIVE and work.since is None:
+                self._policy.standbys.look()
             if step.tables:
                 for row in self._working.rows(CATALOG["may_lock"], {"relations": list(step.tables)}):
                     work.bounded_wait()
