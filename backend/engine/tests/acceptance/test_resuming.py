@@ -74,3 +74,22 @@ def test_a_raw_statement_that_holds_a_table_for_long_is_refused(project: Project
     project.revision("r2", "r1", allowed)
     done = project.run("upgrade", **EVERY)
     assert done.returncode == 0, done.stderr
+
+
+def test_two_revisions_with_one_enum_may_be_run_by_two_processes(project: Project) -> None:
+    """Within one process Alembic remembers that the first made it; a run that is killed in between must not depend on that."""
+    column = 'sa.Column("kind", sa.Enum("a", "b", name="Kind", schema="public"))'
+    for name, down in (("r1", None), ("r2", "r1")):
+        project.revision(name, down, f'op.create_table("t_{name}", sa.Column("id", sa.Integer, primary_key=True), {column})')
+    assert project.run("upgrade", "r1").returncode == 0
+    done = project.run("upgrade")
+    assert done.returncode == 0, done.stderr
+    assert rows(project.database, "SELECT count(*) FROM pg_attribute WHERE atttypid = '\"Kind\"'::regtype") == [2]
+
+
+def test_an_enum_of_other_labels_is_not_taken_for_the_same(project: Project) -> None:
+    """As with plain Alembic: there is one of that name already."""
+    project.revision("r1", None, "op.execute(\"CREATE TYPE kind AS ENUM ('b', 'a')\")")
+    project.revision("r2", "r1", 'op.create_table("t", sa.Column("kind", sa.Enum("a", "b", name="kind")))')
+    done = project.run("upgrade")
+    assert (done.returncode, 'type "kind" already exists' in done.stderr) == (5, True), done.stderr

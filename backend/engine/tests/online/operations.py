@@ -235,6 +235,13 @@ CASES = {
         """op.bulk_insert(sa.table("letter", sa.column("kind")), [{"kind": "a"}, {"kind": "b"}])""",
         """op.drop_table("letter")\nop.execute("DROP TYPE kind")""",
     ),
+    "create_type": Case(
+        """op.create_table("letter", sa.Column("id", sa.Integer, primary_key=True), sa.Column("kind", sa.Enum("a", "b", name="Kind")))\n"""
+        """op.create_index("ix_code", "Person", ["code"])\n"""
+        """op.create_table("parcel", sa.Column("id", sa.Integer, primary_key=True), sa.Column("kind", sa.Enum("a", "b", name="Kind")))""",
+        """op.drop_index("ix_code")\nop.drop_table("letter")\nop.drop_table("parcel")\nop.execute('DROP TYPE "Kind"')""",
+        "build",
+    ),
     "batch_alter_table": Case(
         """with op.batch_alter_table("Person") as batch:\n    batch.add_column(sa.Column("b", sa.Text))\n"""
         """    batch.alter_column("age", nullable=False)\n    batch.create_index("ix_b", ["b"])""",

@@ -246,9 +246,11 @@ class Facts:
         tables: by their SQL text in the operation; one that isn't there is missing.
         rehearsal: what the statement does; None where it couldn't be rehearsed.
         allowed: codes of what the operator allows.
+        labels: of the enum that the operation is to make, where it is there already.
     """
 
     small: int = 0
     tables: Mapping[str, Table] = field(default_factory=dict)
     rehearsal: Rehearsal | None = None
     allowed: frozenset[str] = frozenset()
+    labels: tuple[str, ...] | None = None

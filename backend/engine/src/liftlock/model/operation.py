@@ -93,7 +93,15 @@ class BackfillParts:
     where: str
 
 
-Parts = IndexParts | ConstraintParts | ColumnParts | BackfillParts | None
+@dataclass(frozen=True, slots=True)
+class EnumParts:
+    """What an enum is made of: its name as SQL text, and its labels in their order."""
+
+    relation: str
+    labels: tuple[str, ...]
+
+
+Parts = IndexParts | ConstraintParts | ColumnParts | BackfillParts | EnumParts | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ RECIPES: dict[str, Callable[[Operation, Facts], list[Step] | None]] = {
     "alter_nullable": columns.alter_nullable,
     "alter_type": columns.alter_type,
     "add_column": columns.add_column,
+    "create_type": tables.create_type,
     "drop_column": tables.drop_column,
     "drop_constraint": tables.drop_constraint,
     "drop_table": tables.drop_table,

@@ -9,9 +9,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from liftlock.model.facts import Constraint, Facts
-from liftlock.model.operation import ColumnParts, ConstraintParts, Operation
+from liftlock.model.operation import ColumnParts, ConstraintParts, EnumParts, Operation
 from liftlock.model.step import Step
 from liftlock.planning.forms import plain, subject
+
+
+def create_type(operation: Operation, facts: Facts) -> list[Step] | None:
+    """Nothing, where a revision before made the same enum: Alembic remembers that, but only for as long as its process lives."""
+    parts = operation.parts
+    return [] if isinstance(parts, EnumParts) and parts.labels == facts.labels else None
 
 
 def drop_column(operation: Operation, facts: Facts) -> list[Step] | None:

@@ -201,7 +201,9 @@ class _Replacement:
     def _guard(self) -> str:
         """What was made on the column, or changed of it, since the recipe was would go with it."""
         named = f"column {quoted(self.parts.name)} of {self._relation}"
-        told = f"{named} was changed, or something was made on it, since its type change was begun: undo that, run again, and do it afterwards"
+        told = (
+            f"{named} was changed, or something was made on it, since its type change was begun: undo that, run again, and do it afterwards"
+        )
         text = told.replace("'", "''").replace("%", "%%")
         changed = f"({state(self._relation, self.parts.name)}) IS DISTINCT FROM '{self.twin.state}'"
         return f"DO $liftlock$ BEGIN IF {changed} THEN RAISE EXCEPTION '{text}'; END IF; END $liftlock$"

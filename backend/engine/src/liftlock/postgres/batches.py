@@ -120,8 +120,8 @@ def run(
 
     Rows that came or moved behind the cursor, or were locked, are met by another pass. It ends when a pass finds none; when it
     finds as many as the one before, since their new values leave the condition true; or after some passes, since rows that
-    others keep writing are a default's business. Without a condition there is one pass, and the keys of locked rows are kept. The later passes go by blocks, which is faster where a slice of blocks is read
-    alone (PostgreSQL 14).
+    others keep writing are a default's business. The later passes go by blocks, which is faster where a slice of blocks is read
+    alone (PostgreSQL 14). Without a condition there is one pass, and the keys of rows that are locked are kept for its end.
 
     Raises:
         Endless: the first rows that are updated all leave the condition true.
@@ -198,9 +198,7 @@ def _proven(database: Database, backfill: Backfill, condition: tuple[str, dict[s
     return int(found["done"]), 0
 
 
-def _once(
-    database: Database, backfill: Backfill, ranges: Ranges, condition: tuple[str, dict[str, object]]
-) -> tuple[int, list[list[str]]]:
+def _once(database: Database, backfill: Backfill, ranges: Ranges, condition: tuple[str, dict[str, object]]) -> tuple[int, list[list[str]]]:
     """Update rows, each of them once; how many were, and the keys of those that somebody has locked: no other pass finds them."""
     text, values = condition
     try:
@@ -213,9 +211,9 @@ def _once(
             f"WITH free AS MATERIALIZED ({free}), done AS ({update}) SELECT (SELECT count(*) FROM done) AS done,"  # noqa: S608
             f" (SELECT count(*) FROM free) AS free, CAST(to_jsonb(ARRAY({left})) AS text) AS locked"
         )
-        found = database.rows(_escaped(statement, values), values)[0] if ranges.key else {"done": 0, "free": 1}
-        if found["done"] != found["free"] or len(found["locked"]) > _MOST_LEFT:  # a row was changed just now, or most of them are locked
-            raise collision.__cause__ or collision from None
+        found = database.rows(_escaped(statement, values), values)[0] if ranges.key else None
+        if found is None or found["done"] != found["free"] or len(found["locked"]) > _MOST_LEFT:
+            raise collision.__cause__ or collision from None  # a row was changed just now, or most of them are locked: try again
         return int(found["done"]), json.loads(found["locked"])
 
 

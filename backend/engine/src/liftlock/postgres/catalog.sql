@@ -75,6 +75,13 @@ FROM pg_catalog.pg_index AS i
 WHERE i.indexrelid = to_regclass(CAST(:relation AS text)) 
   AND (CAST(:owner AS text) = '' OR i.indrelid = to_regclass(NULLIF(CAST(:owner AS text), '')));
 
+-- name: labels
+-- The labels of an enum, in their order; no row where there is no such type.
+SELECT e.enumlabel AS label
+FROM pg_catalog.pg_enum AS e
+WHERE e.enumtypid = to_regtype(CAST(:type AS text))
+ORDER BY e.enumsortorder;
+
 -- name: left_behind
 -- What repairs the half-made objects that a statement names: invalid indexes, also those of a REINDEX, and partitions that
 -- are neither attached nor detached.

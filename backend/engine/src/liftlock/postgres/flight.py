@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 
 from liftlock.errors import NotNow
-from liftlock.events import Event, Notify, silent
+from liftlock.events import Event, Notify
 from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.patience import attempts
 from liftlock.postgres.session import Session, connect, query

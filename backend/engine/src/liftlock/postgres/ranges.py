@@ -81,7 +81,7 @@ class Keys:
     def among(self, keys: Sequence[Sequence[str]]) -> tuple[str, dict[str, object]]:
         """The condition of having one of these keys."""
         listed = ", ".join(f"CAST(ll_one ->> {number} AS {kind})" for number, kind in enumerate(self._types))
-        rows = f"SELECT {listed} FROM jsonb_array_elements(CAST(CAST(:ll_keys AS text) AS jsonb)) AS ll_one"
+        rows = f"SELECT {listed} FROM jsonb_array_elements(CAST(CAST(:ll_keys AS text) AS jsonb)) AS ll_one"  # noqa: S608
         return f"{self._row} IN ({rows})", {"ll_keys": json.dumps(keys)}
 
     def named(self, end: list[str]) -> str:

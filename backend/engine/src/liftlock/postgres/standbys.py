@@ -36,7 +36,7 @@ class Standbys:
         self._looked = float("-inf")
 
     def look(self) -> None:
-        """Name the queries that a strong lock would wait for, unless that was done a moment ago. A standby that doesn't answer is named too."""
+        """Name the queries that a strong lock would wait for, and standbys that don't answer; unless that was done a moment ago."""
         if not self._addresses or time.monotonic() - self._looked < _AGAIN_SECONDS:
             return
         for address in self._addresses:
@@ -45,7 +45,9 @@ class Standbys:
                     found = query(session, "long_queries", least=_LONG_SECONDS)
             except psycopg.Error as error:
                 reason = str(error).strip().splitlines()[0]
-                self._notify(Event("standby.silent", f"standby {address!r} can't be asked: {reason}", {"standby": repr(address)}, warning=True))
+                self._notify(
+                    Event("standby.silent", f"standby {address!r} can't be asked: {reason}", {"standby": repr(address)}, warning=True)
+                )
                 continue
             if found:
                 text = f"standby {address!r}: reads of a table that is changed may wait there, up to {found[0]['delay']}, for "

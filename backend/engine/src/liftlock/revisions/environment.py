@@ -27,8 +27,8 @@ from liftlock.postgres.flight import Flight, single_flight
 from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.ledger import Ledger, applied, chain_of, current
 from liftlock.postgres.ledger import told as told_of
-from liftlock.postgres.standbys import Standbys
 from liftlock.postgres.sql import QUERIES
+from liftlock.postgres.standbys import Standbys
 from liftlock.revisions.connections import Connections, rows
 from liftlock.revisions.history import revision_of
 from liftlock.revisions.policy import BackfillPace, Policy

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
-from liftlock.model.operation import BackfillParts, ColumnParts, ConstraintParts, IndexParts, Parts
+from liftlock.model.operation import BackfillParts, ColumnParts, ConstraintParts, EnumParts, IndexParts, Parts
 
 _INDEX = frozenset({"create_index", "drop_index"})
 _CONSTRAINT = frozenset(
@@ -52,6 +52,9 @@ def _named(construct: Any, kind: str, dialect: Dialect) -> Parts:  # noqa: ANN40
         return ConstraintParts(_name(construct.element, dialect))
     if kind == "backfill":
         return BackfillParts(construct.values, construct.where)
+    quote: Any = dialect.identifier_preparer  # PostgreSQL's own, which knows of types
+    if kind == "create_type" and hasattr(construct.element, "enums"):
+        return EnumParts(plain_text(quote.format_type(construct.element), dialect), tuple(construct.element.enums))
     if kind in _COLUMN:
         name = construct.column_name if hasattr(construct, "column_name") else construct.column.name
         return ColumnParts(name=str(name), using=str(getattr(construct, "using", None) or ""))

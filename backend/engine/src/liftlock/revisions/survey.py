@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 
 from liftlock.model.facts import Facts, Rehearsal, Table
-from liftlock.model.operation import ColumnParts, IndexParts, Operation
+from liftlock.model.operation import ColumnParts, EnumParts, IndexParts, Operation
 from liftlock.planning.plan import NEEDS_REHEARSAL
 from liftlock.planning.twins import twin_name
 from liftlock.postgres import catalog
@@ -60,7 +60,14 @@ class Survey:
             found = self._working.rows(CATALOG["table_of_index"], {"relation": operation.parts.relation})
             tables[operation.relation] = self._table(found[0]["relation"]) if found else None
         known = {name: table for name, table in tables.items() if table is not None}
-        return Facts(small, known, self._rehearsal(operation, known.get(operation.relation), small), self._allowed)
+        rehearsal = self._rehearsal(operation, known.get(operation.relation), small)
+        return Facts(small, known, rehearsal, self._allowed, self._labels(operation))
+
+    def _labels(self, operation: Operation) -> tuple[str, ...] | None:
+        if not isinstance(operation.parts, EnumParts):
+            return None
+        found = self._working.rows(CATALOG["labels"], {"type": operation.parts.relation})
+        return tuple(row["label"] for row in found) or None
 
     def _table(self, relation: str) -> Table | None:
         if relation in self._announced:
