@@ -12,11 +12,12 @@ import psycopg
 import pytest
 from helpers import Project, connected, rows
 from online.operations import CASES
-from online.storms import child, nothing_is_left
+from online.storms import catalog, child, contents, expected, nothing_is_left
 
 from liftlock.revisions.working import Working
 from liftlock.settings import Address
 
+TAKE_NO_STRONG_LOCK = {"writes_in_an_autocommit_block"}
 TABLES = '"Person", visit, country'
 
 
@@ -121,6 +122,21 @@ def test_one_that_never_lets_go(fresh: Callable[[str], Project]) -> None:
     assert rows(project.database, index) in ([0], [1])
     assert child(project, "upgrade") == 0
     assert rows(project.database, index) == [1]
+    nothing_is_left(project.database)
+
+
+@pytest.mark.patience
+@pytest.mark.parametrize("case", [case for case in CASES if case not in TAKE_NO_STRONG_LOCK])
+def test_whatever_never_gets_its_lock_ends_at_the_deadline(fresh: Callable[[str], Project], case: str) -> None:
+    """Exit 4, and who blocks; what is half done is in the ledger, so that the next run ends with plain Alembic's schema."""
+    plain, project = fresh(case), fresh(case)
+    wanted = expected(plain, "upgrade", "head")
+    with holding(project.database, 60, 1):
+        done = project.run("upgrade", LIFTLOCK_SMALL_TABLE="0", LIFTLOCK_DEADLINE="3")
+        assert done.returncode == 4, done.stderr
+        assert "'the holder', idle in transaction for" in done.stderr
+    assert child(project, "upgrade") == 0
+    assert (*catalog(project.database), contents(project.database)) == wanted
     nothing_is_left(project.database)
 
 

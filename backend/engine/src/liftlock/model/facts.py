@@ -56,7 +56,7 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf:
+class Partition:
     """A partition of a table, at whatever depth.
 
     Parameters:
@@ -85,7 +85,7 @@ class Table:
         bytes: its size on disk, without indexes; of a partitioned one, that of its partitions.
         rows: the planner's estimate; -1 when it was never analysed.
         columns, constraints, indexes: what stands on it.
-        leaves: its partitions, each after the one above it.
+        partitions: its partitions, each after the one above it.
         relation_names, constraint_names: names that are taken in its schema and begin like its own.
         new: whether this run made it, so that nobody else uses it yet.
         newborn: whether this very revision made it.
@@ -99,7 +99,7 @@ class Table:
     columns: tuple[Column, ...] = ()
     constraints: tuple[Constraint, ...] = ()
     indexes: tuple[Index, ...] = ()
-    leaves: tuple[Leaf, ...] = ()
+    partitions: tuple[Partition, ...] = ()
     relation_names: frozenset[str] = frozenset()
     constraint_names: frozenset[str] = frozenset()
     new: bool = False

@@ -109,7 +109,7 @@ def _from_index(operation: Operation, table: Table, parts: ConstraintParts, word
     if table.kind == "p":
         rest = f"({listed}){parts.index}"
         whole = Whole(operation.relation, name, unique=True, rest=rest, columns=parts.columns, constraint=words, deferral=parts.deferral)
-        return list(whole.steps(table.leaves))
+        return list(whole.steps(table.partitions))
     return [
         build(
             f"CREATE UNIQUE INDEX CONCURRENTLY {quoted(name)} ON {operation.relation} ({listed}){parts.index}",

@@ -41,7 +41,7 @@ def _of_partitions(operation: Operation, parts: IndexParts, table: Table, facts:
     if not columns or (parts.optional and table.index(parts.name) is not None):
         return None
     rest = operation.sql.partition(f" ON {operation.relation} ")[2]
-    return list(Whole(operation.relation, parts.name, parts.unique, rest, columns).steps(table.leaves))
+    return list(Whole(operation.relation, parts.name, parts.unique, rest, columns).steps(table.partitions))
 
 
 def drop_index(operation: Operation, facts: Facts) -> list[Step] | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from liftlock.model.facts import Leaf, Table
+from liftlock.model.facts import Partition, Table
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import ConstraintParts, quoted
 from liftlock.model.step import Pace, Step
@@ -43,11 +43,11 @@ class Whole:
     constraint: str = ""
     deferral: str = ""
 
-    def steps(self, leaves: Sequence[Leaf]) -> Iterator[Step]:
+    def steps(self, partitions: Sequence[Partition]) -> Iterator[Step]:
         """The index of the table above, then that of each partition, built and attached."""
         yield self._only(self.relation, self.name, "add")
         indexes, taken = {}, {self.name}
-        for one in leaves:
+        for one in partitions:
             name = self._named(one, taken)
             taken.add(name)
             target = indexes[one.relation] = beside(one.relation, name)
@@ -58,7 +58,7 @@ class Whole:
             above = indexes.get(one.parent, beside(self.relation, self.name))
             yield strong(f"attach {one.name}", f"ALTER INDEX {above} ATTACH PARTITION {target}")
 
-    def _named(self, one: Leaf, taken: set[str]) -> str:
+    def _named(self, one: Partition, taken: set[str]) -> str:
         label = {"": "idx", "UNIQUE": "key", "PRIMARY KEY": "pkey"}[self.constraint]
         columns = () if self.constraint == "PRIMARY KEY" else self.columns
         return automatic(one.name, columns, label, lambda name: name in one.relation_names or name in taken)
@@ -71,7 +71,7 @@ class Whole:
         sql = f"CREATE {unique}INDEX {quoted(name)} ON ONLY {relation} {self.rest}"
         return Step(part=part, sql=sql, pace=Pace.BRIEF, lock=LockMode.SHARE)
 
-    def _built(self, one: Leaf, name: str, target: str) -> Iterator[Step]:
+    def _built(self, one: Partition, name: str, target: str) -> Iterator[Step]:
         unique = "UNIQUE " if self.unique else ""
         sql = f"CREATE {unique}INDEX CONCURRENTLY {quoted(name)} ON {one.relation} {self.rest}"
         yield replace(build(sql, target, one.relation), part=f"build on {one.name}")
@@ -89,7 +89,7 @@ def foreign_key(table: Table, parts: ConstraintParts, name: str, above: Step) ->
         name: its name.
         above: the step that makes the key of the table above.
     """
-    leaves = [one for one in table.leaves if one.leaf]
+    leaves = [one for one in table.partitions if one.leaf]
     undo = tuple(f"ALTER TABLE {one.relation} DROP CONSTRAINT IF EXISTS {quoted(name)}" for one in leaves)
     for one in leaves:
         yield Step(

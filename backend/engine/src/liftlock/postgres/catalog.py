@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from liftlock.model.facts import Column, Constraint, Index, Leaf, Rehearsal, Table, TiedConstraint, TiedIndex, TiedSequence, Twin
+from liftlock.model.facts import Column, Constraint, Index, Partition, Rehearsal, Table, TiedConstraint, TiedIndex, TiedSequence, Twin
 from liftlock.model.operation import quoted
 from liftlock.planning.twins import state
 from liftlock.postgres.sql import CATALOG
@@ -39,7 +39,7 @@ def table(execute: Execute, relation: str) -> Table | None:
     found["columns"] = tuple(Column(**one) for one in found["columns"])
     found["constraints"] = tuple(Constraint(**one | {"columns": tuple(one["columns"])}) for one in found["constraints"])
     found["indexes"] = tuple(Index(**one | {"columns": tuple(one["columns"])}) for one in found["indexes"])
-    found["leaves"] = tuple(Leaf(**one | {"relation_names": frozenset(one["relation_names"])}) for one in found["leaves"])
+    found["partitions"] = tuple(Partition(**one | {"relation_names": frozenset(one["relation_names"])}) for one in found["partitions"])
     for name in ("relation_names", "constraint_names"):
         found[name] = frozenset(found[name])
     return Table(**found)

@@ -9,7 +9,7 @@ SELECT json_build_object(
     'rows', CASE c.relkind WHEN 'p' THEN (
         SELECT coalesce(sum(greatest(r.reltuples, 0)), 0)
         FROM pg_partition_tree(c.oid) AS p JOIN pg_catalog.pg_class AS r ON r.oid = p.relid WHERE p.isleaf) ELSE c.reltuples END,
-    'leaves', (
+    'partitions', (
         SELECT coalesce(json_agg(json_build_object(
             'relation', p.relid::regclass::text, 'name', r.relname, 'parent', p.parentrelid::regclass::text, 'leaf', p.isleaf,
             'relation_names', (

@@ -117,3 +117,30 @@ FROM pg_catalog.pg_class AS c
 WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
   AND NOT pg_has_role(c.relowner, 'MEMBER')
 ORDER BY c.relname;
+
+-- name: visible
+-- The relations that this session sees, and the tables that the indexes among them stand on.
+SELECT c.oid::bigint AS oid, c.relname AS name, c.relkind::text AS kind, t.relname AS table_name
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_index AS i ON i.indexrelid = c.oid
+LEFT JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
+WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'liftlock');
+
+-- name: relation_locks
+-- The locks of a session, or those that it waits for, on relations that this one sees.
+SELECT DISTINCT c.oid::bigint AS oid, c.oid::regclass::text AS relation, l.mode, c.relkind::text AS kind
+FROM pg_catalog.pg_locks AS l
+JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE l.pid = :pid AND l.granted = :granted AND l.locktype = 'relation'
+  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = current_database())
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast');
+
+-- name: lockable
+-- The tables of users that can be locked, in the order in which they were made.
+SELECT c.oid::regclass::text AS relation
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'liftlock')
+ORDER BY c.oid;

@@ -1,0 +1,113 @@
+"""What a statement did, as PostgreSQL itself reported it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from liftlock.model.lock import LockMode
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Held:
+    """A lock on a relation that other sessions can see.
+
+    Parameters:
+        relation: its name as SQL text, as the others know it.
+        mode: of the lock.
+        kind: ``r`` table, ``p`` partitioned table, ``i`` index, ``m`` materialized view, ``v`` view, ``S`` sequence and so on.
+    """
+
+    relation: str
+    mode: LockMode
+    kind: str = "r"
+
+    @property
+    def blocks(self) -> str:
+        """Which of an application's queries wait for it."""
+        return self.mode.blocks if self.kind not in {"i", "I"} else "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Work whose time grows with a table, by the names of the tables; those that others can't see are left out.
+
+    Parameters:
+        rewrites: written anew.
+        scans: read from end to end, to prove something.
+        builds: an index of theirs was built.
+        validates: foreign keys that were proven, by their names.
+        proven: told by the server to need no scan, since a constraint says so already.
+    """
+
+    rewrites: frozenset[str] = frozenset()
+    scans: frozenset[str] = frozenset()
+    builds: frozenset[str] = frozenset()
+    validates: frozenset[str] = frozenset()
+    proven: frozenset[str] = frozenset()
+
+    @property
+    def long(self) -> bool:
+        """Whether there is any."""
+        return bool(self.rewrites or self.scans or self.builds or self.validates)
+
+    def told(self) -> str:
+        """The work, for people; empty for none."""
+        parts = [
+            f"{verb} {', '.join(sorted(names))}"
+            for verb, names in (
+                ("rewrites", self.rewrites),
+                ("scans", self.scans),
+                ("builds an index on", self.builds),
+                ("validates", self.validates),
+            )
+            if names
+        ]
+        return "; ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One statement.
+
+    Parameters:
+        sql: the statement.
+        revision: the revision that it belongs to.
+        line: of the revision's file; None where that isn't known.
+        transaction: counts the transactions of a run; statements of one share their locks.
+        taken: the locks that it took, and that weren't held before.
+        held: all locks that were held when it had ended, these among them.
+        work: what grew with the tables.
+        error: the server's words, where it failed.
+    """
+
+    sql: str
+    revision: str = ""
+    line: int | None = None
+    transaction: int = 0
+    taken: frozenset[Held] = frozenset()
+    held: frozenset[Held] = frozenset()
+    work: Work = field(default_factory=Work)
+    error: str = ""
+
+    @property
+    def blocked(self) -> dict[str, set[str]]:
+        """Who waits while it runs: the relations, by which of an application's queries wait for them."""
+        found: dict[str, set[str]] = {}
+        for one in self.held:
+            if one.blocks != "nothing":
+                found.setdefault(one.blocks, set()).add(one.relation)
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """The statement for programs."""
+        sets = {name: sorted(names) for name, names in asdict(self.work).items()}
+        return {
+            "sql": self.sql,
+            "line": self.line,
+            "transaction": self.transaction,
+            "locks": [{"relation": one.relation, "mode": one.mode.value, "blocks": one.blocks} for one in sorted(self.taken)],
+            "held": [{"relation": one.relation, "mode": one.mode.value, "blocks": one.blocks} for one in sorted(self.held)],
+            **sets,
+            "error": self.error,
+        }

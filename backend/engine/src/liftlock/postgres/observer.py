@@ -1,0 +1,156 @@
+"""Watches one session and says what each of its statements did, from what the server reports: no SQL is parsed.
+
+Locks are those of ``pg_locks`` on relations that a second session sees in its catalog, so what the statement's own transaction
+made is left out. Rewrites, scans, builds and validations are what the server says itself, and what changed its file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import psycopg
+
+from liftlock.model.lock import LockMode
+from liftlock.model.observed import Held, Observed, Work
+from liftlock.planning.notices import work_in
+from liftlock.postgres.session import Session, connect, query
+from liftlock.settings import Address
+
+_LOOK_SECONDS = 0.002
+_MODES = {one.value.title().replace(" ", "") + "Lock": one for one in LockMode}
+
+
+class Subject(Protocol):
+    """The session that is watched."""
+
+    def rows(self, statement: str) -> Sequence[Mapping[str, Any]]:
+        """The rows of a query that the watcher itself asks over that session."""
+
+    def messages(self) -> list[str]:
+        """What the server has said since this was last asked."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """A statement that is being watched; filled in when it has ended."""
+
+    observed: Observed
+    taken: set[Held] = field(default_factory=set)
+
+
+class Observer:
+    """Watches a session.
+
+    Parameters:
+        address: of the database that it is connected to.
+        pid: its backend.
+        subject: the session.
+    """
+
+    def __init__(self, address: Address, pid: int, subject: Subject) -> None:
+        self._pid, self._subject = pid, subject
+        self._session, self._holder = connect(address, "check"), connect(address, "check")
+        self._visible = {row["oid"]: row for row in query(self._session, "visible")}
+        self._names = {row["name"] for row in self._visible.values()}
+        self._transaction = 0
+
+    def close(self) -> None:
+        """Let go of both sessions."""
+        self._session.close()
+        self._holder.close()
+
+    @contextlib.contextmanager
+    def watching(self, statement: Observed, *, alone: bool = False) -> Iterator[Seen]:
+        """Watch a statement, which is sent meanwhile.
+
+        Parameters:
+            statement: what is known of it before.
+            alone: whether it runs outside of a transaction, so that its locks are gone when it has ended.
+        """
+        before, files = self._held(), self._files()
+        if not before:
+            self._transaction += 1
+        seen = Seen(replace(statement, transaction=self._transaction))
+        self._subject.messages()
+        with self._probing(seen) if alone else contextlib.nullcontext():
+            try:
+                yield seen
+            except Exception as error:
+                seen.observed = replace(seen.observed, error=str(error).strip().splitlines()[0])
+                raise
+            finally:
+                held = self._held() | seen.taken
+                work = self._work(files)
+                seen.observed = replace(seen.observed, taken=frozenset(held - before), held=frozenset(held), work=work)
+
+    def _held(self) -> set[Held]:
+        return self._locks(self._session, granted=True)
+
+    def _locks(self, session: Session, *, granted: bool) -> set[Held]:
+        found = query(session, "relation_locks", pid=self._pid, granted=granted)
+        return {Held(row["relation"], _MODES[row["mode"]], row["kind"]) for row in found if row["oid"] in self._visible}
+
+    def _files(self) -> dict[int, int]:
+        try:
+            return {row["oid"]: row["file"] for row in self._subject.rows(_FILES)}
+        except Exception:  # noqa: BLE001 - a transaction that has failed says nothing more
+            return {}
+
+    def _work(self, before: Mapping[int, int]) -> Work:
+        told, after = work_in(self._subject.messages()), self._files()
+        changed = {oid for oid, file in before.items() if oid in self._visible and after.get(oid, file) != file}
+        tables = {self._visible[oid]["name"] for oid in changed if self._visible[oid]["kind"] in {"r", "m"}}
+        indexes = {self._visible[oid]["table_name"] for oid in changed if self._visible[oid]["kind"] == "i"}
+        return Work(
+            rewrites=frozenset((told.rewrites | tables) & self._names),
+            scans=told.scans & self._names,
+            builds=frozenset((told.builds | indexes) & self._names),
+            validates=told.validates,
+            proven=told.proven & self._names,
+        )
+
+    @contextlib.contextmanager
+    def _probing(self, seen: Seen) -> Iterator[None]:
+        """See which locks a statement asks for that is over at once.
+
+        Another session holds the weakest lock that conflicts with itself on each table, so that the statement stops at
+        its first one that matters; then it is let go.
+        """
+        stop, ready = threading.Event(), threading.Event()
+        thread = threading.Thread(target=self._probe, args=(seen, ready, stop), daemon=True)
+        thread.start()
+        ready.wait()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def _probe(self, seen: Seen, ready: threading.Event, stop: threading.Event) -> None:
+        try:
+            with contextlib.suppress(psycopg.Error), self._holder.transaction():
+                for row in query(self._holder, "lockable"):
+                    self._holder.execute(f"LOCK TABLE ONLY {row['relation']} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT".encode())
+                ready.set()
+                while not stop.is_set():
+                    waiting = self._locks(self._holder, granted=False)
+                    seen.taken |= waiting
+                    if waiting:
+                        break
+                    time.sleep(_LOOK_SECONDS)
+        finally:
+            ready.set()
+        while not stop.is_set():
+            with contextlib.suppress(psycopg.Error):
+                seen.taken |= self._locks(self._holder, granted=True)
+            time.sleep(_LOOK_SECONDS)
+
+
+_FILES = """SELECT c.oid::bigint AS oid, pg_relation_filenode(c.oid)::bigint AS file FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'm', 'i') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"""
