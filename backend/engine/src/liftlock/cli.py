@@ -67,6 +67,24 @@ class Console:
         """Show a result: JSON for programs, lines for people."""
         click.echo(json.dumps(value, indent=1, default=str) if self.as_json else "\n".join(lines))
 
+    def files(self, wanted: Sequence[str]) -> list[tuple[Callable[[Any], str], Path]]:
+        """What ``--output`` asks for: how it is written, and where; a mistake ends the call."""
+        from liftlock.formats import FORMATS  # noqa: PLC0415
+
+        pairs = [one.partition("=") for one in wanted]
+        for kind, _, path in pairs:
+            if kind not in FORMATS or not path:
+                now = f"Write KIND=FILE, with one of {', '.join(FORMATS)}."
+                self.fail(SettingsError("LL-OUTPUT", f"--output {kind}={path} can't be understood.", now=now))
+        return [(FORMATS[kind], Path(path)) for kind, _, path in pairs]
+
+    def write(self, path: Path, text: str) -> None:
+        """Write a file; a fault ends the call."""
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            self.fail(SettingsError("LL-OUTPUT", f"{path} can't be written: {error.strerror}.", now="Name another file."))
+
     def fail(self, error: LiftlockError) -> NoReturn:
         """Show an error and end with its exit code."""
         if self.as_json:
@@ -225,38 +243,14 @@ def status(console: Console) -> None:
 def plan(console: Console, target: str) -> None:
     """Show the steps that an upgrade to TARGET would run."""
     from liftlock.commands.plan import plan as look  # noqa: PLC0415
+    from liftlock.formats import plan as text  # noqa: PLC0415
 
     def call(found: settings.Settings, interrupts: Interrupts) -> None:
         planned = look(found, target, interrupts=interrupts, notify=console.tell, x_arguments=console.x_arguments)
-        lines = [line for one in planned for line in _plan_lines(one)]
+        lines = [click.style(line, bold=bold) for one in planned for line, bold in text.lines(one.revision, one.look)]
         console.result([one.as_dict() for one in planned], lines or ["Nothing is pending."])
 
     _run(console, call)
-
-
-def _plan_lines(planned: Any) -> list[str]:  # noqa: ANN401 - commands.plan is imported when it is needed
-    from liftlock.planning import estimates  # noqa: PLC0415
-
-    lines = [click.style(f"{planned.revision.id}  {planned.revision.message}  ({planned.as_dict()['phase']})", bold=True)]
-    for one in planned.look.operations:
-        size = f", {_size(one.table.bytes)}" if one.table and not one.table.new else ""
-        lines.append(f"  {one.operation.kind} {one.operation.table or ''}{size}")
-        for number, step in enumerate(one.steps, 1):
-            lock = f"{step.lock.value}, blocks {step.lock.blocks}" if step.lock else "no lock that others feel"
-            long = f", {estimates.told(estimates.seconds(step, one.table))}" if one.table and not one.table.new else ""
-            lines.append(f"    {number}. {step.part}  [{step.pace.value}{long}, {step.phase.value}; {lock}]")
-            lines += [f"         {line}" for sql in (step.sql, *step.then) for line in sql.splitlines() if line.strip()]
-    if planned.look.asks:
-        lines.append("  …  the rest depends on what the database answers, and is planned when it runs")
-    return lines
-
-
-def _size(size: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1024:  # noqa: PLR2004 - as PostgreSQL counts
-            return f"{size:.0f} {unit}"
-        size /= 1024
-    return f"{size:.0f} TB"
 
 
 @cli.command()
@@ -274,6 +268,32 @@ def backfill(console: Console, verb: str | None) -> None:
         seen = filling.backfill(address, verb)
         console.result([one.as_dict() for one in seen], [one.explained() for one in seen] or ["No backfill is unfinished."])
         return 0 if seen else 1
+
+    _run(console, call)
+
+
+@cli.command()
+@click.argument("revisions", default="")
+@click.option("--as", "way", type=click.Choice(["liftlock", "plain"]), default="liftlock", show_default=True, help="How they will be run.")
+@click.option("-o", "--output", metavar="KIND=FILE", multiple=True, help="Write it to a file too: github, json, junit, markdown or sarif.")
+@_console
+def check(console: Console, revisions: str, way: str, output: tuple[str, ...]) -> None:
+    """Try REVISIONS on a throwaway PostgreSQL, and judge what it reports; exit 1 when something is found.
+
+    REVISIONS is a:b (what comes after a, up to b) or a single one; by default what is new against git's main branch, else all.
+    """
+    from liftlock.commands.check import check as run  # noqa: PLC0415
+    from liftlock.formats import text  # noqa: PLC0415
+
+    files = console.files(output)
+
+    def call(found: settings.Settings, interrupts: Interrupts) -> int:
+        report = run(found, revisions, way=way, interrupts=interrupts, notify=console.tell, x_arguments=console.x_arguments)
+        for write, path in files:
+            console.write(path, write(report))
+        shown = [click.style(line, fg=colour, bold=bold) for line, colour, bold in text.lines(report)]
+        console.result(report.as_dict(), shown)
+        return 0 if report.ok else 1
 
     _run(console, call)
 

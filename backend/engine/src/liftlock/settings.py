@@ -92,6 +92,7 @@ class Settings:
         cancel: application names, with wildcards, of sessions that may be cancelled when they keep us from a lock.
         standbys: hosts of standbys, each with or without a port, whose long queries are to be named.
         allow: codes of rules that the operator permits to be broken.
+        cache: the folder of what is kept from one call to the next.
         config: path of ``alembic.ini``.
         manifest: path of the file that ``bake`` writes.
         require: ``exec`` never migrates, and waits until somebody else has.
@@ -104,6 +105,7 @@ class Settings:
         "backfill_lag",
         "backfill_share",
         "backfill_workers",
+        "cache",
         "cancel",
         "config",
         "deadline",
@@ -130,6 +132,7 @@ class Settings:
         self.cancel = tuple((reader.text("LIFTLOCK_CANCEL_BLOCKERS") or "").replace(",", " ").split())
         self.standbys = tuple((reader.text("LIFTLOCK_STANDBYS") or "").replace(",", " ").split())
         self.allow = frozenset((reader.text("LIFTLOCK_ALLOW") or "").replace(",", " ").split())
+        self.cache = os.path.join(environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "liftlock")  # noqa: PTH111, PTH118
         self.config = environ.get("ALEMBIC_CONFIG") or "alembic.ini"
         beside = os.path.join(os.path.dirname(self.config), MANIFEST)  # noqa: PTH118, PTH120 - no pathlib at start-up
         self.manifest = environ.get("LIFTLOCK_MANIFEST") or beside

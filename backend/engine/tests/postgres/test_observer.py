@@ -229,7 +229,7 @@ def observe(address: Address, row: Row) -> Observed:
             session.execute(row.before)
             if not row.before.startswith("SET LOCAL"):
                 session.commit()
-        with contextlib.closing(Observer(address, session.info.backend_pid, Watched(session))) as observer:  # type: ignore[arg-type]
+        with contextlib.closing(Observer(address, session.info.backend_pid, "alembic_version", Watched(session))) as observer:  # type: ignore[arg-type]
             with observer.watching(Observed(row.sql), alone=row.alone) as seen:
                 session.execute(row.sql)
             if not row.alone:

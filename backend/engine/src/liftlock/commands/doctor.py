@@ -13,7 +13,7 @@ from pathlib import Path
 from liftlock.commands.exec import address_of
 from liftlock.commands.status import compare
 from liftlock.errors import LiftlockError
-from liftlock.model.finding import Finding
+from liftlock.model.diagnosis import Diagnosis
 from liftlock.postgres.probe import probe
 from liftlock.postgres.session import connect, query
 from liftlock.revisions.history import duplicates, load, missing_parents, revision_files, scan
@@ -24,7 +24,7 @@ _CLOCK_SECONDS = 5
 _SCRIPTS = ("docker-entrypoint.sh", "run-migrations.sh")
 
 
-def doctor(settings: Settings) -> list[Finding]:
+def doctor(settings: Settings) -> list[Diagnosis]:
     """Look at the settings, the files and the database.
 
     Parameters:
@@ -36,36 +36,36 @@ def doctor(settings: Settings) -> list[Finding]:
     return [*_variables(settings), *_scripts(Path(settings.config).parent), *_project(settings), *_database(settings)]
 
 
-def failed(error: LiftlockError, topic: str) -> Finding:
+def failed(error: LiftlockError, topic: str) -> Diagnosis:
     """An error as a finding."""
-    return Finding(topic, f"{error.code}: {error.what}", error.now)
+    return Diagnosis(topic, f"{error.code}: {error.what}", error.now)
 
 
-def _variables(settings: Settings) -> Iterator[Finding]:
+def _variables(settings: Settings) -> Iterator[Diagnosis]:
     for name, source in sorted(settings.sources.items()):
-        yield Finding("setting", f"{name} is set (from: {source})")
+        yield Diagnosis("setting", f"{name} is set (from: {source})")
     if settings.address is not None:
-        yield Finding("setting", f"together they mean {settings.address!r}")
+        yield Diagnosis("setting", f"together they mean {settings.address!r}")
 
 
-def _scripts(folder: Path) -> Iterator[Finding]:
+def _scripts(folder: Path) -> Iterator[Diagnosis]:
     for path in (folder / name for name in _SCRIPTS):
         if not path.exists():
             continue
         text = path.read_bytes()
         if b"\r\n" in text:
-            yield Finding(
+            yield Diagnosis(
                 "script",
                 f"{path} has Windows line endings",
                 f"Convert it: sed -i 's/\\r$//' {path}; and add `*.sh text eol=lf` to .gitattributes.",
             )
         elif not os.access(path, os.X_OK):
-            yield Finding("script", f"{path} isn't executable", f"chmod +x {path}; in git: git update-index --chmod=+x {path}")
+            yield Diagnosis("script", f"{path} isn't executable", f"chmod +x {path}; in git: git update-index --chmod=+x {path}")
         else:
-            yield Finding("script", f"{path} is executable and has Unix line endings")
+            yield Diagnosis("script", f"{path} is executable and has Unix line endings")
 
 
-def _project(settings: Settings) -> Iterator[Finding]:
+def _project(settings: Settings) -> Iterator[Diagnosis]:
     try:
         project = load(settings.config)
         project.head("head")
@@ -74,10 +74,10 @@ def _project(settings: Settings) -> Iterator[Finding]:
         yield from _files(Path(settings.config), error)
         return
     heads = ", ".join(sorted(project.chain.heads)) or "none"
-    yield Finding("revisions", f"{len(project.chain.revisions)} revisions in {project.script.dir}, head {heads}")
+    yield Diagnosis("revisions", f"{len(project.chain.revisions)} revisions in {project.script.dir}, head {heads}")
 
 
-def _files(config: Path, first: LiftlockError) -> Iterator[Finding]:
+def _files(config: Path, first: LiftlockError) -> Iterator[Diagnosis]:
     """Further faults in the revision files, besides the one that stopped loading."""
     with contextlib.suppress(LiftlockError):
         files = revision_files(str(config))
@@ -90,10 +90,10 @@ def _files(config: Path, first: LiftlockError) -> Iterator[Finding]:
             except (SyntaxError, ValueError) as error:
                 place = f"{path}:{getattr(error, 'lineno', None) or 1}"
                 if place not in first.what:
-                    yield Finding("revisions", f"{place}: {error}", "Correct that line.")
+                    yield Diagnosis("revisions", f"{place}: {error}", "Correct that line.")
 
 
-def _database(settings: Settings) -> Iterator[Finding]:
+def _database(settings: Settings) -> Iterator[Diagnosis]:
     try:
         address = address_of(settings)
     except LiftlockError as error:
@@ -102,41 +102,41 @@ def _database(settings: Settings) -> Iterator[Finding]:
     yield from _pg_isready(address)
     verdict = probe(address)
     if verdict is not None:
-        yield Finding("database", verdict.text, verdict.error().now)
+        yield Diagnosis("database", verdict.text, verdict.error().now)
         return
-    yield Finding("database", f"{address!r} can be used")
+    yield Diagnosis("database", f"{address!r} can be used")
     with contextlib.closing(connect(address, "doctor")) as session:
         facts = query(session, "server_facts")[0]
         yield from _server(facts)
         for row in query(session, "not_owned"):
             remedy = f"Connect as {row['owner']}, or GRANT {row['owner']} TO {facts['role']}."
-            yield Finding("permissions", f"table {row['name']} belongs to {row['owner']}; {facts['role']} can't alter it", remedy)
+            yield Diagnosis("permissions", f"table {row['name']} belongs to {row['owner']}; {facts['role']} can't alter it", remedy)
         with contextlib.suppress(LiftlockError):
             from liftlock.commands.status import build_of  # noqa: PLC0415 - fails like _project, which has told it
 
             found = compare(session, build_of(settings))
-            yield Finding("schema", found.explained(), "" if found.satisfied else "Run `liftlock upgrade`.")
+            yield Diagnosis("schema", found.explained(), "" if found.satisfied else "Run `liftlock upgrade`.")
 
 
-def _pg_isready(address: Address) -> Iterator[Finding]:
+def _pg_isready(address: Address) -> Iterator[Diagnosis]:
     tool = shutil.which("pg_isready")
     if tool is None:
         return
     arguments = [tool, "--host", address.host, "--port", address.port, "--timeout", "3"]
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)  # noqa: S603 - no secret among them
     remedy = "" if done.returncode == 0 else "Start the database, or correct POSTGRES_SERVER and POSTGRES_PORT."
-    yield Finding("pg_isready", (done.stdout or done.stderr).strip(), remedy)
+    yield Diagnosis("pg_isready", (done.stdout or done.stderr).strip(), remedy)
 
 
-def _server(facts: dict[str, object]) -> Iterator[Finding]:
+def _server(facts: dict[str, object]) -> Iterator[Diagnosis]:
     version, number = facts["version"], facts["version_num"]
     old = isinstance(number, int) and number < _OLDEST
-    yield Finding("server", f"PostgreSQL {version}", "Upgrade the server: 13 is the oldest that liftlock knows." if old else "")
+    yield Diagnosis("server", f"PostgreSQL {version}", "Upgrade the server: 13 is the oldest that liftlock knows." if old else "")
     clock = facts["clock"]
     assert isinstance(clock, dt.datetime)  # noqa: S101 - the query's own type
     apart = abs((dt.datetime.now(dt.UTC) - clock).total_seconds())
     remedy = "Set both clocks by NTP; times in the ledger and tokens of the service depend on them."
-    yield Finding("clock", f"{apart:.1f} s apart from the server's", remedy if apart > _CLOCK_SECONDS else "")
+    yield Diagnosis("clock", f"{apart:.1f} s apart from the server's", remedy if apart > _CLOCK_SECONDS else "")
     for right, text in (
         ("may_create_schema", "create the schema `liftlock` in this database"),
         ("may_create_table", f"create tables in {facts['schema']}"),
@@ -147,4 +147,4 @@ def _server(facts: dict[str, object]) -> Iterator[Finding]:
             else f"GRANT CREATE ON SCHEMA {facts['schema']} TO {facts['role']};"
         )
         allowed = bool(facts[right])
-        yield Finding("permissions", f"{facts['role']} {'may' if allowed else 'may not'} {text}", "" if allowed else grant)
+        yield Diagnosis("permissions", f"{facts['role']} {'may' if allowed else 'may not'} {text}", "" if allowed else grant)

@@ -9,11 +9,12 @@ from alembic import command
 
 from liftlock.commands.running import drive, prepare
 from liftlock.events import Notify, silent
+from liftlock.model.look import Look, LookedAt
 from liftlock.model.revision import Revision
 from liftlock.planning.estimates import seconds
 from liftlock.planning.plan import phase_of
 from liftlock.postgres.interrupts import Interrupts
-from liftlock.revisions.environment import Guard, Look, LookedAt
+from liftlock.revisions.environment import Guard
 from liftlock.settings import Address, Settings
 
 

@@ -74,30 +74,44 @@ class Observed:
         sql: the statement.
         revision: the revision that it belongs to.
         line: of the revision's file; None where that isn't known.
+        operation: its kind, such as ``add_column``; ``connection`` for what is sent over it.
+        table: that the operation is about, as SQL text.
+        allowed: codes of what the revision allows here, with a reason each.
         transaction: counts the transactions of a run; statements of one share their locks.
         taken: the locks that it took, and that weren't held before.
         held: all locks that were held when it had ended, these among them.
         work: what grew with the tables.
+        returns: whether it returned rows.
         error: the server's words, where it failed.
     """
 
     sql: str
     revision: str = ""
     line: int | None = None
+    operation: str = ""
+    table: str = ""
+    allowed: tuple[tuple[str, str], ...] = ()
     transaction: int = 0
     taken: frozenset[Held] = frozenset()
     held: frozenset[Held] = frozenset()
     work: Work = field(default_factory=Work)
+    returns: bool = False
     error: str = ""
+
+    @property
+    def strongest(self) -> LockMode | None:
+        """The strongest lock that is held on the operation's own table."""
+        order, name = list(LockMode), self.table.rpartition(".")[2]
+        modes = [one.mode for one in self.held if one.relation.rpartition(".")[2] == name]
+        return max(modes, key=order.index, default=None)
 
     @property
     def blocked(self) -> dict[str, set[str]]:
         """Who waits while it runs: the relations, by which of an application's queries wait for them."""
-        found: dict[str, set[str]] = {}
-        for one in self.held:
-            if one.blocks != "nothing":
-                found.setdefault(one.blocks, set()).add(one.relation)
-        return found
+        felt = {
+            one.relation: one.blocks for one in sorted(self.held, key=lambda one: list(LockMode).index(one.mode)) if one.blocks != "nothing"
+        }
+        return {who: {name for name, blocks in felt.items() if blocks == who} for who in sorted(set(felt.values()))}
 
     def as_dict(self) -> dict[str, Any]:
         """The statement for programs."""
@@ -105,6 +119,7 @@ class Observed:
         return {
             "sql": self.sql,
             "line": self.line,
+            "operation": self.operation,
             "transaction": self.transaction,
             "locks": [{"relation": one.relation, "mode": one.mode.value, "blocks": one.blocks} for one in sorted(self.taken)],
             "held": [{"relation": one.relation, "mode": one.mode.value, "blocks": one.blocks} for one in sorted(self.held)],

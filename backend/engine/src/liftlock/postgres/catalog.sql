@@ -354,3 +354,43 @@ SELECT json_build_object(
         ) AS one)
 )::text AS facts
 FROM old AS o, new AS n, given AS g;
+
+-- name: schema
+-- The tables, columns, foreign keys and half-made things of a database, as one JSON text; the ledger and the version table are left out.
+WITH relations AS (
+    SELECT c.oid, c.oid::regclass::text AS name
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'liftlock')
+      AND c.relname <> CAST(:version_table AS text)
+)
+SELECT json_build_object(
+    'tables', (SELECT coalesce(json_agg(json_build_array(r.oid::bigint, r.name)), '[]') FROM relations AS r),
+    'columns', (
+        SELECT coalesce(json_agg(json_build_array(
+            r.oid::bigint, a.attnum, r.name, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull)), '[]')
+        FROM relations AS r
+        JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped),
+    'keys', (
+        SELECT coalesce(json_agg(json_build_array(
+            k.oid::bigint, r.name, k.conname,
+            (SELECT json_agg(a.attname ORDER BY u.place)
+             FROM unnest(k.conkey) WITH ORDINALITY AS u (attnum, place)
+             JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = u.attnum),
+            EXISTS (
+                SELECT FROM pg_catalog.pg_index AS i
+                WHERE i.indrelid = k.conrelid AND i.indisvalid AND i.indpred IS NULL
+                  AND (i.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey),
+            r.oid::bigint)), '[]')
+        FROM pg_catalog.pg_constraint AS k
+        JOIN relations AS r ON r.oid = k.conrelid
+        WHERE k.contype = 'f' AND k.conparentid = 0),
+    'unproven', (
+        SELECT coalesce(json_agg(json_build_array(r.name, k.conname)), '[]')
+        FROM pg_catalog.pg_constraint AS k JOIN relations AS r ON r.oid = k.conrelid
+        WHERE NOT k.convalidated AND coalesce(to_jsonb(k) ->> 'conenforced', 'true') = 'true'),
+    'broken', (
+        SELECT coalesce(json_agg(json_build_array(r.name, i.indexrelid::regclass::text)), '[]')
+        FROM pg_catalog.pg_index AS i JOIN relations AS r ON r.oid = i.indrelid
+        WHERE NOT (i.indisvalid AND i.indisready AND i.indislive))
+)::text AS schema;

@@ -26,7 +26,10 @@ from liftlock.settings import Address
 
 _START_SECONDS = 60
 _UNPRIVILEGED = "nobody"
-_THROWAWAY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off"}
+THROWAWAY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off"}
+"""Settings of a server whose data nobody will miss."""
+_JANITOR = 'cat >/dev/null; tries=0; while ! rm -rf "$1" 2>/dev/null && [ "$tries" -lt 600 ]; do tries=$((tries + 1)); sleep 0.1; done'
+"""Waits until the pipe from the process that made the folder is closed; the server may still be ending then."""
 
 
 class _NotYet(Exception):
@@ -52,10 +55,26 @@ def program(name: str) -> str:
 @contextlib.contextmanager
 def throwaway() -> Iterator[Address]:
     """A server that is gone afterwards, with one empty database; it trades safety for speed."""
-    with tempfile.TemporaryDirectory(prefix="liftlock-") as folder:
-        data = Path(folder) / "data"
-        with serve(data, secrets.token_urlsafe(16), settings=_THROWAWAY) as address:
-            yield address
+    with vanishing() as folder, serve(folder / "data", secrets.token_urlsafe(16), settings=THROWAWAY) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def vanishing(parent: Path | None = None) -> Iterator[Path]:
+    """A folder that is gone afterwards, also when this process is killed: another one waits for its end.
+
+    Parameters:
+        parent: where it is made; the system's folder for such things by default.
+    """
+    with tempfile.TemporaryDirectory(prefix="liftlock-", dir=parent, ignore_cleanup_errors=True) as folder:
+        command = ["sh", "-c", _JANITOR, "liftlock-janitor", folder]
+        janitor = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - our own arguments
+        try:
+            yield Path(folder)
+        finally:
+            assert janitor.stdin is not None  # noqa: S101 - it was asked for
+            janitor.stdin.close()
+            janitor.wait(_START_SECONDS)
 
 
 @contextlib.contextmanager

@@ -49,13 +49,14 @@ class Observer:
     Parameters:
         address: of the database that it is connected to.
         pid: its backend.
+        version_table: isn't looked at.
         subject: the session.
     """
 
-    def __init__(self, address: Address, pid: int, subject: Subject) -> None:
+    def __init__(self, address: Address, pid: int, version_table: str, subject: Subject) -> None:
         self._pid, self._subject = pid, subject
         self._session, self._holder = connect(address, "check"), connect(address, "check")
-        self._visible = {row["oid"]: row for row in query(self._session, "visible")}
+        self._visible = {row["oid"]: row for row in query(self._session, "visible", version_table=version_table)}
         self._names = {row["name"] for row in self._visible.values()}
         self._transaction = 0
 
@@ -80,9 +81,6 @@ class Observer:
         with self._probing(seen) if alone else contextlib.nullcontext():
             try:
                 yield seen
-            except Exception as error:
-                seen.observed = replace(seen.observed, error=str(error).strip().splitlines()[0])
-                raise
             finally:
                 held = self._held() | seen.taken
                 work = self._work(files)
@@ -134,13 +132,14 @@ class Observer:
     def _probe(self, seen: Seen, ready: threading.Event, stop: threading.Event) -> None:
         try:
             with contextlib.suppress(psycopg.Error), self._holder.transaction():
-                for row in query(self._holder, "lockable"):
+                for row in query(self._holder, "visible", version_table=""):
+                    if row["kind"] not in {"r", "p"} or row["oid"] not in self._visible:
+                        continue
                     self._holder.execute(f"LOCK TABLE ONLY {row['relation']} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT".encode())
                 ready.set()
                 while not stop.is_set():
-                    waiting = self._locks(self._holder, granted=False)
-                    seen.taken |= waiting
-                    if waiting:
+                    seen.taken |= self._locks(self._holder, granted=False)
+                    if query(self._holder, "waits", pid=self._pid):
                         break
                     time.sleep(_LOOK_SECONDS)
         finally:

@@ -120,12 +120,14 @@ ORDER BY c.relname;
 
 -- name: visible
 -- The relations that this session sees, and the tables that the indexes among them stand on.
-SELECT c.oid::bigint AS oid, c.relname AS name, c.relkind::text AS kind, t.relname AS table_name
+SELECT c.oid::bigint AS oid, c.oid::regclass::text AS relation, c.relname AS name, c.relkind::text AS kind, t.relname AS table_name
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_index AS i ON i.indexrelid = c.oid
 LEFT JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
-WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'liftlock');
+WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'liftlock')
+  AND :version_table NOT IN (c.relname, coalesce(t.relname, ''))
+ORDER BY c.oid;
 
 -- name: relation_locks
 -- The locks of a session, or those that it waits for, on relations that this one sees.
@@ -137,10 +139,10 @@ WHERE l.pid = :pid AND l.granted = :granted AND l.locktype = 'relation'
   AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = current_database())
   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast');
 
--- name: lockable
--- The tables of users that can be locked, in the order in which they were made.
-SELECT c.oid::regclass::text AS relation
-FROM pg_catalog.pg_class AS c
-JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'liftlock')
-ORDER BY c.oid;
+-- name: waits
+-- What a session waits for: a table, or another transaction.
+SELECT l.locktype FROM pg_catalog.pg_locks AS l WHERE l.pid = :pid AND NOT l.granted;
+
+-- name: throw_out
+-- Ends the sessions of others on a database, so that it can be copied.
+SELECT pg_terminate_backend(a.pid, 5000) FROM pg_catalog.pg_stat_activity AS a WHERE a.datname = :dbname AND a.pid <> pg_backend_pid();

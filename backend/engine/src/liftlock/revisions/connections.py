@@ -32,12 +32,16 @@ class Connections:
         command: what runs; it shows in ``application_name``.
         lock_timeout: milliseconds that one statement may wait for a lock.
         redirect: connect there, wherever the project wants to.
+        telling: have the server say what work it does.
     """
 
-    def __init__(self, command: str, lock_timeout: int, redirect: Address | None = None) -> None:
+    def __init__(self, command: str, lock_timeout: int, redirect: Address | None = None, *, telling: bool = False) -> None:
         self._settings = migration_settings(lock_timeout) | {"application_name": application(command)}
+        if telling:
+            self._settings |= {"client_min_messages": "debug1"}
         self._redirect = redirect
         self._seen: dict[Dialect, Mapping[str, Any]] = {}
+        self._opened: list[Any] = []
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
@@ -49,6 +53,7 @@ class Connections:
         finally:
             event.remove(Engine, "do_connect", self._connecting)
             event.remove(Pool, "connect", self._connected)
+            self._forget()
 
     def address_of(self, connection: Connection) -> Address:
         """Where a connection of the project leads.
@@ -73,8 +78,16 @@ class Connections:
             _redirect(dialect, parameters, self._redirect)
         self._seen[dialect] = dict(parameters)
 
-    def _connected(self, connection: Any, _record: object) -> None:  # noqa: ANN401 - any driver's
+    def _forget(self) -> None:
+        """A pool of the project's must not hand out a connection to where it was led once."""
+        for record in self._opened:
+            with contextlib.suppress(Exception):
+                record.invalidate()
+
+    def _connected(self, connection: Any, record: Any) -> None:  # noqa: ANN401 - any driver's
         """Settle a new session, as its first act: nothing that env.py sends can then begin a transaction too early."""
+        if self._redirect is not None:
+            self._opened.append(record)
         cursor = connection.cursor()
         try:
             cursor.execute(_settle(self._settings))

@@ -18,10 +18,9 @@ from sqlalchemy.engine import Connection
 
 from liftlock.errors import SettingsError, StepFailed
 from liftlock.events import Event, Notify
-from liftlock.model.facts import Table
+from liftlock.model.look import Look, LookedAt
 from liftlock.model.operation import Operation
 from liftlock.model.revision import Chain, Standing, standing
-from liftlock.model.step import Step
 from liftlock.planning.plan import plan
 from liftlock.postgres.flight import Flight, single_flight
 from liftlock.postgres.interrupts import Interrupts
@@ -36,31 +35,9 @@ from liftlock.revisions.recorder import NeedsDatabase, Recorder
 from liftlock.revisions.runner import Runner, RunReport, script_of
 from liftlock.revisions.survey import Survey
 from liftlock.revisions.transactions import assume_role, commit, connection_of, fence, own_transaction, qualified
+from liftlock.revisions.watcher import Watcher
 from liftlock.revisions.working import Working
 from liftlock.settings import Address, Settings
-
-
-@dataclass(frozen=True, slots=True)
-class LookedAt:
-    """An operation with its steps, and the table it is about, where that is there already."""
-
-    operation: Operation
-    steps: tuple[Step, ...]
-    table: Table | None
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """A revision that was looked at: its steps as far as they are known without asking the database."""
-
-    revision: str
-    operations: tuple[LookedAt, ...]
-    asks: bool
-
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """All steps, in order."""
-        return tuple(step for one in self.operations for step in one.steps)
 
 
 @dataclass(slots=True)
@@ -74,6 +51,8 @@ class Guard:
         notify: who is told.
         redirect: run there, wherever the project wants to.
         look: only look at what would be run.
+        plain: leave all to Alembic.
+        watcher: observes what is sent.
     """
 
     settings: Settings
@@ -82,6 +61,8 @@ class Guard:
     notify: Notify
     redirect: Address | None = None
     look: bool = False
+    plain: bool = False
+    watcher: Watcher | None = None
     reports: list[RunReport] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
     _connections: Connections = field(init=False)
@@ -90,7 +71,9 @@ class Guard:
 
     def __post_init__(self) -> None:
         """Prepare to watch the connections."""
-        self._connections = Connections(self.command, self.settings.lock_timeout, self.redirect)
+        telling = self.watcher is not None
+        timeout = 0 if self.plain else self.settings.lock_timeout
+        self._connections = Connections(self.command, timeout, self.redirect, telling=telling)
 
     def __enter__(self) -> Self:
         """Stand guard: patch ``configure`` and watch the connections."""
@@ -108,7 +91,11 @@ class Guard:
         """Take over the run of a migration context that was just configured."""
         context = environment.get_context()
         moves = environment.context_opts.get("destination_rev") is not None
-        if moves and not context.as_sql and context.connection is not None and context.dialect.name == "postgresql":
+        if not moves or context.as_sql or context.connection is None or context.dialect.name != "postgresql":
+            return
+        if self.watcher is not None:
+            self._stack.enter_context(self.watcher.watching(context))
+        if not self.plain:
             run = self._look_at if self.look else self._run
             context.run_migrations = functools.partial(run, context)  # type: ignore[method-assign]
 
@@ -132,9 +119,12 @@ class Guard:
             steps = list(context._migrations_fn(heads, context))  # type: ignore[misc]  # noqa: SLF001 - the command's choice
             if steps:
                 working = Working(connection)
+                if self.watcher is not None:
+                    self.watcher.working = working
                 ledger = self._ledger(working, version_table, atomic=atomic)
                 runner = Runner(context, working, ledger, self._policy(flight), pid=pid, atomic=atomic)
-                for revision in runner.run(steps, maintainer, arguments):
+                marked = self.watcher.marked(steps) if self.watcher is not None else steps
+                for revision in runner.run(marked, maintainer, arguments):
                     report.ran.append(revision)
             report.after = frozenset(maintainer.heads)
             commit(connection, atomic=atomic)
@@ -237,6 +227,7 @@ class Guard:
             flight=flight,
             standbys=Standbys(flight.address, self.settings.standbys, self.notify),
             notify=self.notify,
+            watcher=self.watcher,
         )
 
     def _ledger(self, working: Working, version_table: str, *, atomic: bool) -> Ledger:

@@ -10,6 +10,7 @@ from liftlock.postgres.batches import Batch
 from liftlock.postgres.flight import Flight
 from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.standbys import Standbys
+from liftlock.revisions.watcher import Watcher
 
 _SHOWN_SECONDS = 0.5
 
@@ -43,6 +44,7 @@ class Policy:
         flight: the single-flight lock.
         standbys: whose long queries are named before a strong lock.
         notify: is told what happens.
+        watcher: observes what is sent; None where nobody does.
     """
 
     deadline: float
@@ -54,6 +56,7 @@ class Policy:
     flight: Flight
     standbys: Standbys
     notify: Notify
+    watcher: Watcher | None = None
     _shown: float = 0.0
 
     @property

@@ -8,9 +8,7 @@ SQLAlchemy's events; the queue is run before it, so that the order is the revisi
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
-from types import FrameType
 from typing import Any
 
 from alembic.runtime.migration import MigrationContext
@@ -21,6 +19,7 @@ from sqlalchemy.engine.mock import MockConnection
 from liftlock.model.operation import Operation
 from liftlock.revisions import backfill  # noqa: F401 - makes op.backfill known
 from liftlock.revisions.conversation import Conversation
+from liftlock.revisions.lines import line_in
 from liftlock.revisions.operations import describe
 from liftlock.revisions.stepping import Stepper
 from liftlock.revisions.work import Send, Work
@@ -107,7 +106,7 @@ class Recorder:
         multiparams: Any = None,  # noqa: ANN401
         params: Any = None,  # noqa: ANN401
     ) -> None:
-        operation = describe(construct, self._context.dialect, len(multiparams or ()), line=_line_in(self._source))
+        operation = describe(construct, self._context.dialect, len(multiparams or ()), line=line_in(self._source))
         given = {"execution_options": execution_options}
         if multiparams:
             given["multiparams"] = multiparams
@@ -170,23 +169,13 @@ class Recorder:
             raise NeedsDatabase
         self.flush()
         if connection.connection is self._working.connection.connection:
-            self.last = Operation(kind="connection", table=None, sql=statement, line=_line_in(self._source))
+            self.last = Operation(kind="connection", table=None, sql=statement, line=line_in(self._source))
 
     def _before_commit(self, connection: Connection) -> None:
         if self._work is not None and not self._working.busy and connection.connection is self._working.connection.connection:
             self.flush()
             self._work.write_down()
             self.committed = True
-
-
-def _line_in(source: str) -> int | None:
-    """The line of a file that is being run, by the innermost of its frames."""
-    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - documented; traceback.extract_stack reads every file
-    while frame is not None:
-        if frame.f_code.co_filename == source:
-            return frame.f_lineno
-        frame = frame.f_back
-    return None
 
 
 def _restore(thing: object, *names: str) -> Callable[[], None]:

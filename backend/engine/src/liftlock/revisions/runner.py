@@ -141,7 +141,8 @@ class Runner:
         with context.begin_transaction(_per_migration=True):
             self._survey.begin()
             work = Work(self._working, self._ledger, progress, self._survey, self._policy, self._run, bound=self._atomic)
-            self._recorder = Recorder(context, self._working, work)
+            watcher = self._policy.watcher
+            self._recorder = Recorder(context, self._working, work, watcher.attempt() if watcher else None)
             try:
                 with self._recorder.recording(_path(step)):
                     step.migration_fn(**arguments)

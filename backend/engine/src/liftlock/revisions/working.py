@@ -25,12 +25,13 @@ class Working:
         connection: SQLAlchemy's.
 
     ``busy`` is whether what is being sent is the engine's own, and not the revision's; ``outside``, whether
-    the revision is in an autocommit block.
+    the revision is in an autocommit block; ``trying``, whether what is sent is undone afterwards.
     """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.busy = False
+        self.trying = False
         self.outside = False
 
     @contextlib.contextmanager
@@ -76,9 +77,11 @@ class Working:
     def undone(self) -> Iterator[None]:
         """What is done meanwhile is undone, and its locks are let go."""
         self.send("SAVEPOINT liftlock")
+        self.trying = True
         try:
             yield
         finally:
+            self.trying = False
             self.send("ROLLBACK TO SAVEPOINT liftlock")
             self.send("RELEASE SAVEPOINT liftlock")
 

@@ -1,0 +1,200 @@
+"""Judge revisions before they run anywhere: PostgreSQL itself says what they do, on a shadow."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from liftlock import __version__
+from liftlock.errors import SettingsError
+from liftlock.events import Event, Notify
+from liftlock.model.checked import Checked
+from liftlock.model.report import Report
+from liftlock.model.schema import Key, Schema, SchemaColumn
+from liftlock.planning.rules import RULES
+from liftlock.planning.rules.repeatability import EDITED
+from liftlock.postgres.interrupts import Interrupts
+from liftlock.postgres.session import connect, query
+from liftlock.postgres.shadow import Shadow, embedded_shadow
+from liftlock.postgres.sql import CATALOG
+from liftlock.revisions.history import Project, load
+from liftlock.revisions.selection import Selection, select
+from liftlock.revisions.trial import Trials
+from liftlock.settings import Address, Settings
+
+
+def check(  # noqa: PLR0913 - the parts of a run
+    settings: Settings, wanted: str = "", *, way: str = "liftlock", interrupts: Interrupts, notify: Notify, x_arguments: Sequence[str] = ()
+) -> Report:
+    """Try revisions on a shadow, and judge what the server reports.
+
+    Parameters:
+        settings: the environment's.
+        wanted: ``a:b``, a single revision, or nothing: what is new against git's main branch, else all.
+        way: how they are to be run in production: by ``plain`` Alembic, or by ``liftlock``.
+        interrupts: stops it.
+        notify: is told what happens.
+        x_arguments: what Alembic's ``-x`` passes to ``env.py``.
+
+    Raises:
+        LiftlockError: the project can't be loaded, its base can't be built, or there is no server.
+    """
+    clock = Clock()
+    with clock.part("load"):
+        project = load(settings.config, x_arguments)
+        project.head("head")
+        selection = select(project, wanted)
+    trials = Trials(project, settings, interrupts)
+    if not selection.revisions:
+        return Report(selection.told, way, "", clock.seconds, (), ())
+    with contextlib.ExitStack() as stack:
+        with clock.part("shadow"):
+            shadow = stack.enter_context(_shadow(settings, project, selection, trials, notify))
+        checked = tuple(_tried(project, selection, trials, shadow, notify, clock))
+        version = shadow.version
+        with clock.part("shadow"):
+            stack.close()
+    allowances, excused = _configured(project)
+    judged = [one for one in checked if one.revision.id not in excused]
+    findings = [one for revision in judged for rule in (*RULES, EDITED) for one in rule.findings(revision, way, allowances)]
+    return Report(selection.told, way, version, clock.seconds, checked, tuple(findings))
+
+
+class Clock:
+    """How long the parts of a check took, in seconds."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """What is done meanwhile belongs to this part."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0) + time.monotonic() - begun
+
+
+def _shadow(
+    settings: Settings, project: Project, selection: Selection, trials: Trials, notify: Notify
+) -> contextlib.AbstractContextManager[Shadow]:
+    base = selection.base
+
+    def build(address: Address, done: int) -> None:
+        notify(Event("base.built", f"building the base state: {len(base) - max(done, 0)} revisions, once"))
+        heads = _heads(project, base)
+        for one in heads:
+            trials.build(address, one)
+
+    return embedded_shadow(Path(settings.cache) / "shadows", _keys(project, base), build)
+
+
+def _keys(project: Project, base: Sequence[str]) -> list[str]:
+    """A name for the state after each of the base's revisions; the first is that of an empty database."""
+    script = project.script
+    env = Path(script.dir) / "env.py"
+    digest = hashlib.sha256(f"{__version__} 1 {env.read_bytes() if env.exists() else b''!r}".encode())
+    keys = [f"{digest.hexdigest()[:24]}"]
+    for one in base:
+        found = script.get_revision(one)
+        assert found is not None  # noqa: S101 - it was listed
+        digest.update(Path(found.path).read_bytes())
+        keys.append(digest.hexdigest()[:24])
+    return keys
+
+
+def _heads(project: Project, base: Sequence[str]) -> list[str]:
+    followed = {parent for one in base for parent in project.chain.revisions[one].parents}
+    return [one for one in base if one not in followed]
+
+
+def _tried(  # noqa: PLR0913 - the parts of a check
+    project: Project, selection: Selection, trials: Trials, shadow: Shadow, notify: Notify, clock: Clock
+) -> Iterator[Checked]:
+    """Each revision in turn; one that plain Alembic can't run ends it."""
+    with contextlib.ExitStack() as stack:
+        plain = shadow.base
+        with clock.part("shadow"):
+            ours = stack.enter_context(shadow.copied(plain))
+        with clock.part("schema"):
+            before, dump = _schema(plain, trials.version_table), trials.dump(plain)
+        for number, name in enumerate(selection.revisions, 1):
+            revision = project.chain.revisions[name]
+            notify(Event("revision.checked", f"trying {name} ({number} of {len(selection.revisions)}): {revision.message}"))
+            with clock.part("plain"):
+                one = trials.plain(plain, name)
+            with clock.part("liftlock"):
+                other = trials.ours(ours, name)
+            found = project.script.get_revision(name)
+            checked = Checked(
+                revision,
+                os.path.relpath(found.path if found is not None else ""),
+                one.operations,
+                one.trial,
+                other.trial,
+                other.operations if other.trial.refusal is None else (),
+                before,
+                edited=name in selection.edited,
+            )
+            if one.trial.refusal is not None:
+                yield replace(checked, after=before)
+                return
+            after = _schema(plain, trials.version_table)
+            last, back = number == len(selection.revisions), None
+            alone = project.chain.ancestors([name]) >= {*selection.base, *selection.revisions[:number]}
+            if alone and len(revision.parents) <= 1:
+                with clock.part("downgrade"), contextlib.nullcontext(plain) if last else shadow.copied(plain) as copy:
+                    back = trials.back(copy, name, revision.down[0] if revision.down else "base", dump)
+            yield replace(checked, after=after, back=back)
+            before = after
+            if not last:
+                dump = trials.dump(plain)
+                if other.trial.refusal is not None:
+                    ours = stack.enter_context(shadow.copied(plain))
+
+
+def _schema(address: Address, version_table: str) -> Schema:
+    with contextlib.closing(connect(address, "check")) as session:
+        found = json.loads(query(session, "schema", CATALOG, version_table=version_table)[0]["schema"])
+    return Schema(
+        tables=dict(found["tables"]),
+        columns={(oid, number): SchemaColumn(*rest) for oid, number, *rest in found["columns"]},
+        keys={oid: Key(table, name, tuple(columns), indexed, table_oid) for oid, table, name, columns, indexed, table_oid in found["keys"]},
+        unproven=frozenset((table, name) for table, name in found["unproven"]),
+        broken=frozenset((table, name) for table, name in found["broken"]),
+    )
+
+
+def _configured(project: Project) -> tuple[dict[tuple[str, str], str], frozenset[str]]:
+    """What the section ``[liftlock]`` of alembic.ini says: reasons by code and revision, and the revisions before ``start_after``.
+
+    Raises:
+        SettingsError: a line can't be understood.
+    """
+    section = project.config.file_config["liftlock"] if project.config.file_config.has_section("liftlock") else {}
+    reasons: dict[tuple[str, str], str] = {}
+    for line in filter(None, (one.strip() for one in section.get("allow", "").splitlines())):
+        head, _, reason = line.partition(":")
+        code, _, revision = head.strip().partition(" ")
+        if not reason.strip() or not code.startswith("LL-"):
+            raise SettingsError(
+                "LL-ALLOW",
+                f"{project.config.config_file_name}: in the section [liftlock], allow has a line that can't be understood: {line}",
+                now="Write: LL-LOSES 3f2a91: the column was never filled. Without a revision it holds for all of them.",
+            )
+        reasons[code, revision.strip()] = reason.strip()
+    after = section.get("start_after", "").strip()
+    if after and after not in project.chain.revisions:
+        raise SettingsError(
+            "LL-START-AFTER",
+            f"{project.config.config_file_name}: in the section [liftlock], start_after names {after}, which no file has.",
+            now="`alembic history` lists the revisions.",
+        )
+    return reasons, project.chain.ancestors([after]) if after else frozenset()

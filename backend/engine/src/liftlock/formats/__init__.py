@@ -1,0 +1,16 @@
+"""A check's report for each of its readers; each module writes one format, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from liftlock.formats import github, json, junit, markdown, sarif
+from liftlock.model.report import Report
+
+FORMATS: dict[str, Callable[[Report], str]] = {
+    "github": github.write,
+    "json": json.write,
+    "junit": junit.write,
+    "markdown": markdown.write,
+    "sarif": sarif.write,
+}

@@ -1,0 +1,67 @@
+"""For a pull request's comment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from liftlock.formats.text import felt, place, summary
+from liftlock.model.checked import Checked
+from liftlock.model.finding import Finding
+from liftlock.model.report import Report
+
+_MARKS = {"error": "❌", "warning": "⚠️", "note": "💬"}
+
+
+def write(report: Report) -> str:
+    """The report as Markdown."""
+    return "\n".join(_lines(report)) + "\n"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield f"### Database changes: {'nothing to object to' if report.ok else 'please look'}"
+    yield ""
+    yield f"{summary(report)}. Tried on PostgreSQL {report.postgres}." if report.checked else summary(report)
+    for one in report.checked:
+        yield ""
+        yield f"#### `{one.revision.id}` {_plain(one.revision.message)}"
+        for finding in report.of(one.revision.id):
+            yield ""
+            yield from _finding(finding)
+        yield ""
+        yield "<details><summary>Who waits</summary>"
+        yield ""
+        yield "| statement | plain Alembic | liftlock |"
+        yield "|---|---|---|"
+        yield from _rows(one)
+        yield ""
+        yield "</details>"
+
+
+def _finding(finding: Finding) -> Iterator[str]:
+    first, *rest = finding.what.splitlines()
+    mark = "✅" if finding.because else _MARKS[finding.severity.value]
+    yield f"{mark} **{finding.code}** `{place(finding)}`: {_plain(first)}"
+    if rest:
+        fence = "`" * max(3, 1 + max(len(run) for line in rest for run in re.findall("`*", line)))
+        yield from ("", f"{fence}sql", *rest, fence)
+    yield ""
+    yield f"Allowed: {_plain(finding.because)}" if finding.because else f"{_plain(finding.why)} {_plain(finding.now)}"
+
+
+def _rows(one: Checked) -> Iterator[str]:
+    for name, trial in (("plain", one.plain), ("ours", one.ours)):
+        for statement in trial.observed:
+            text = felt(statement)
+            if text:
+                cells = (text, "") if name == "plain" else ("", text)
+                yield f"| `{_cell(' '.join(statement.sql.split())[:120])}` | {_cell(cells[0])} | {_cell(cells[1])} |"
+
+
+def _plain(text: str) -> str:
+    """Text of the project's own, which must not become markup."""
+    return "".join(f"\\{one}" if one in "\\`*_{}[]<>#|@" else one for one in text)
+
+
+def _cell(text: str) -> str:
+    return text.replace("`", "'").replace("|", "\\|")

@@ -1,0 +1,64 @@
+"""For a terminal, or a log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from liftlock.model.checked import Checked
+from liftlock.model.finding import Finding, Severity
+from liftlock.model.observed import Observed
+from liftlock.model.report import Report
+
+_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: None}
+
+
+def lines(report: Report) -> Iterator[tuple[str, str | None, bool]]:
+    """The report's lines, each with its colour, and whether it is bold."""
+    for one in report.checked:
+        yield f"{one.revision.id}  {one.revision.message}", None, True
+        yield from ((f"  {text}", None, False) for text in _side_by_side(one))
+        for finding in report.of(one.revision.id):
+            yield f"  {finding.code}  {place(finding)}", None if finding.because else _COLOURS[finding.severity], False
+            yield from ((f"    {text}", None, False) for text in _told(finding))
+    yield summary(report), None, True
+
+
+def place(finding: Finding) -> str:
+    """Where a finding is, as editors and CI understand it."""
+    return f"{finding.path}:{finding.line or 1}"
+
+
+def summary(report: Report) -> str:
+    """The report in one line."""
+    if not report.checked:
+        return f"Nothing to check ({report.told})."
+    counted, allowed = sum(one.counts for one in report.findings), sum(bool(one.because) for one in report.findings)
+    revisions = "1 revision" if len(report.checked) == 1 else f"{len(report.checked)} revisions"
+    findings = "1 finding" if counted == 1 else f"{counted} findings"
+    return f"{revisions} ({report.told}), {findings}" + (f", {allowed} allowed" if allowed else "")
+
+
+def felt(statement: Observed) -> str:
+    """What a statement makes others feel: who waits, and for which work; empty for nothing."""
+    waits = "; ".join(f"{who} of {', '.join(sorted(names))} wait" for who, names in statement.blocked.items())
+    work = statement.work.told()
+    if waits:
+        return f"{waits} while it {work}" if work else f"{waits} for a moment"
+    return f"nobody waits while it {work}" if work else ""
+
+
+def _told(finding: Finding) -> Iterator[str]:
+    yield from finding.what.splitlines()
+    yield finding.why
+    yield f"allowed: {finding.because}" if finding.because else finding.now
+
+
+def _side_by_side(one: Checked) -> Iterator[str]:
+    for name, trial in (("plain Alembic", one.plain), ("liftlock", one.ours)):
+        statements = [statement for statement in trial.observed if felt(statement)]
+        for statement in statements:
+            head = " ".join(statement.sql.split())[:100]
+            yield f"{name:<13}  {head}"
+            yield f"{'':<13}  → {felt(statement)}"
+        if not statements:
+            yield f"{name:<13}  nobody waits"

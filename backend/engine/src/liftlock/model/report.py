@@ -1,0 +1,61 @@
+"""What a check found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from liftlock.model.checked import Checked
+from liftlock.model.finding import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was checked, and what was found.
+
+    Parameters:
+        told: how the revisions were chosen.
+        way: how they are to be run: ``plain`` or ``liftlock``.
+        postgres: on which server they were tried.
+        seconds: how long each part took.
+        checked: the revisions.
+        findings: what the rules found, those that are allowed as well.
+    """
+
+    told: str
+    way: str
+    postgres: str
+    seconds: dict[str, float]
+    checked: tuple[Checked, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found that counts."""
+        return not any(one.counts for one in self.findings)
+
+    def of(self, revision: str) -> tuple[Finding, ...]:
+        """The findings of a revision."""
+        return tuple(one for one in self.findings if one.revision == revision)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report for programs."""
+        return {
+            "format": 1,
+            "selected": self.told,
+            "way": self.way,
+            "postgres": self.postgres,
+            "ok": self.ok,
+            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "revisions": [
+                {
+                    "revision": one.revision.id,
+                    "message": one.revision.message,
+                    "path": one.path,
+                    "plain": [statement.as_dict() for statement in one.plain.observed],
+                    "liftlock": [statement.as_dict() for statement in one.ours.observed],
+                }
+                for one in self.checked
+            ],
+            "findings": [one.as_dict() for one in self.findings],
+        }

@@ -1,0 +1,114 @@
+"""Who waits, and for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from liftlock.model.checked import Checked
+from liftlock.model.finding import Severity
+from liftlock.model.observed import Observed
+from liftlock.planning.rules.rule import Example, Hit, Rule
+
+
+def _requires_value(one: Observed) -> bool:
+    """A new column that must not be null and has no default: it gets through on an empty table only, where a scan is nothing."""
+    words = one.sql.upper()
+    return one.operation in {"add_column", ""} and "ADD COLUMN" in words and "NOT NULL" in words and "DEFAULT" not in words
+
+
+def _blocks(checked: Checked, way: str) -> Iterator[Hit]:
+    """Long work, or more statements of any kind after it, while a lock is held that the application feels."""
+    trial = checked.plain if way == "plain" else checked.ours
+    for one in trial.observed:
+        if not one.work.long or _requires_value(one):
+            continue
+        for who, relations in one.blocked.items():
+            held = ", ".join(sorted(relations))
+            yield Hit(f"{who} of {held} wait while the server {one.work.told()}:\n{one.sql[:300]}", one.line, one.allowed)
+
+
+def _refused(checked: Checked, way: str) -> Iterator[Hit]:
+    trial = checked.plain if way == "plain" else checked.ours
+    if trial.refusal is not None:
+        yield Hit(trial.refusal.what, now=trial.refusal.now, why=trial.refusal.why, code=trial.refusal.code)
+
+
+def _required(checked: Checked, _way: str) -> Iterator[Hit]:
+    for one in checked.plain.observed:
+        if one.operation == "add_column" and _requires_value(one) and one.strongest:
+            yield Hit(f"the new column can't be null and has no default:\n{one.sql[:300]}", one.line, one.allowed)
+
+
+def _half_made(checked: Checked, _way: str) -> Iterator[Hit]:
+    for table, name in sorted(checked.after.unproven - checked.before.unproven):
+        yield Hit(f"constraint {name} of {table} is left NOT VALID")
+    for table, name in sorted(checked.after.broken - checked.before.broken):
+        yield Hit(f"index {name} of {table} is left invalid")
+
+
+RULES = (
+    Rule(
+        "LL-BLOCKS",
+        "the application waits while a table is worked through",
+        Severity.ERROR,
+        "The time grows with the table, and every query that needs it waits, as do those behind them.",
+        "Write it as an operation of Alembic, whose online form liftlock knows: op.create_index, op.create_check_constraint and so on.",
+        _blocks,
+        bad=Example(
+            """op.execute("CREATE INDEX ix_email ON person (email)")""",
+            """op.execute("DROP INDEX ix_email")""",
+        ),
+        good=Example(
+            """op.create_index("ix_email", "person", ["email"])""",
+            """op.drop_index("ix_email")""",
+        ),
+    ),
+    Rule(
+        "LL-REFUSED",
+        "the revision doesn't run",
+        Severity.ERROR,
+        "It would end the same way in production.",
+        "Read the error.",
+        _refused,
+        bad=Example(
+            """op.execute("ALTER TABLE person ADD COLUMN age integer")""",
+            """pass""",
+        ),
+        good=Example(
+            """op.execute("ALTER TABLE person ADD COLUMN size integer")""",
+            """op.drop_column("person", "size")""",
+        ),
+    ),
+    Rule(
+        "LL-REQUIRED",
+        "a new column needs a value for rows that are there",
+        Severity.ERROR,
+        "The statement fails as soon as the table has a row, and the running release doesn't fill the column.",
+        "Give it a server_default, or let it be null at first.",
+        _required,
+        bad=Example(
+            """op.add_column("person", sa.Column("size", sa.Integer, nullable=False))""",
+            """op.drop_column("person", "size")""",
+        ),
+        good=Example(
+            """op.add_column("person", sa.Column("size", sa.Integer, server_default="0", nullable=False))""",
+            """op.drop_column("person", "size")""",
+        ),
+    ),
+    Rule(
+        "LL-HALF-MADE",
+        "something is left unproven or invalid",
+        Severity.WARNING,
+        "Queries can't rely on it; and rows that break an unproven constraint can't be updated any more.",
+        "Validate the constraint, or leave the option away: liftlock adds it unproven, and validates it online.",
+        _half_made,
+        bad=Example(
+            """op.execute("ALTER TABLE person ADD CONSTRAINT old CHECK (age > 0) NOT VALID")""",
+            """op.execute("ALTER TABLE person DROP CONSTRAINT old")""",
+        ),
+        good=Example(
+            """op.create_check_constraint("old", "person", "age > 0")""",
+            """op.drop_constraint("old", "person")""",
+        ),
+    ),
+)

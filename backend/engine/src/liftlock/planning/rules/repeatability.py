@@ -1,0 +1,81 @@
+"""Whether the revision does the same wherever and whenever it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from liftlock.model.checked import Checked
+from liftlock.model.finding import Severity
+from liftlock.planning.rules.rule import Example, Hit, Rule
+
+
+def _volatile(checked: Checked, _way: str) -> Iterator[Hit]:
+    for operation, other in zip(checked.operations, checked.again, strict=False):
+        if operation.fingerprint != other.fingerprint:
+            yield Hit(
+                f"on two runs it asks for two things:\n{operation.sql[:200]}\n{other.sql[:200]}",
+                operation.line,
+                tuple(operation.allowed.items()),
+            )
+            return
+    if checked.again and len(checked.operations) != len(checked.again):
+        yield Hit("on two runs it asks for more or fewer operations")
+
+
+def _edited(checked: Checked, _way: str) -> Iterator[Hit]:
+    if checked.edited:
+        yield Hit("the file has changed since it was merged")
+
+
+def _reads(checked: Checked, _way: str) -> Iterator[Hit]:
+    asked = [one for one in checked.plain.observed if one.operation == "connection" and one.returns]
+    if asked:
+        yield Hit(f"what it does may depend on rows, and the shadow has none:\n{asked[0].sql[:200]}", asked[0].line)
+
+
+RULES = (
+    Rule(
+        "LL-VOLATILE",
+        "it asks for something else on each run",
+        Severity.WARNING,
+        "A run that is interrupted and resumed, and each of your databases, gets other values; liftlock refuses to mix them.",
+        "Let the server make such values (server_default, gen_random_uuid(), now()), or write constants.",
+        _volatile,
+        bad=Example(
+            """import uuid\nop.execute(f"INSERT INTO country VALUES ('Xx', '{uuid.uuid4()}')")""",
+            """op.execute("DELETE FROM country WHERE code = 'Xx'")""",
+        ),
+        good=Example(
+            """op.execute("INSERT INTO country VALUES ('Xx', gen_random_uuid()::text)")""",
+            """op.execute("DELETE FROM country WHERE code = 'Xx'")""",
+        ),
+    ),
+    Rule(
+        "LL-READS",
+        "it asks the database",
+        Severity.NOTE,
+        "The check has seen one of its paths, on empty tables; production may take another.",
+        "Try it on a copy of real data as well; or let the server decide, in SQL.",
+        _reads,
+        bad=Example(
+            """for row in op.get_bind().execute(sa.text("SELECT code FROM country")):\n"""
+            """    op.execute(f"UPDATE person SET country = '{row.code}' WHERE country IS NULL")""",
+            """pass""",
+        ),
+        good=Example(
+            """op.execute("UPDATE person SET country = (SELECT min(code) FROM country) WHERE country IS NULL")""",
+            """pass""",
+        ),
+    ),
+)
+EDITED = Rule(
+    "LL-EDITED",
+    "a revision was edited after it was merged",
+    Severity.ERROR,
+    "Databases that have it already won't run it again, so they will differ from those that get it now.",
+    "Put the file back, and make the change in a revision of its own.",
+    _edited,
+    bad=Example("", ""),
+    good=Example("", ""),
+)
+"""Isn't judged by what a revision does, so its examples are files; see the tests."""

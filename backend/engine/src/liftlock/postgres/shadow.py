@@ -1,0 +1,130 @@
+"""Throwaway databases to try revisions on: copies of a base state, which is kept from one call to the next."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from liftlock.errors import SettingsError
+from liftlock.postgres import embedded
+from liftlock.postgres.session import connect, query
+from liftlock.settings import Address
+
+_BASE = "postgres"
+_SPARE = ("template0", "template1")
+"""Nothing is made from them, and each is some hundred files to copy."""
+_KEPT = 4
+"""How many base states are kept; each is some 40 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """A server with a database in the base state; to make copies costs more than anything else.
+
+    Parameters:
+        server: its address; the role may make databases.
+        base: the database.
+        version: of PostgreSQL, such as ``18.6``.
+    """
+
+    server: Address
+    base: Address
+    version: str
+
+    @contextlib.contextmanager
+    def copied(self, source: Address) -> Iterator[Address]:
+        """A copy of a database of the server, for as long as the context lasts; whoever is connected to it is thrown out."""
+        name = f"liftlock_{secrets.token_hex(4)}"
+        with contextlib.closing(connect(self.server, "check")) as session:
+            query(session, "throw_out", dbname=source.dbname)
+        _execute(self.server, f"CREATE DATABASE {name} TEMPLATE {source.dbname}")
+        try:
+            yield _at(self.server, name)
+        finally:
+            _execute(self.server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextlib.contextmanager
+def embedded_shadow(cache: Path, keys: Sequence[str], build: Callable[[Address, int], None]) -> Iterator[Shadow]:
+    """A shadow on the embedded server.
+
+    Parameters:
+        cache: the folder in which base states are kept.
+        keys: of the base states along the chain, the one that is wanted last; each tells all that the state depends on,
+            and is a name that a folder can have.
+        build: brings a database to the wanted state, from the state of the key of that number; -1 for an empty one.
+
+    Raises:
+        SettingsError: the cache can't be written.
+        LiftlockError: the server can't be started, or what ``build`` raises.
+    """
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            "LL-CACHE",
+            f"The folder for shadows can't be made: {cache}: {error.strerror}.",
+            now="Set XDG_CACHE_HOME to a folder that can be written.",
+        ) from error
+    wanted = cache / keys[-1]
+    with embedded.vanishing() as folder:
+        if not (wanted / "done").exists():
+            _make(cache, keys, build, folder / "new")
+        os.utime(wanted)
+        _copy(wanted, folder / "shadow")
+        with _serve(folder / "shadow") as server:
+            yield Shadow(server, _at(server, _BASE), _version(server))
+
+
+def _make(cache: Path, keys: Sequence[str], build: Callable[[Address, int], None], folder: Path) -> None:
+    """Make a base state from the nearest one that is kept; it takes its place when it is whole."""
+    nearest = next((number for number in reversed(range(len(keys))) if (cache / keys[number] / "done").exists()), -1)
+    if nearest >= 0:
+        _copy(cache / keys[nearest], folder)
+    else:
+        folder.mkdir()
+        (folder / "password").touch(mode=0o600)
+        (folder / "password").write_text(secrets.token_urlsafe(16))
+    with _serve(folder) as server:
+        build(_at(server, _BASE), nearest)
+        for name in _SPARE:
+            _execute(server, f"UPDATE pg_catalog.pg_database SET datistemplate = false WHERE datname = '{name}'")  # noqa: S608 - our own name
+            _execute(server, f"DROP DATABASE IF EXISTS {name}")
+    (folder / "done").touch()
+    with embedded.vanishing(cache) as beside:
+        _copy(folder, beside / "state")
+        with contextlib.suppress(OSError):  # another call was faster
+            (beside / "state").rename(cache / keys[-1])
+    kept = sorted((one for one in cache.iterdir() if (one / "done").exists()), key=lambda one: one.stat().st_mtime)
+    for one in kept[:-_KEPT]:
+        shutil.rmtree(one, ignore_errors=True)
+
+
+def _serve(folder: Path) -> contextlib.AbstractContextManager[Address]:
+    return embedded.serve(folder / "data", (folder / "password").read_text(), settings=embedded.THROWAWAY)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """With owners and permissions, which PostgreSQL insists on."""
+    subprocess.run(["cp", "-a", str(source), str(target)], check=True)  # noqa: S603, S607 - our own arguments; wherever cp is
+
+
+def _version(server: Address) -> str:
+    with contextlib.closing(connect(server, "check")) as session:
+        row = session.execute("SELECT current_setting('server_version') AS version").fetchone()
+        return str(row and row["version"]).split(" ")[0]
+
+
+def _execute(server: Address, sql: str) -> None:
+    with contextlib.closing(connect(server, "check")) as session:
+        session.execute(sql.encode())
+
+
+def _at(server: Address, dbname: str) -> Address:
+    return Address(host=server.host, port=server.port, user=server.user, password=server.password, dbname=dbname, options=server.options)

@@ -1,0 +1,111 @@
+"""Which revisions are to be checked: a range that is given, what is new in git, or all."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic.util import CommandError
+
+from liftlock.errors import SettingsError
+from liftlock.revisions.history import Project
+
+_MAIN = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Revisions to check.
+
+    Parameters:
+        revisions: in the order in which they run.
+        base: in the order in which they run, those that must have run before.
+        edited: those whose files have changed since they were merged.
+        told: how they were chosen, for people.
+    """
+
+    revisions: tuple[str, ...]
+    base: tuple[str, ...]
+    edited: frozenset[str]
+    told: str
+
+
+def select(project: Project, wanted: str = "") -> Selection:
+    """Choose revisions.
+
+    Parameters:
+        project: the project.
+        wanted: ``a:b`` (what comes after a, up to b), a single revision, or nothing: what is new against git's main
+            branch, else all.
+
+    Raises:
+        SettingsError: there is no such revision.
+    """
+    if wanted:
+        return _range(project, wanted)
+    new, edited = _in_git(project)
+    if new is None:
+        return _of(project, set(project.chain.revisions), frozenset(), "all revisions, since git says nothing of a main branch")
+    return _of(project, new | edited, frozenset(edited), "what is new against the main branch")
+
+
+def _range(project: Project, wanted: str) -> Selection:
+    try:
+        if ":" in wanted:
+            lower, upper = wanted.split(":", 1)
+            found = {one.revision for one in project.script.iterate_revisions(upper or "heads", lower or "base")}
+        else:
+            found = {one.revision for one in project.script.get_revisions(wanted) if one is not None}
+    except CommandError as error:
+        raise SettingsError("LL-NO-REVISION", f"{wanted}: {error}", now="`alembic history` lists the revisions.") from error
+    return _of(project, found, frozenset(), wanted)
+
+
+def _of(project: Project, chosen: set[str], edited: frozenset[str], told: str) -> Selection:
+    """The chosen ones with all that follow them, and what must come before."""
+    chain = project.chain
+    ordered = [one.revision for one in project.script.iterate_revisions("heads", "base")][::-1]
+    selected: set[str] = set()
+    for one in ordered:
+        if one in chosen or (selected & set(chain.revisions[one].parents) and not chosen.isdisjoint(chain.ancestors([one]))):
+            selected.add(one)
+    needed = chain.ancestors(selected) - selected
+    return Selection(
+        tuple(one for one in ordered if one in selected and _wanted(one, chosen, chain.ancestors(chosen))),
+        tuple(one for one in ordered if one in needed),
+        edited,
+        told,
+    )
+
+
+def _wanted(one: str, chosen: set[str], below: frozenset[str]) -> bool:
+    """Of those that follow a chosen one, those between two of them: the rest was chosen by nobody."""
+    return one in chosen or one in below
+
+
+def _in_git(project: Project) -> tuple[set[str] | None, set[str]]:
+    """The revisions that git's main branch hasn't, and those that it has otherwise; None where it can't be asked."""
+    folder = Path(project.script.dir).resolve()
+    if shutil.which("git") is None:
+        return None, set()
+    base = next((found for name in _MAIN if (found := _git(folder, "merge-base", "HEAD", name))), None)
+    if base is None:
+        return None, set()
+    top = Path((_git(folder, "rev-parse", "--show-toplevel") or [""])[0])
+    files = {Path(script.path).resolve(): script.revision for script in project.script.walk_revisions()}
+    there = {top / name for name in _git(top, "ls-tree", "-r", "--name-only", base[0]) or []}
+    changed = {top / name for name in _git(top, "diff", "--name-only", base[0]) or []}
+    new = {revision for path, revision in files.items() if path not in there}
+    return new, {revision for path, revision in files.items() if path in there & changed}
+
+
+def _git(folder: Path, *arguments: str) -> list[str] | None:
+    done = subprocess.run(  # noqa: S603 - our own arguments
+        ["git", "-C", str(folder), "-c", "core.quotePath=false", *arguments],  # noqa: S607 - whichever is on the path
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.splitlines() if done.returncode == 0 else None

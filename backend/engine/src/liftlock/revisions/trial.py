@@ -1,0 +1,186 @@
+"""Tries a revision on a shadow: as plain Alembic runs it, as liftlock does, and back."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from difflib import unified_diff
+from typing import Any
+
+import psycopg
+from alembic.runtime.environment import EnvironmentContext
+
+from liftlock.errors import LiftlockError, SettingsError, StepFailed, UnsafeRevision
+from liftlock.events import silent
+from liftlock.model.checked import Refusal, Trial, WayBack
+from liftlock.model.lock import LockMode
+from liftlock.model.operation import Operation
+from liftlock.postgres import embedded
+from liftlock.postgres.interrupts import Interrupts
+from liftlock.postgres.session import connect, query
+from liftlock.revisions.environment import Guard
+from liftlock.revisions.failures import sqlstate, words
+from liftlock.revisions.history import Project, place_in
+from liftlock.revisions.watcher import Watcher
+from liftlock.settings import Address, Settings
+
+_TABLE = re.compile(r"(?<=^CREATE TABLE )(\S+ \()\n(.*?)\n(?=\);)", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What one run showed.
+
+    Parameters:
+        trial: its statements, and why it didn't get through.
+        operations: what the revision asked for, but for the version table.
+        version_table: the version table's name.
+    """
+
+    trial: Trial
+    operations: tuple[Operation, ...] = ()
+    version_table: str = "alembic_version"
+
+
+@dataclass(slots=True)
+class Trials:
+    """Runs revisions of a project on shadows.
+
+    Parameters:
+        project: the project.
+        settings: the environment's.
+        interrupts: stops it.
+    """
+
+    project: Project
+    settings: Settings
+    interrupts: Interrupts
+    version_table: str = field(default="alembic_version", init=False)
+
+    def __post_init__(self) -> None:
+        """On a shadow each table counts as a large one."""
+        self.settings = copy.copy(self.settings)
+        self.settings.small_table = 0
+
+    def build(self, address: Address, revision: str) -> None:
+        """Bring a database to a revision with plain Alembic, unwatched.
+
+        Raises:
+            LiftlockError: it doesn't run.
+        """
+        guard = Guard(self.settings, "check", self.interrupts, silent, redirect=address, plain=True)
+        with self._stoppable(address):
+            self._move(guard, self._up(revision), revision)
+
+    def plain(self, address: Address, revision: str) -> Tried:
+        """Run a revision as plain Alembic does."""
+        return self._watched(address, revision, self._up(revision), plain=True)
+
+    def ours(self, address: Address, revision: str) -> Tried:
+        """Run a revision as liftlock does."""
+        return self._watched(address, revision, self._up(revision), plain=False)
+
+    def back(self, address: Address, revision: str, target: str, before: str) -> WayBack:
+        """Take a revision back, with plain Alembic.
+
+        Parameters:
+            address: a database at the revision.
+            revision: the revision.
+            target: the one before it, or ``base``.
+            before: the schema's dump before the upgrade.
+        """
+        tried = self._watched(address, target, lambda rev, _context: self.project.script._downgrade_revs(target, rev), plain=True)  # noqa: SLF001
+        if tried.trial.refusal is not None:
+            return WayBack(error=tried.trial.refusal.what)
+        asked = [one for one in tried.trial.observed if one.operation == "connection"]
+        lines = unified_diff(
+            before.splitlines(), self.dump(address).splitlines(), "before", f"after the downgrade of {revision}", n=0, lineterm=""
+        )
+        return WayBack(len(tried.operations) + len(asked), difference=tuple(line for line in lines if not line.startswith("@@")))
+
+    def dump(self, address: Address) -> str:
+        """The schema as text, but for the order of columns, the ledger and the version table."""
+        variables = {"PGHOST": address.host, "PGPORT": address.port, "PGUSER": address.user, "PGPASSWORD": address.password or ""}
+        left_out = ["--exclude-schema=liftlock", f"--exclude-table={self.version_table}"]
+        done = subprocess.run(  # noqa: S603 - our own arguments
+            [embedded.program("pg_dump"), "--schema-only", "--no-comments", *left_out, address.dbname],
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise StepFailed("LL-DUMP", f"pg_dump failed: {done.stderr.strip()}", now="Read its words.")
+        kept = [
+            line
+            for line in done.stdout.splitlines()
+            if line and not line.startswith(("--", "\\restrict", "\\unrestrict", "SET ", "SELECT "))
+        ]
+        return _TABLE.sub(lambda found: "\n".join([found[1], *sorted(line.rstrip(",") for line in found[2].split("\n"))]), "\n".join(kept))
+
+    def _up(self, revision: str) -> Callable[[Any, Any], Any]:
+        return lambda rev, _context: self.project.script._upgrade_revs(revision, rev)  # noqa: SLF001 - as Alembic's own command
+
+    def _watched(self, address: Address, target: str, move: Callable[[Any, Any], Any], *, plain: bool) -> Tried:
+        watcher = Watcher(address)
+        guard = Guard(self.settings, "check", self.interrupts, silent, redirect=address, plain=plain, watcher=watcher)
+        refusal = None
+        try:
+            with self._stoppable(address) if plain else contextlib.nullcontext():
+                self._move(guard, move, target)
+        except SettingsError:
+            raise
+        except LiftlockError as error:
+            self.interrupts.check()
+            refusal = Refusal(error.code, error.what, error.why, error.now)
+        self.version_table = watcher.version_table
+        made_beside = {"create_type", "drop_type"}  # by create_table; plain Alembic sends these past where operations meet
+        operations = tuple(one for one in watcher.operations if one.table != watcher.version_table and one.kind not in made_beside)
+        observed = tuple(one for one in watcher.observed if _shown(one, watcher.version_table, plain=plain))
+        return Tried(Trial(observed, refusal), operations, watcher.version_table)
+
+    @contextlib.contextmanager
+    def _stoppable(self, address: Address) -> Iterator[None]:
+        """A signal ends the sessions on the shadow; liftlock's own run is stopped by itself."""
+
+        def stop() -> None:
+            if self.interrupts.stopped:
+                with contextlib.suppress(psycopg.Error), contextlib.closing(connect(address, "check")) as session:
+                    query(session, "throw_out", dbname=address.dbname)
+
+        self.interrupts.every_tick(stop)
+        try:
+            yield
+        finally:
+            self.interrupts.no_tick()
+
+    def _move(self, guard: Guard, move: Callable[[Any, Any], Any], target: str) -> None:
+        script = self.project.script
+        try:
+            with guard, EnvironmentContext(self.project.config, script, fn=move, as_sql=False, starting_rev=None, destination_rev=target):
+                script.run_env()
+        except LiftlockError:
+            raise
+        except Exception as error:
+            self.interrupts.check()
+            place = place_in(error, script) or script.dir
+            if "env.py" in place:
+                raise SettingsError(
+                    "LL-ENV", f"{place}: {type(error).__name__}: {words(error)}", now="Correct it, or what it reads."
+                ) from error
+            if sqlstate(error) is not None:
+                raise StepFailed("LL-STEP-FAILED", f"{place}: {words(error)}", now="Correct the revision.") from error
+            raise UnsafeRevision("LL-REVISION-RAISED", f"{place}: {type(error).__name__}: {error}", now="Correct the revision.") from error
+
+
+def _shown(one: Any, version_table: str, *, plain: bool) -> bool:  # noqa: ANN401
+    """Of plain Alembic, all that the revision sent; of liftlock, what took a lock or worked."""
+    if version_table in one.sql and one.operation in {"insert", "update", "delete", "create_table", "drop_table", "connection"}:
+        return False
+    return bool(one.error or one.work.long or any(held.mode is not LockMode.ACCESS_SHARE for held in one.taken)) or (
+        plain and one.operation != "" and one.line is not None
+    )

@@ -1,0 +1,166 @@
+"""Watches what a project's connection sends while its revisions run: by SQLAlchemy's events, whoever runs them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from liftlock.model.observed import Observed
+from liftlock.model.operation import Operation
+from liftlock.postgres.observer import Observer, Seen
+from liftlock.revisions.failures import words
+from liftlock.revisions.lines import line_in
+from liftlock.revisions.operations import describe
+from liftlock.revisions.working import Working
+from liftlock.settings import Address
+
+
+class Watcher:
+    """Keeps what was observed of each statement, in order.
+
+    Parameters:
+        address: of the shadow.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self.observed: list[Observed] = []
+        self.operations: list[Operation] = []
+        self.version_table = ""
+        self.working: Working | None = None
+        self._revision, self._path = "", ""
+        self._operation: Operation | None = None
+
+    def marked(self, steps: Iterable[Any]) -> Iterator[Any]:
+        """Alembic's steps, as they are begun."""
+        for step in steps:
+            if hasattr(step, "revision"):
+                self._revision, self._path = str(step.revision.revision), str(step.revision.path)
+            yield step
+
+    def attempt(self) -> Callable[[Operation], None]:
+        """A revision is begun by liftlock, once more perhaps; what is called with each of its operations."""
+        self.operations = []
+        return self.operations.append
+
+    @contextlib.contextmanager
+    def watching(self, context: MigrationContext) -> Iterator[None]:
+        """Watch a migration context's connection."""
+        self.version_table = context.version_table
+        connection: Any = context.connection
+        driver = connection.connection
+        subject = _Subject(driver)
+        (who,) = subject.rows("SELECT pg_backend_pid() AS pid")
+        driver.commit()
+        statements = _Statements(self, Observer(self._address, who["pid"], context.version_table, subject), driver)
+        real, migrations = context.impl._exec, context._migrations_fn  # noqa: SLF001 - where all operations meet
+
+        def execute(construct: Any, *arguments: Any, **more: Any) -> Any:  # noqa: ANN401 - Alembic's own signature
+            self._operation = describe(construct, context.dialect, len(more.get("multiparams") or ()), line_in(self._path))
+            if self.working is None:
+                self.operations.append(self._operation)
+            try:
+                return real(construct, *arguments, **more)
+            finally:
+                self._operation = None
+
+        context.impl._exec = execute  # type: ignore[method-assign]  # noqa: SLF001
+        context._migrations_fn = lambda heads, of: self.marked(migrations(heads, of))  # type: ignore[misc]  # noqa: SLF001
+        with contextlib.ExitStack() as stack:
+            stack.callback(statements.close)
+            for name, listener in statements.listeners().items():
+                event.listen(Engine, name, listener)
+                stack.callback(event.remove, Engine, name, listener)
+            yield
+
+    def begun(self, statement: str) -> Observed | None:
+        """What is known of a statement before it runs; None for one of the engine's own trials."""
+        if self.working is not None and self.working.trying:
+            return None
+        one = self._operation
+        return Observed(
+            sql=one.sql if one else statement,
+            revision=self._revision,
+            line=one.line if one else line_in(self._path),
+            operation=one.kind if one else "connection",
+            table=one.relation if one else "",
+            allowed=tuple(one.allowed.items()) if one else (),
+        )
+
+
+class _Statements:
+    """The statements of one connection."""
+
+    def __init__(self, watcher: Watcher, observer: Observer, driver: Any) -> None:  # noqa: ANN401
+        self._watcher, self._observer, self._driver = watcher, observer, driver
+        self._open: tuple[contextlib.ExitStack, Seen] | None = None
+
+    def listeners(self) -> dict[str, Callable[..., None]]:
+        """Handlers, by the name of their event."""
+        return {"before_cursor_execute": self._before, "after_cursor_execute": self._after, "handle_error": self._failed}
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._observer.close()
+
+    def _before(self, connection: Any, _cursor: object, statement: str, *_more: object) -> None:  # noqa: ANN401
+        known = self._watcher.begun(statement) if connection.connection is self._driver else None
+        if known is not None:
+            stack = contextlib.ExitStack()
+            self._open = (stack, stack.enter_context(self._observer.watching(known, alone=_alone(self._driver))))
+
+    def _after(self, _connection: object, cursor: Any, *_statement: object) -> None:  # noqa: ANN401
+        self._end("", returns=cursor.description is not None)
+
+    def _failed(self, failure: Any) -> None:  # noqa: ANN401
+        self._end(words(failure.original_exception).splitlines()[0])
+
+    def _end(self, error: str, *, returns: bool = False) -> None:
+        if self._open is None:
+            return
+        (stack, seen), self._open = self._open, None
+        stack.close()
+        self._watcher.observed.append(replace(seen.observed, error=error, returns=returns))
+
+
+class _Subject:
+    """A driver's connection, beside what SQLAlchemy sends over it."""
+
+    def __init__(self, driver: Any) -> None:  # noqa: ANN401 - any driver's
+        self._driver = driver
+        self._raw = getattr(driver, "driver_connection", None) or getattr(driver, "connection", driver)
+        self._said: list[str] = []
+        if hasattr(self._raw, "add_notice_handler"):  # psycopg
+            self._raw.add_notice_handler(lambda one: self._said.append(one.message_primary or ""))
+        elif hasattr(self._raw, "add_log_listener"):  # asyncpg
+            self._raw.add_log_listener(lambda _connection, one: self._said.append(one.message))
+
+    def rows(self, statement: str) -> Sequence[Mapping[str, Any]]:
+        """The rows of a query."""
+        cursor = self._driver.cursor()
+        try:
+            cursor.execute(statement)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        finally:
+            cursor.close()
+
+    def messages(self) -> list[str]:
+        """What the server has said since this was last asked."""
+        said, self._said = self._said, []
+        kept = getattr(self._raw, "notices", None)  # psycopg2 has lines, pg8000 dictionaries
+        if kept:
+            said += [one[b"M"].decode() if isinstance(one, dict) else one.partition(":")[2].strip() for one in kept]
+            kept.clear()
+        return said
+
+
+def _alone(driver: Any) -> bool:  # noqa: ANN401
+    """Whether the driver runs each statement in a transaction of its own."""
+    return bool(getattr(driver, "autocommit", False)) or getattr(driver, "isolation_level", None) == "autocommit"

@@ -1,0 +1,96 @@
+"""A report, for each of its readers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import jsonschema
+
+from liftlock.formats import FORMATS, text
+from liftlock.model.checked import Checked, Trial
+from liftlock.model.finding import Finding, Severity
+from liftlock.model.lock import LockMode
+from liftlock.model.observed import Held, Observed, Work
+from liftlock.model.report import Report
+from liftlock.model.revision import Revision
+
+SCHEMA = Path(__file__).parents[4] / "docs" / "reference" / "check.schema.json"
+PERSON = frozenset({Held("person", LockMode.SHARE)})
+BUILD = Observed(
+    'CREATE INDEX "a|b" ON person (x)',
+    "r1",
+    12,
+    "create_index",
+    "person",
+    taken=PERSON,
+    held=PERSON,
+    work=Work(builds=frozenset({"person"})),
+)
+ONLINE = Observed('CREATE INDEX CONCURRENTLY "a|b" ON person (x)', "r1", work=Work(builds=frozenset({"person"})))
+HOSTILE = "a title: 100%, <b>`x`</b>\x07 @team | ::error::"
+FINDINGS = (
+    Finding("LL-BLOCKS", Severity.ERROR, "writes wait:\nCREATE INDEX ```", "It grows.", "Use op.", "r1", "versions/r1.py", 12),
+    Finding("LL-LOSES", Severity.WARNING, "column x is dropped", "Gone.", "Look.", "r1", "versions/r1.py", None, "it was empty"),
+    Finding("LL-READS", Severity.NOTE, "it asks", "One path.", "Try.", "r1", "versions/r1.py", 3),
+)
+REPORT = Report(
+    "r1",
+    "liftlock",
+    "18.6",
+    {"load": 0.1},
+    (Checked(Revision("r1", message=HOSTILE), "versions/r1.py", plain=Trial((BUILD,)), ours=Trial((ONLINE,))),),
+    FINDINGS,
+)
+
+
+def test_text_shows_both_ways_and_the_findings() -> None:
+    """Who waits with plain Alembic, and with liftlock."""
+    shown = "\n".join(line for line, _, _ in text.lines(REPORT))
+    assert "→ writes of person wait while it builds an index on person" in shown
+    assert "→ nobody waits while it builds an index on person" in shown
+    assert "LL-BLOCKS  versions/r1.py:12" in shown
+    assert "allowed: it was empty" in shown
+    assert shown.endswith("1 revision (r1), 1 finding, 1 allowed")
+
+
+def test_json_is_as_its_schema_says() -> None:
+    """The schema that is published."""
+    found = json.loads(FORMATS["json"](REPORT))
+    jsonschema.validate(found, json.loads(SCHEMA.read_text()), jsonschema.Draft202012Validator)
+    assert found["ok"] is False
+    assert found["revisions"][0]["plain"][0]["held"] == [{"relation": "person", "mode": "SHARE", "blocks": "writes"}]
+
+
+def test_markdown_holds_no_markup_of_the_projects_own() -> None:
+    """A title can't mention people, nor end a table or a code block."""
+    found = FORMATS["markdown"](REPORT)
+    assert "\\<b\\>" in found
+    assert "\\@team" in found
+    assert "````sql\nCREATE INDEX ```\n````" in found
+    assert "a\\|b" in found
+    assert "please look" in found
+
+
+def test_annotations_are_one_line_each() -> None:
+    """Those that are allowed are left out; a message can't forge another command."""
+    lines = FORMATS["github"](REPORT).splitlines()
+    assert [line.split(" ")[0] for line in lines] == ["::error", "::notice"]
+    assert lines[0].startswith("::error file=versions/r1.py,line=12,title=LL-BLOCKS::writes wait:%0ACREATE INDEX")
+
+
+def test_sarif_and_junit() -> None:
+    """Levels, places, suppressions; and a failing case."""
+    (run,) = json.loads(FORMATS["sarif"](REPORT))["runs"]
+    assert [(one["ruleId"], one["level"], bool(one.get("suppressions"))) for one in run["results"]] == [
+        ("LL-BLOCKS", "error", False),
+        ("LL-LOSES", "warning", True),
+        ("LL-READS", "note", False),
+    ]
+    assert run["results"][0]["locations"][0]["physicalLocation"]["region"] == {"startLine": 12}
+    suite = ET.fromstring(FORMATS["junit"](REPORT))  # noqa: S314 - our own
+    assert (suite.get("tests"), suite.get("failures")) == ("1", "1")
+    failure = suite.find("testcase/failure")
+    assert failure is not None
+    assert failure.get("message") == "LL-BLOCKS"
