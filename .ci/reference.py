@@ -1,4 +1,4 @@
-"""Write docs/reference/cli.md from the command line itself; with --check, only compare."""
+"""Write docs/reference/cli.md and rules.md from the command line and the rules themselves; with --check, only compare."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from pathlib import Path
 import click
 
 from liftlock.cli import cli
+from liftlock.planning.rules import RULES, TABLES
+from liftlock.planning.rules.repeatability import EDITED
+from liftlock.planning.rules.rule import Example, Rule
 
-PAGE = Path(__file__).parents[1] / "docs" / "reference" / "cli.md"
+FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 
 
-def page() -> str:
-    """The reference: each command's own help."""
+def commands() -> str:
+    """Each command's own help."""
     parts = ["# Commands\n\nMade from the command line itself by `.ci/reference.py`.\n", _help(cli, "liftlock")]
     parts += [f"## {name}\n\n" + _help(command, f"liftlock {name}") for name, command in sorted(cli.commands.items())]
     return "\n".join(parts)
@@ -24,11 +27,38 @@ def _help(command: click.Command, name: str) -> str:
     return f"```text\n{command.get_help(context)}\n```\n"
 
 
+def rules() -> str:
+    """Each rule, with its examples."""
+    rows = [f"| [{one.code}](#{one.code.lower()}) | {one.severity.value} | {one.title} |" for one in (*RULES, EDITED)]
+    head = [
+        "# Rules of `liftlock check`",
+        "Made from the rules themselves by `.ci/reference.py`; their examples are run by the tests.\nHow to use them: [check](../how-to/check.md).",
+        "\n".join(["| rule | severity | finds that |", "|---|---|---|", *rows]),
+        f"The examples are written for these tables:\n\n```sql\n{TABLES.strip()}\n```",
+    ]
+    return "\n\n".join([*head, *(_rule(one) for one in (*RULES, EDITED))]) + "\n"
+
+
+def _rule(rule: Rule) -> str:
+    parts = [f"## {rule.code}", f"{rule.severity.value.capitalize()}: {rule.title}. {rule.why}", rule.now]
+    if rule.bad.upgrade:
+        parts += [f"Found:\n\n{_example(rule.bad)}", f"Clean:\n\n{_example(rule.good)}"]
+    return "\n\n".join(parts)
+
+
+def _example(one: Example) -> str:
+    bodies = [("upgrade", one.upgrade), ("downgrade", one.downgrade)]
+    lines = [line for name, body in bodies for line in (f"def {name}():", *(f"    {line}" for line in body.splitlines()), "")]
+    return "\n".join(["```python", *lines[:-1], "```"])
+
+
 def main() -> int:
     """Write, or compare."""
+    pages = {"cli.md": commands(), "rules.md": rules()}
     if "--check" in sys.argv:
-        return 0 if PAGE.exists() and PAGE.read_text() == page() else 1
-    PAGE.write_text(page())
+        return int(any(not (FOLDER / name).exists() or (FOLDER / name).read_text() != text for name, text in pages.items()))
+    for name, text in pages.items():
+        (FOLDER / name).write_text(text)
     return 0
 
 

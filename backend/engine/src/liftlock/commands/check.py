@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from liftlock import __version__
 from liftlock.errors import SettingsError
 from liftlock.events import Event, Notify
 from liftlock.model.checked import Checked
@@ -21,10 +18,11 @@ from liftlock.planning.rules import RULES
 from liftlock.planning.rules.repeatability import EDITED
 from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.session import connect, query
-from liftlock.postgres.shadow import Shadow, embedded_shadow
+from liftlock.postgres.shadow import Shadow
 from liftlock.postgres.sql import CATALOG
 from liftlock.revisions.history import Project, load
 from liftlock.revisions.selection import Selection, select
+from liftlock.revisions.shadows import shadow_at
 from liftlock.revisions.trial import Trials
 from liftlock.settings import Address, Settings
 
@@ -55,7 +53,7 @@ def check(  # noqa: PLR0913 - the parts of a run
         return Report(selection.told, way, "", clock.seconds, (), ())
     with contextlib.ExitStack() as stack:
         with clock.part("shadow"):
-            shadow = stack.enter_context(_shadow(settings, project, selection, trials, notify))
+            shadow = stack.enter_context(shadow_at(trials, selection.base, notify))
         checked = tuple(_tried(project, selection, trials, shadow, notify, clock))
         version = shadow.version
         with clock.part("shadow"):
@@ -80,39 +78,6 @@ class Clock:
             yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0) + time.monotonic() - begun
-
-
-def _shadow(
-    settings: Settings, project: Project, selection: Selection, trials: Trials, notify: Notify
-) -> contextlib.AbstractContextManager[Shadow]:
-    base = selection.base
-
-    def build(address: Address, done: int) -> None:
-        notify(Event("base.built", f"building the base state: {len(base) - max(done, 0)} revisions, once"))
-        heads = _heads(project, base)
-        for one in heads:
-            trials.build(address, one)
-
-    return embedded_shadow(Path(settings.cache) / "shadows", _keys(project, base), build)
-
-
-def _keys(project: Project, base: Sequence[str]) -> list[str]:
-    """A name for the state after each of the base's revisions; the first is that of an empty database."""
-    script = project.script
-    env = Path(script.dir) / "env.py"
-    digest = hashlib.sha256(f"{__version__} 1 {env.read_bytes() if env.exists() else b''!r}".encode())
-    keys = [f"{digest.hexdigest()[:24]}"]
-    for one in base:
-        found = script.get_revision(one)
-        assert found is not None  # noqa: S101 - it was listed
-        digest.update(Path(found.path).read_bytes())
-        keys.append(digest.hexdigest()[:24])
-    return keys
-
-
-def _heads(project: Project, base: Sequence[str]) -> list[str]:
-    followed = {parent for one in base for parent in project.chain.revisions[one].parents}
-    return [one for one in base if one not in followed]
 
 
 def _tried(  # noqa: PLR0913 - the parts of a check
