@@ -32,7 +32,8 @@ def rules() -> str:
     rows = [f"| [{one.code}](#{one.code.lower()}) | {one.severity.value} | {one.title} |" for one in (*RULES, EDITED)]
     head = [
         "# Rules of `liftlock check`",
-        "Made from the rules themselves by `.ci/reference.py`; their examples are run by the tests.\nHow to use them: [check](../how-to/check.md).",
+        "Made from the rules themselves by `.ci/reference.py`; their examples are run by the tests.",
+        "How to use them: [check](../how-to/check.md).",
         "\n".join(["| rule | severity | finds that |", "|---|---|---|", *rows]),
         f"The examples are written for these tables:\n\n```sql\n{TABLES.strip()}\n```",
     ]

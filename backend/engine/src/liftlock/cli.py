@@ -1,104 +1,21 @@
-"""The command line: parse, call, print. The only place that exits or prints."""
+"""The command line: parse, call, print. It and ``console`` are the only places that exit or print."""
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, ParamSpec
+from typing import Any, ParamSpec
 
 import click
 
 from liftlock import __version__, settings
+from liftlock.console import Console
 from liftlock.errors import LiftlockError, SettingsError
-from liftlock.events import Event
 from liftlock.postgres.interrupts import Interrupts
 
 P = ParamSpec("P")
-_LINE_SECONDS = 5.0
-_COLOURS = {True: "yellow", False: None}
-
-
-@dataclass(slots=True)
-class Console:
-    """How this call speaks: plain lines, colour on a terminal, or JSON."""
-
-    as_json: bool
-    config: str | None
-    x_arguments: tuple[str, ...]
-    overrides: dict[str, str] = field(default_factory=dict)
-    _bar: Any = None
-    _advanced: float = 0.0
-
-    def tell(self, event: Event) -> None:
-        """Show an event, on standard error: standard output is for results.
-
-        Progress is a bar on a terminal; elsewhere it is a line now and then.
-        """
-        if event.name.endswith(".advanced") and not event.facts.get("last"):
-            if not self.as_json and sys.stderr.isatty() and event.facts.get("total"):
-                self._draw(event)
-                return
-            if time.monotonic() - self._advanced < _LINE_SECONDS:
-                return
-            self._advanced = time.monotonic()
-        if self._bar is not None:
-            self._bar.render_finish()
-            self._bar = None
-        if self.as_json:
-            click.echo(json.dumps({"event": event.name, "text": event.text, **event.facts}, default=str), err=True)
-            return
-        clock = time.strftime("%H:%M:%S")
-        click.secho(f"{clock} liftlock  {event.text}", err=True, fg=_COLOURS[event.warning])
-
-    def _draw(self, event: Event) -> None:
-        total, done = int(str(event.facts["total"])), int(str(event.facts["rows"]))
-        if self._bar is None:
-            label = f"backfill of {event.facts['relation']}"
-            self._bar = click.progressbar(length=total, label=label, file=sys.stderr, show_pos=True, item_show_func=lambda rate: rate or "")
-            self._bar.update(done)
-        self._bar.update(max(done - self._bar.pos, 0), f"{event.facts['rate']} rows a second")
-
-    def result(self, value: object, lines: Sequence[str]) -> None:
-        """Show a result: JSON for programs, lines for people."""
-        click.echo(json.dumps(value, indent=1, default=str) if self.as_json else "\n".join(lines))
-
-    def files(self, wanted: Sequence[str]) -> list[tuple[Callable[[Any], str], Path]]:
-        """What ``--output`` asks for: how it is written, and where; a mistake ends the call."""
-        from liftlock.formats import FORMATS  # noqa: PLC0415
-
-        pairs = [one.partition("=") for one in wanted]
-        for kind, _, path in pairs:
-            if kind not in FORMATS or not path:
-                now = f"Write KIND=FILE, with one of {', '.join(FORMATS)}."
-                self.fail(SettingsError("LL-OUTPUT", f"--output {kind}={path} can't be understood.", now=now))
-        return [(FORMATS[kind], Path(path)) for kind, _, path in pairs]
-
-    def write(self, path: Path, text: str) -> None:
-        """Write a file; a fault ends the call."""
-        try:
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            self.fail(SettingsError("LL-OUTPUT", f"{path} can't be written: {error.strerror}.", now="Name another file."))
-
-    def fail(self, error: LiftlockError) -> NoReturn:
-        """Show an error and end with its exit code."""
-        if self.as_json:
-            click.echo(json.dumps(error.as_dict()), err=True)
-        else:
-            click.secho(str(error), err=True, fg="red")
-        sys.exit(error.exit_code)
-
-    def settings(self) -> settings.Settings:
-        """The environment's settings, with the options of this call on top."""
-        given = {**os.environ, **self.overrides}
-        if self.config:
-            given["ALEMBIC_CONFIG"] = self.config
-        return settings.read(given)
 
 
 def _run(console: Console, call: Callable[[settings.Settings, Interrupts], int | None]) -> None:
@@ -294,6 +211,27 @@ def check(console: Console, revisions: str, way: str, output: tuple[str, ...]) -
         shown = [click.style(line, fg=colour, bold=bold) for line, colour, bold in text.lines(report)]
         console.result(report.as_dict(), shown)
         return 0 if report.ok else 1
+
+    _run(console, call)
+
+
+@cli.command()
+@_wait
+@_console
+def drift(console: Console) -> None:
+    """Compare the database with what its revisions make, and with the models; exit 1 when they differ."""
+    from liftlock.commands import exec as starting  # noqa: PLC0415
+    from liftlock.commands import wait as waiting  # noqa: PLC0415
+    from liftlock.commands.drift import drift as run  # noqa: PLC0415
+
+    def call(found: settings.Settings, interrupts: Interrupts) -> int:
+        waiting.wait(starting.address_of(found), found.wait, interrupts=interrupts, notify=console.tell, writable=False)
+        seen = run(found, interrupts=interrupts, notify=console.tell, x_arguments=console.x_arguments)
+        lines = [
+            f"{one.kind:<9}  {line if not number else '  ' + line}" for one in seen for number, line in enumerate(one.what.splitlines())
+        ]
+        console.result([one.as_dict() for one in seen], lines or ["The database is what its revisions make."])
+        return 1 if seen else 0
 
     _run(console, call)
 

@@ -394,3 +394,28 @@ SELECT json_build_object(
         FROM pg_catalog.pg_index AS i JOIN relations AS r ON r.oid = i.indrelid
         WHERE NOT (i.indisvalid AND i.indisready AND i.indislive))
 )::text AS schema;
+
+-- name: half_made
+-- Invalid indexes, unproven constraints, partitions that are half detached, and what an interrupted run of liftlock left behind.
+SELECT format('index %s of %s is invalid', i.indexrelid::regclass, i.indrelid::regclass) AS what
+FROM pg_catalog.pg_index AS i
+JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid AND c.relkind = 'i'
+WHERE NOT (i.indisvalid AND i.indisready AND i.indislive)
+UNION ALL
+SELECT format('constraint %I of %s isn''t proven', k.conname, k.conrelid::regclass)
+FROM pg_catalog.pg_constraint AS k
+WHERE NOT k.convalidated AND k.conrelid <> 0 AND coalesce(to_jsonb(k) ->> 'conenforced', 'true') = 'true'
+UNION ALL
+SELECT format('partition %s of %s is half detached', h.inhrelid::regclass, h.inhparent::regclass)
+FROM pg_catalog.pg_inherits AS h
+WHERE to_jsonb(h) ->> 'inhdetachpending' = 'true'
+UNION ALL
+SELECT format('column %I of %s is left of a revision that isn''t finished', a.attname, a.attrelid::regclass)
+FROM pg_catalog.pg_attribute AS a
+WHERE starts_with(a.attname::text, 'liftlock_') AND a.attnum > 0 AND NOT a.attisdropped
+  AND a.attrelid IN (SELECT c.oid FROM pg_catalog.pg_class AS c WHERE c.relkind IN ('r', 'p'))
+UNION ALL
+SELECT format('trigger %I of %s is left of a revision that isn''t finished', t.tgname, t.tgrelid::regclass)
+FROM pg_catalog.pg_trigger AS t
+WHERE starts_with(t.tgname::text, '~liftlock_')
+ORDER BY what;

@@ -71,9 +71,9 @@ class Guard:
 
     def __post_init__(self) -> None:
         """Prepare to watch the connections."""
-        telling = self.watcher is not None
         timeout = 0 if self.plain else self.settings.lock_timeout
-        self._connections = Connections(self.command, timeout, self.redirect, telling=telling)
+        telling = {"client_min_messages": "debug1"} if self.watcher is not None else {}
+        self._connections = Connections(self.command, timeout, self.redirect, telling)
 
     def __enter__(self) -> Self:
         """Stand guard: patch ``configure`` and watch the connections."""

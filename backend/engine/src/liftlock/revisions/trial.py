@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import re
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from difflib import unified_diff
@@ -19,7 +17,7 @@ from liftlock.events import silent
 from liftlock.model.checked import Refusal, Trial, WayBack
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import Operation
-from liftlock.postgres import embedded
+from liftlock.postgres.dump import schema_text
 from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.session import connect, query
 from liftlock.revisions.environment import Guard
@@ -27,8 +25,6 @@ from liftlock.revisions.failures import sqlstate, words
 from liftlock.revisions.history import Project, place_in
 from liftlock.revisions.watcher import Watcher
 from liftlock.settings import Address, Settings
-
-_TABLE = re.compile(r"(?<=^CREATE TABLE )(\S+ \()\n(.*?)\n(?=\);)", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,23 +100,7 @@ class Trials:
 
     def dump(self, address: Address) -> str:
         """The schema as text, but for the order of columns, the ledger and the version table."""
-        variables = {"PGHOST": address.host, "PGPORT": address.port, "PGUSER": address.user, "PGPASSWORD": address.password or ""}
-        left_out = ["--exclude-schema=liftlock", f"--exclude-table={self.version_table}"]
-        done = subprocess.run(  # noqa: S603 - our own arguments
-            [embedded.program("pg_dump"), "--schema-only", "--no-comments", *left_out, address.dbname],
-            env=variables,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise StepFailed("LL-DUMP", f"pg_dump failed: {done.stderr.strip()}", now="Read its words.")
-        kept = [
-            line
-            for line in done.stdout.splitlines()
-            if line and not line.startswith(("--", "\\restrict", "\\unrestrict", "SET ", "SELECT "))
-        ]
-        return _TABLE.sub(lambda found: "\n".join([found[1], *sorted(line.rstrip(",") for line in found[2].split("\n"))]), "\n".join(kept))
+        return schema_text(address, self.version_table)
 
     def _up(self, revision: str) -> Callable[[Any, Any], Any]:
         return lambda rev, _context: self.project.script._upgrade_revs(revision, rev)  # noqa: SLF001 - as Alembic's own command

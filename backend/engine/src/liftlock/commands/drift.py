@@ -1,0 +1,125 @@
+"""Compare a live database with its history and with the models."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.environment import EnvironmentContext
+
+from liftlock.commands.exec import address_of
+from liftlock.errors import SettingsError
+from liftlock.events import Notify
+from liftlock.postgres.dump import schema_text
+from liftlock.postgres.interrupts import Interrupts
+from liftlock.postgres.ledger import current
+from liftlock.postgres.session import connect, query
+from liftlock.postgres.sql import CATALOG
+from liftlock.revisions.connections import Connections
+from liftlock.revisions.history import Project, load
+from liftlock.revisions.shadows import shadow_at
+from liftlock.revisions.trial import Trials
+from liftlock.settings import Address, Settings
+
+_VERSION_TABLE = "alembic_version"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One difference.
+
+    Parameters:
+        kind: ``extra`` (the database has it, its history doesn't), ``missing``, ``models`` or ``half-made``.
+        what: the definition, or what the models want.
+    """
+
+    kind: str
+    what: str
+
+    def as_dict(self) -> dict[str, str]:
+        """The difference for programs."""
+        return asdict(self)
+
+
+def drift(settings: Settings, *, interrupts: Interrupts, notify: Notify, x_arguments: Sequence[str] = ()) -> list[Difference]:
+    """Compare the database with what its revisions make on a shadow, and with the models; it is only read.
+
+    Parameters:
+        settings: the environment's.
+        interrupts: stops it.
+        notify: is told what happens.
+        x_arguments: what Alembic's ``-x`` passes to ``env.py``.
+
+    Raises:
+        SettingsError: the database is at a revision that no file has.
+        LiftlockError: there is no server for the shadow, or the revisions don't run there.
+    """
+    project = load(settings.config, x_arguments)
+    address = address_of(settings)
+    with contextlib.closing(connect(address, "drift")) as session:
+        heads = current(session, _VERSION_TABLE)
+        half = list(_half_made(query(session, "half_made", CATALOG)))
+    unknown = sorted(heads - set(project.chain.revisions))
+    if unknown:
+        raise SettingsError(
+            "LL-FOREIGN",
+            f"The database is at {', '.join(unknown)}, which no file has.",
+            why="So its history is unknown.",
+            now="Use the build that belongs to this database.",
+        )
+    ordered = [one.revision for one in project.script.iterate_revisions("heads", "base")][::-1]
+    there = [one for one in ordered if one in project.chain.ancestors(heads)]
+    trials = Trials(project, settings, interrupts)
+    with shadow_at(trials, there, notify) as shadow:
+        wanted = schema_text(shadow.base, _VERSION_TABLE)
+    found = schema_text(address, _VERSION_TABLE)
+    models = _against_models(project, address) if heads == project.chain.heads else []
+    return [*_compared(wanted, found), *models, *half]
+
+
+def _compared(wanted: str, found: str) -> Iterator[Difference]:
+    """By definition: what stands in one and not in the other."""
+    expected, actual = Counter(_definitions(wanted)), Counter(_definitions(found))
+    yield from (Difference("missing", one) for one in (expected - actual).elements())
+    yield from (Difference("extra", one) for one in (actual - expected).elements())
+
+
+def _definitions(text: str) -> Iterator[str]:
+    """Each statement of a dump; a table's are one for each of its lines."""
+    for statement in text.split(";\n"):
+        head, *lines = statement.splitlines() or [""]
+        if not head.startswith("CREATE TABLE"):
+            yield "\n".join([head, *lines]).rstrip(";")
+            continue
+        yield head.rstrip(" (")
+        yield from (f"{head.rstrip(' (').removeprefix('CREATE ')}: {line.strip()}" for line in lines if line.strip() not in {"", ")"})
+
+
+def _half_made(rows: Sequence[dict[str, Any]]) -> Iterator[Difference]:
+    yield from (Difference("half-made", row["what"]) for row in rows)
+
+
+def _against_models(project: Project, address: Address) -> list[Difference]:
+    """What Alembic's own comparator finds, where env.py names the models."""
+    found: list[Difference] = []
+
+    def compare(_revision: object, context: Any) -> list[Any]:  # noqa: ANN401 - Alembic's own signature
+        metadata = context.opts.get("target_metadata")
+        if metadata is not None:
+            found.extend(Difference("models", _told(one)) for one in compare_metadata(context, metadata))
+        return []
+
+    connections = Connections("drift", 0, address, more={"default_transaction_read_only": "on"})
+    with connections.installed(), EnvironmentContext(project.config, project.script, fn=compare, as_sql=False):
+        project.script.run_env()
+    return found
+
+
+def _told(difference: Any) -> str:  # noqa: ANN401 - a tuple, or a list of them
+    if isinstance(difference, list):
+        return "; ".join(_told(one) for one in difference)
+    return " ".join(str(one) for one in difference if one is not None)
