@@ -12,10 +12,13 @@ from dataclasses import replace
 from liftlock.errors import SettingsError
 from liftlock.events import Event, Notify
 from liftlock.model.checked import Checked
-from liftlock.model.report import Report
-from liftlock.model.schema import Key, Schema, SchemaColumn
+from liftlock.model.finding import Finding
+from liftlock.model.report import Report, Size
+from liftlock.model.schema import Key, Schema, SchemaColumn, Unique
+from liftlock.planning.hazards import found_in_data, hazards
 from liftlock.planning.rules import RULES
 from liftlock.planning.rules.repeatability import EDITED
+from liftlock.postgres.data import Data
 from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.session import connect, query
 from liftlock.postgres.shadow import Shadow
@@ -28,7 +31,14 @@ from liftlock.settings import Address, Settings
 
 
 def check(  # noqa: PLR0913 - the parts of a run
-    settings: Settings, wanted: str = "", *, way: str = "liftlock", interrupts: Interrupts, notify: Notify, x_arguments: Sequence[str] = ()
+    settings: Settings,
+    wanted: str = "",
+    *,
+    way: str = "liftlock",
+    data: Address | None = None,
+    interrupts: Interrupts,
+    notify: Notify,
+    x_arguments: Sequence[str] = (),
 ) -> Report:
     """Try revisions on a shadow, and judge what the server reports.
 
@@ -36,6 +46,7 @@ def check(  # noqa: PLR0913 - the parts of a run
         settings: the environment's.
         wanted: ``a:b``, a single revision, or nothing: what is new against git's main branch, else all.
         way: how they are to be run in production: by ``plain`` Alembic, or by ``liftlock``.
+        data: a real database, or a replica of one, whose rows are looked at; it is only read, and no revision reaches it.
         interrupts: stops it.
         notify: is told what happens.
         x_arguments: what Alembic's ``-x`` passes to ``env.py``.
@@ -61,7 +72,25 @@ def check(  # noqa: PLR0913 - the parts of a run
     allowances, excused = _configured(project)
     judged = [one for one in checked if one.revision.id not in excused]
     findings = [one for revision in judged for rule in (*RULES, EDITED) for one in rule.findings(revision, way, allowances)]
-    return Report(selection.told, way, version, clock.seconds, checked, tuple(findings))
+    sizes: dict[str, Size] = {}
+    if data is not None:
+        with clock.part("data"):
+            sizes, found = _against(data, judged)
+            findings += found
+    return Report(selection.told, way, version, clock.seconds, checked, tuple(findings), sizes)
+
+
+def _against(address: Address, judged: Sequence[Checked]) -> tuple[dict[str, Size], list[Finding]]:
+    """What the rows of a real database say to the revisions, and how large its tables are."""
+    findings = []
+    with contextlib.closing(Data(address)) as data:
+        for one in judged:
+            for hazard in hazards(one.before, one.after):
+                text, seen = data.look(hazard)
+                if text:
+                    findings.append(found_in_data(one, hazard, text, seen=seen))
+        named = {held.relation for one in judged for trial in (one.plain, one.ours) for seen in trial.observed for held in seen.held}
+        return data.sizes(sorted(named)), findings
 
 
 class Clock:
@@ -131,7 +160,14 @@ def _schema(address: Address, version_table: str) -> Schema:
     return Schema(
         tables=dict(found["tables"]),
         columns={(oid, number): SchemaColumn(*rest) for oid, number, *rest in found["columns"]},
-        keys={oid: Key(table, name, tuple(columns), indexed, table_oid) for oid, table, name, columns, indexed, table_oid in found["keys"]},
+        keys={
+            oid: Key(table, name, tuple(columns), indexed, table_oid, refers, tuple(others))
+            for oid, table, name, columns, indexed, table_oid, refers, others in found["keys"]
+        },
+        uniques={
+            oid: Unique(table, name, tuple(columns), table_oid, primary)
+            for oid, table, name, columns, table_oid, primary in found["uniques"]
+        },
         unproven=frozenset((table, name) for table, name in found["unproven"]),
         broken=frozenset((table, name) for table, name in found["broken"]),
     )

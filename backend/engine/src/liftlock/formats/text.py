@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from liftlock.model.checked import Checked
 from liftlock.model.finding import Finding, Severity
 from liftlock.model.observed import Observed
-from liftlock.model.report import Report
+from liftlock.model.report import Report, Size
+from liftlock.planning import estimates
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: None}
 
@@ -16,10 +17,12 @@ def lines(report: Report) -> Iterator[tuple[str, str | None, bool]]:
     """The report's lines, each with its colour, and whether it is bold."""
     for one in report.checked:
         yield f"{one.revision.id}  {one.revision.message}", None, True
-        yield from ((f"  {text}", None, False) for text in _side_by_side(one))
+        yield from ((f"  {text}", None, False) for text in _side_by_side(one, report.sizes))
         for finding in report.of(one.revision.id):
             yield f"  {finding.code}  {place(finding)}", None if finding.because else _COLOURS[finding.severity], False
             yield from ((f"    {text}", None, False) for text in _told(finding))
+    for name, size in sorted(report.sizes.items()):
+        yield f"{name}: {size.bytes / 1e6:.1f} MB, {size.rows:.0f} rows, {size.writes:.0f} written a second", None, False
     yield summary(report), None, True
 
 
@@ -53,12 +56,13 @@ def _told(finding: Finding) -> Iterator[str]:
     yield f"allowed: {finding.because}" if finding.because else finding.now
 
 
-def _side_by_side(one: Checked) -> Iterator[str]:
+def _side_by_side(one: Checked, sizes: Mapping[str, Size]) -> Iterator[str]:
     for name, trial in (("plain Alembic", one.plain), ("liftlock", one.ours)):
         statements = [statement for statement in trial.observed if felt(statement)]
         for statement in statements:
             head = " ".join(statement.sql.split())[:100]
             yield f"{name:<13}  {head}"
-            yield f"{'':<13}  → {felt(statement)}"
+            long = f", {estimates.told(estimates.working(statement.work, sizes))}" if sizes and statement.work.long else ""
+            yield f"{'':<13}  → {felt(statement)}{long}"
         if not statements:
             yield f"{name:<13}  nobody waits"

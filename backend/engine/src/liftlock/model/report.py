@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from liftlock.model.checked import Checked
 from liftlock.model.finding import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A table of a real database: its bytes without indexes, the planner's count of its rows, and rows written a second."""
+
+    bytes: int
+    rows: float
+    writes: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +29,7 @@ class Report:
         seconds: how long each part took.
         checked: the revisions.
         findings: what the rules found, those that are allowed as well.
+        sizes: of the tables of a real database, where one was looked at.
     """
 
     told: str
@@ -28,6 +38,7 @@ class Report:
     seconds: dict[str, float]
     checked: tuple[Checked, ...]
     findings: tuple[Finding, ...]
+    sizes: dict[str, Size] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -58,4 +69,5 @@ class Report:
                 for one in self.checked
             ],
             "findings": [one.as_dict() for one in self.findings],
+            "sizes": {name: asdict(one) for name, one in self.sizes.items()},
         }

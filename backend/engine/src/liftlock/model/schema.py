@@ -17,13 +17,26 @@ class SchemaColumn:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A foreign key: its table, name and columns, and whether an index begins with these."""
+    """A foreign key: its table, name and columns, whether an index begins with these, and what it refers to."""
 
     table: str
     name: str
     columns: tuple[str, ...]
     indexed: bool
     table_oid: int
+    refers: str = ""
+    refers_columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unique:
+    """A unique index on columns alone: its table, name and columns, and whether it is the primary key's."""
+
+    table: str
+    name: str
+    columns: tuple[str, ...]
+    table_oid: int
+    primary: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +47,7 @@ class Schema:
         tables: names by identity.
         columns: by the identity of the table and the number of the column.
         keys: foreign keys, by identity.
+        uniques: unique indexes, by identity.
         unproven: constraints that aren't valid, and the tables they are on.
         broken: invalid indexes, and the tables they are on.
     """
@@ -41,5 +55,6 @@ class Schema:
     tables: dict[int, str] = field(default_factory=dict)
     columns: dict[tuple[int, int], SchemaColumn] = field(default_factory=dict)
     keys: dict[int, Key] = field(default_factory=dict)
+    uniques: dict[int, Unique] = field(default_factory=dict)
     unproven: frozenset[tuple[str, str]] = frozenset()
     broken: frozenset[tuple[str, str]] = frozenset()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from liftlock.model.facts import Table
+from liftlock.model.observed import Work
+from liftlock.model.report import Size
 from liftlock.model.step import Means, Pace, Step
 
 ROWS_BACKFILLED = 100_000
@@ -28,6 +32,22 @@ def seconds(step: Step, table: Table | None) -> float | None:
     if step.part.startswith("build"):
         return 2 * scan + rows / ROWS_INDEXED
     return 0.0 if step.means is Means.CONCURRENT else scan
+
+
+def working(work: Work, sizes: Mapping[str, Size]) -> float:
+    """Roughly how many seconds the work of an observed statement takes on tables of these sizes.
+
+    Parameters:
+        work: what grows with the tables.
+        sizes: of tables, by their names without a schema.
+    """
+
+    def scan(name: str) -> float:
+        return sizes[name].bytes / BYTES_SCANNED if name in sizes else 0.0
+
+    written = sum(3 * scan(name) for name in work.rewrites)
+    built = sum(2 * scan(name) + (sizes[name].rows if name in sizes else 0) / ROWS_INDEXED for name in work.builds)
+    return written + built + sum(scan(name) for name in work.scans)
 
 
 def told(estimate: float | None) -> str:

@@ -381,10 +381,23 @@ SELECT json_build_object(
                 SELECT FROM pg_catalog.pg_index AS i
                 WHERE i.indrelid = k.conrelid AND i.indisvalid AND i.indpred IS NULL
                   AND (i.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey),
-            r.oid::bigint)), '[]')
+            r.oid::bigint, k.confrelid::regclass::text,
+            (SELECT json_agg(a.attname ORDER BY u.place)
+             FROM unnest(k.confkey) WITH ORDINALITY AS u (attnum, place)
+             JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.confrelid AND a.attnum = u.attnum))), '[]')
         FROM pg_catalog.pg_constraint AS k
         JOIN relations AS r ON r.oid = k.conrelid
         WHERE k.contype = 'f' AND k.conparentid = 0),
+    'uniques', (
+        SELECT coalesce(json_agg(json_build_array(
+            i.indexrelid::bigint, r.name, i.indexrelid::regclass::text,
+            (SELECT json_agg(a.attname ORDER BY u.place)
+             FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS u (attnum, place)
+             JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = u.attnum
+             WHERE u.place <= i.indnkeyatts),
+            r.oid::bigint, i.indisprimary)), '[]')
+        FROM pg_catalog.pg_index AS i JOIN relations AS r ON r.oid = i.indrelid
+        WHERE i.indisunique AND i.indexprs IS NULL AND i.indpred IS NULL),
     'unproven', (
         SELECT coalesce(json_agg(json_build_array(r.name, k.conname)), '[]')
         FROM pg_catalog.pg_constraint AS k JOIN relations AS r ON r.oid = k.conrelid

@@ -1,0 +1,76 @@
+"""A real database that is only looked at: in read-only transactions, each query bounded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import psycopg
+
+from liftlock.errors import SettingsError
+from liftlock.model.report import Size
+from liftlock.planning.hazards import Hazard
+from liftlock.postgres.probe import probe
+from liftlock.postgres.session import connect, execute, query
+from liftlock.settings import Address
+
+_SECONDS = 5
+_SAMPLE_SECONDS = 1.0
+
+
+class Data:
+    """A session that can't write.
+
+    Parameters:
+        address: of the database, or of a replica.
+
+    Raises:
+        LiftlockError: it can't be used.
+    """
+
+    def __init__(self, address: Address) -> None:
+        verdict = probe(address, writable=False)
+        if verdict is not None:
+            raise verdict.error()
+        bounds = f"-c default_transaction_read_only=on -c statement_timeout={_SECONDS}s -c lock_timeout=1s -c idle_session_timeout=0"
+        given = Address(
+            host=address.host,
+            port=address.port,
+            user=address.user,
+            password=address.password,
+            dbname=address.dbname,
+            options={**address.options, "options": f"{address.options.get('options', '')} {bounds}".strip()},
+        )
+        try:
+            self._session = connect(given, "check", settle=False)
+        except psycopg.OperationalError as error:
+            raise SettingsError("LL-DATA-URL", f"{address!r}: {error}", now="Give the address of the server itself.") from error
+
+    def close(self) -> None:
+        """Let go of the session."""
+        self._session.close()
+
+    def look(self, hazard: Hazard) -> tuple[str, bool]:
+        """The rows that a hazard finds, one a line; or why it couldn't look. And whether it could."""
+        if self._session.info.server_version < hazard.since:
+            return f"it takes PostgreSQL {hazard.since // 10000}", False
+        try:
+            rows = execute(self._session, hazard.sql, dict(hazard.parameters)).fetchall()
+        except psycopg.errors.UndefinedTable:
+            return "", True  # this database isn't there yet; the table has no rows to look at
+        except psycopg.Error as error:
+            return str(error).strip().splitlines()[0], False
+        return "\n".join(", ".join(f"{name}={value}" for name, value in row.items()) for row in rows), True
+
+    def sizes(self, tables: Sequence[str]) -> dict[str, Size]:
+        """How large tables are, and how much is written to them; those that aren't there are left out."""
+        before = {row["name"]: row for row in query(self._session, "sizes", names=list(tables))}
+        if not before:
+            return {}
+        time.sleep(_SAMPLE_SECONDS)
+        after = {row["name"]: row for row in query(self._session, "sizes", names=list(tables))}
+        return {
+            name: Size(row["bytes"], max(row["rows"], 0), max(after[name]["writes"] - row["writes"], 0) / _SAMPLE_SECONDS)
+            for name, row in before.items()
+            if name in after
+        }
