@@ -192,10 +192,13 @@ def backfill(console: Console, verb: str | None) -> None:
 @cli.command()
 @click.argument("revisions", default="")
 @click.option("--as", "way", type=click.Choice(["liftlock", "plain"]), default="liftlock", show_default=True, help="How they will be run.")
+@click.option("--chain", is_flag=True, help="Check the chain as a whole, from its base.")
 @click.option("--data-url", envvar="LIFTLOCK_DATA_URL", metavar="URL", help="Look at the rows of this database too. [LIFTLOCK_DATA_URL]")
 @click.option("-o", "--output", metavar="KIND=FILE", multiple=True, help="Write it to a file too: github, json, junit, markdown or sarif.")
 @_console
-def check(console: Console, revisions: str, way: str, data_url: str | None, output: tuple[str, ...]) -> None:
+def check(  # noqa: PLR0913 - its options
+    console: Console, revisions: str, way: str, data_url: str | None, output: tuple[str, ...], *, chain: bool
+) -> None:
     """Try REVISIONS on a throwaway PostgreSQL, and judge what it reports; exit 1 when something is found.
 
     REVISIONS is a:b (what comes after a, up to b) or a single one; by default what is new against git's main branch, else all.
@@ -208,7 +211,16 @@ def check(console: Console, revisions: str, way: str, data_url: str | None, outp
     def call(found: settings.Settings, interrupts: Interrupts) -> int:
         data = settings.from_url(data_url) if data_url else None
         os.environ.pop("LIFTLOCK_DATA_URL", None)  # revisions are code, and need not know it
-        report = run(found, revisions, way=way, data=data, interrupts=interrupts, notify=console.tell, x_arguments=console.x_arguments)
+        report = run(
+            found,
+            revisions,
+            way=way,
+            chain=chain,
+            data=data,
+            interrupts=interrupts,
+            notify=console.tell,
+            x_arguments=console.x_arguments,
+        )
         for write, path in files:
             console.write(path, write(report))
         shown = [click.style(line, fg=colour, bold=bold) for line, colour, bold in text.lines(report)]

@@ -37,11 +37,11 @@ def project(tmp_path: Path) -> Project:
     return made
 
 
-def checked(project: Project, cache: Path, wanted: str = "r1", way: str = "liftlock") -> Report:
+def checked(project: Project, cache: Path, wanted: str = "r1", way: str = "liftlock", *, chain: bool = False) -> Report:
     """Check in this process."""
     found = settings.read({"ALEMBIC_CONFIG": project.ini, "XDG_CACHE_HOME": str(cache)})
     with Interrupts() as interrupts:
-        return check(found, wanted, way=way, interrupts=interrupts, notify=silent)
+        return check(found, wanted, way=way, chain=chain, interrupts=interrupts, notify=silent)
 
 
 def codes(report: Report) -> list[str]:
@@ -142,6 +142,31 @@ def test_one_that_does_not_run_ends_it(project: Project, cache: Path) -> None:
     report = checked(project, cache)
     assert not report.ok
     assert any('relation "nobody" does not exist' in one.what for one in report.findings)
+
+
+def test_an_upgrade_that_works_only_once_is_found(project: Project, cache: Path) -> None:
+    """The classic: an enum that the downgrade leaves behind."""
+    table = 'op.create_table("mood", sa.Column("id", sa.Integer, primary_key=True), sa.Column("kind", sa.Enum("a", name="kind")))'
+    project.revision("r1", "r0", table, 'op.drop_table("mood")')
+    (finding,) = checked(project, cache).findings
+    assert finding.code == "LL-OTHER-WAY-BACK"
+    assert "can't be applied again" in finding.what
+    assert 'type "kind" already exists' in finding.what
+
+
+def test_the_chain_as_a_whole(project: Project, cache: Path) -> None:
+    """Models that want something else, and a revision that can't be written down as SQL."""
+    env = project.folder / "migrations" / "env.py"
+    models = 'from sqlalchemy import MetaData, Table\ntarget_metadata = MetaData()\nTable("wish", target_metadata)'
+    env.write_text(env.read_text().replace("target_metadata = None", models))
+    asks = 'op.get_bind().execute(sa.text("SELECT 1")).fetchall()'
+    project.revision("r1", "r0", asks)
+    report = checked(project, cache, "", chain=True)
+    assert [one.revision.id for one in report.checked] == ["r0", "r1"]
+    found = {one.code: one.what for one in report.findings}
+    assert set(found) == {"LL-MODELS", "LL-NO-WAY-BACK", "LL-OFFLINE", "LL-READS"}
+    assert "add_table" in found["LL-MODELS"]
+    assert "r1.py" in found["LL-OFFLINE"]
 
 
 def _git(folder: Path, *arguments: str) -> None:

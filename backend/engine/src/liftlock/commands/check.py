@@ -17,6 +17,7 @@ from liftlock.model.report import Report, Size
 from liftlock.model.schema import Key, Schema, SchemaColumn, Unique
 from liftlock.planning.hazards import found_in_data, hazards
 from liftlock.planning.rules import RULES
+from liftlock.planning.rules.chain import of_models, of_offline
 from liftlock.planning.rules.repeatability import EDITED
 from liftlock.postgres.data import Data
 from liftlock.postgres.interrupts import Interrupts
@@ -24,6 +25,7 @@ from liftlock.postgres.session import connect, query
 from liftlock.postgres.shadow import Shadow
 from liftlock.postgres.sql import CATALOG
 from liftlock.revisions.history import Project, load
+from liftlock.revisions.models import differences
 from liftlock.revisions.selection import Selection, select
 from liftlock.revisions.shadows import shadow_at
 from liftlock.revisions.trial import Trials
@@ -35,6 +37,7 @@ def check(  # noqa: PLR0913 - the parts of a run
     wanted: str = "",
     *,
     way: str = "liftlock",
+    chain: bool = False,
     data: Address | None = None,
     interrupts: Interrupts,
     notify: Notify,
@@ -46,6 +49,7 @@ def check(  # noqa: PLR0913 - the parts of a run
         settings: the environment's.
         wanted: ``a:b``, a single revision, or nothing: what is new against git's main branch, else all.
         way: how they are to be run in production: by ``plain`` Alembic, or by ``liftlock``.
+        chain: check the chain as a whole, from its base, and whether it can be written down as SQL.
         data: a real database, or a replica of one, whose rows are looked at; it is only read, and no revision reaches it.
         interrupts: stops it.
         notify: is told what happens.
@@ -58,20 +62,25 @@ def check(  # noqa: PLR0913 - the parts of a run
     with clock.part("load"):
         project = load(settings.config, x_arguments)
         project.head("head")
-        selection = select(project, wanted)
+        selection = select(project, "base:heads" if chain else wanted)
     trials = Trials(project, settings, interrupts)
     if not selection.revisions:
         return Report(selection.told, way, "", clock.seconds, (), ())
     with contextlib.ExitStack() as stack:
         with clock.part("shadow"):
             shadow = stack.enter_context(shadow_at(trials, selection.base, notify))
-        checked = tuple(_tried(project, selection, trials, shadow, notify, clock))
+        whole: list[Finding] = []
+        checked = tuple(_tried(project, selection, trials, shadow, notify, clock, whole))
         version = shadow.version
         with clock.part("shadow"):
             stack.close()
     allowances, excused = _configured(project)
     judged = [one for one in checked if one.revision.id not in excused]
     findings = [one for revision in judged for rule in (*RULES, EDITED) for one in rule.findings(revision, way, allowances)]
+    if chain:
+        with clock.part("offline"):
+            whole += of_offline(trials.offline())
+    findings += (replace(one, because=allowances.get((one.code, ""), "")) for one in whole)
     sizes: dict[str, Size] = {}
     if data is not None:
         with clock.part("data"):
@@ -110,7 +119,7 @@ class Clock:
 
 
 def _tried(  # noqa: PLR0913 - the parts of a check
-    project: Project, selection: Selection, trials: Trials, shadow: Shadow, notify: Notify, clock: Clock
+    project: Project, selection: Selection, trials: Trials, shadow: Shadow, notify: Notify, clock: Clock, whole: list[Finding]
 ) -> Iterator[Checked]:
     """Each revision in turn; one that plain Alembic can't run ends it."""
     with contextlib.ExitStack() as stack:
@@ -142,6 +151,9 @@ def _tried(  # noqa: PLR0913 - the parts of a check
                 return
             after = _schema(plain, trials.version_table)
             last, back = number == len(selection.revisions), None
+            if last and project.chain.ancestors(project.chain.heads) <= {*selection.base, *selection.revisions}:
+                with clock.part("models"):
+                    whole += of_models(differences(project, plain))
             alone = project.chain.ancestors([name]) >= {*selection.base, *selection.revisions[:number]}
             if alone and len(revision.parents) <= 1:
                 with clock.part("downgrade"), contextlib.nullcontext(plain) if last else shadow.copied(plain) as copy:

@@ -8,9 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from alembic.autogenerate import compare_metadata
-from alembic.runtime.environment import EnvironmentContext
-
 from liftlock.commands.exec import address_of
 from liftlock.errors import SettingsError
 from liftlock.events import Notify
@@ -19,11 +16,11 @@ from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.ledger import current
 from liftlock.postgres.session import connect, query
 from liftlock.postgres.sql import CATALOG
-from liftlock.revisions.connections import Connections
-from liftlock.revisions.history import Project, load
+from liftlock.revisions.history import load
+from liftlock.revisions.models import differences
 from liftlock.revisions.shadows import shadow_at
 from liftlock.revisions.trial import Trials
-from liftlock.settings import Address, Settings
+from liftlock.settings import Settings
 
 _VERSION_TABLE = "alembic_version"
 
@@ -77,8 +74,8 @@ def drift(settings: Settings, *, interrupts: Interrupts, notify: Notify, x_argum
     with shadow_at(trials, there, notify) as shadow:
         wanted = schema_text(shadow.base, _VERSION_TABLE)
     found = schema_text(address, _VERSION_TABLE)
-    models = _against_models(project, address) if heads == project.chain.heads else []
-    return [*_compared(wanted, found), *models, *half]
+    wants = differences(project, address) if heads == project.chain.heads else []
+    return [*_compared(wanted, found), *(Difference("models", one) for one in wants), *half]
 
 
 def _compared(wanted: str, found: str) -> Iterator[Difference]:
@@ -101,25 +98,3 @@ def _definitions(text: str) -> Iterator[str]:
 
 def _half_made(rows: Sequence[dict[str, Any]]) -> Iterator[Difference]:
     yield from (Difference("half-made", row["what"]) for row in rows)
-
-
-def _against_models(project: Project, address: Address) -> list[Difference]:
-    """What Alembic's own comparator finds, where env.py names the models."""
-    found: list[Difference] = []
-
-    def compare(_revision: object, context: Any) -> list[Any]:  # noqa: ANN401 - Alembic's own signature
-        metadata = context.opts.get("target_metadata")
-        if metadata is not None:
-            found.extend(Difference("models", _told(one)) for one in compare_metadata(context, metadata))
-        return []
-
-    connections = Connections("drift", 0, address, more={"default_transaction_read_only": "on"})
-    with connections.installed(), EnvironmentContext(project.config, project.script, fn=compare, as_sql=False):
-        project.script.run_env()
-    return found
-
-
-def _told(difference: Any) -> str:  # noqa: ANN401 - a tuple, or a list of them
-    if isinstance(difference, list):
-        return "; ".join(_told(one) for one in difference)
-    return " ".join(str(one) for one in difference if one is not None)

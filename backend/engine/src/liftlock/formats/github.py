@@ -14,7 +14,7 @@ def write(report: Report) -> str:
 
 
 def _line(one: Finding) -> str:
-    facts = {"file": one.path, "line": str(one.line or 1), "title": one.code}
+    facts = ({"file": one.path, "line": str(one.line or 1)} if one.path else {}) | {"title": one.code}
     listed = ",".join(f"{name}={_escaped(value, more=True)}" for name, value in facts.items())
     text = f"{one.what}\n{one.why} {one.now}"
     return f"::{_WORDS[one.severity.value]} {listed}::{_escaped(text)}"

@@ -22,6 +22,9 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"### Database changes: {'nothing to object to' if report.ok else 'please look'}"
     yield ""
     yield f"{summary(report)}. Tried on PostgreSQL {report.postgres}." if report.checked else summary(report)
+    for finding in report.of(""):
+        yield ""
+        yield from _finding(finding)
     for one in report.checked:
         yield ""
         yield f"#### `{one.revision.id}` {_plain(one.revision.message)}"
@@ -41,7 +44,7 @@ def _lines(report: Report) -> Iterator[str]:
 def _finding(finding: Finding) -> Iterator[str]:
     first, *rest = finding.what.splitlines()
     mark = "✅" if finding.because else _MARKS[finding.severity.value]
-    yield f"{mark} **{finding.code}** `{place(finding)}`: {_plain(first)}"
+    yield f"{mark} **{finding.code}**{f' `{place(finding)}`' if finding.path else ''}: {_plain(first)}"
     if rest:
         fence = "`" * max(3, 1 + max(len(run) for line in rest for run in re.findall("`*", line)))
         yield from ("", f"{fence}sql", *rest, fence)

@@ -26,7 +26,7 @@ def _result(one: Finding) -> dict[str, Any]:
         "ruleId": one.code,
         "level": one.severity.value,
         "message": {"text": f"{one.what}\n{one.why} {one.now}"},
-        "locations": [{"physicalLocation": place}],
+        "locations": [{"physicalLocation": place}] if one.path else [],
     }
     if one.because:
         found["suppressions"] = [{"kind": "inSource", "justification": one.because}]

@@ -21,6 +21,9 @@ def lines(report: Report) -> Iterator[tuple[str, str | None, bool]]:
         for finding in report.of(one.revision.id):
             yield f"  {finding.code}  {place(finding)}", None if finding.because else _COLOURS[finding.severity], False
             yield from ((f"    {text}", None, False) for text in _told(finding))
+    for finding in report.of(""):
+        yield finding.code, None if finding.because else _COLOURS[finding.severity], False
+        yield from ((f"  {text}", None, False) for text in _told(finding))
     for name, size in sorted(report.sizes.items()):
         yield f"{name}: {size.bytes / 1e6:.1f} MB, {size.rows:.0f} rows, {size.writes:.0f} written a second", None, False
     yield summary(report), None, True

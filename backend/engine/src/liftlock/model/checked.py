@@ -41,11 +41,13 @@ class WayBack:
         statements: how many it sends.
         error: why it fails; empty when it doesn't.
         difference: lines of the schema that aren't as they were before the upgrade, as ``diff`` shows them.
+        again: why it can't be applied again afterwards; empty when it can.
     """
 
     statements: int = 0
     error: str = ""
     difference: tuple[str, ...] = ()
+    again: str = ""
 
 
 @dataclass(frozen=True, slots=True)

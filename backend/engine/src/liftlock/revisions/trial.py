@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from difflib import unified_diff
 from typing import Any
 
 import psycopg
+from alembic import command
 from alembic.runtime.environment import EnvironmentContext
 
 from liftlock.errors import LiftlockError, SettingsError, StepFailed, UnsafeRevision
@@ -81,7 +83,7 @@ class Trials:
         return self._watched(address, revision, self._up(revision), plain=False)
 
     def back(self, address: Address, revision: str, target: str, before: str) -> WayBack:
-        """Take a revision back, with plain Alembic.
+        """Take a revision back, with plain Alembic, and apply it again.
 
         Parameters:
             address: a database at the revision.
@@ -92,11 +94,26 @@ class Trials:
         tried = self._watched(address, target, lambda rev, _context: self.project.script._downgrade_revs(target, rev), plain=True)  # noqa: SLF001
         if tried.trial.refusal is not None:
             return WayBack(error=tried.trial.refusal.what)
-        asked = [one for one in tried.trial.observed if one.operation == "connection"]
-        lines = unified_diff(
-            before.splitlines(), self.dump(address).splitlines(), "before", f"after the downgrade of {revision}", n=0, lineterm=""
-        )
-        return WayBack(len(tried.operations) + len(asked), difference=tuple(line for line in lines if not line.startswith("@@")))
+        after = self.dump(address)
+        statements = len(tried.operations) + sum(one.operation == "connection" for one in tried.trial.observed)
+        again = self.plain(address, revision) if statements else tried
+        lines = unified_diff(before.splitlines(), after.splitlines(), "before", f"after the downgrade of {revision}", n=0, lineterm="")
+        shown = tuple(line for line in lines if not line.startswith("@@"))
+        refused = again.trial.refusal.what if again.trial.refusal is not None else ""
+        return WayBack(statements, difference=shown, again=refused)
+
+    def offline(self) -> str:
+        """Why the whole chain can't be written down as SQL; empty when it can."""
+        try:
+            with contextlib.redirect_stdout(io.StringIO()) as out:
+                self.project.config.output_buffer, before = out, self.project.config.output_buffer
+                try:
+                    command.upgrade(self.project.config, "base:heads", sql=True)
+                finally:
+                    self.project.config.output_buffer = before
+        except Exception as error:  # noqa: BLE001 - whatever a revision raises
+            return f"{place_in(error, self.project.script) or self.project.script.dir}: {type(error).__name__}: {words(error)}"
+        return ""
 
     def dump(self, address: Address) -> str:
         """The schema as text, but for the order of columns, the ledger and the version table."""

@@ -23,7 +23,9 @@ def _no_way_back(checked: Checked, _way: str) -> Iterator[Hit]:
 
 def _other_way_back(checked: Checked, _way: str) -> Iterator[Hit]:
     back = checked.back
-    if back is not None and back.statements and back.difference and not back.error:
+    if back is not None and back.again:
+        yield Hit(f"after its downgrade it can't be applied again: {back.again}")
+    elif back is not None and back.statements and back.difference and not back.error:
         more = f"\n… and {len(back.difference) - _SHOWN} lines more" if len(back.difference) > _SHOWN else ""
         yield Hit("after its downgrade the schema isn't what it was:\n" + "\n".join(back.difference[:_SHOWN]) + more)
 

@@ -1,0 +1,42 @@
+"""What the revisions make as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from liftlock.model.finding import Finding, Severity
+
+_SHOWN = 10
+
+
+def of_models(differences: Sequence[str]) -> Iterator[Finding]:
+    """The models want something else than the revisions make.
+
+    Parameters:
+        differences: as Alembic's comparator tells them.
+    """
+    if differences:
+        more = f"\n… and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
+        yield Finding(
+            "LL-MODELS",
+            Severity.ERROR,
+            "the models want something else than the revisions make:\n" + "\n".join(differences[:_SHOWN]) + more,
+            "The code would meet another schema than it was written for.",
+            "Add a revision: alembic revision --autogenerate. Or correct the models.",
+        )
+
+
+def of_offline(error: str) -> Iterator[Finding]:
+    """The chain can't be written down as SQL.
+
+    Parameters:
+        error: why; empty when it can.
+    """
+    if error:
+        yield Finding(
+            "LL-OFFLINE",
+            Severity.NOTE,
+            f"`alembic upgrade base:heads --sql` doesn't get through: {error}",
+            "Nobody can run the chain as a script.",
+            "Ask the database only where context.is_offline_mode() is false.",
+        )

@@ -1,0 +1,65 @@
+"""pytest fixtures for any Alembic project.
+
+In its ``conftest.py``: ``pytest_plugins = ["liftlock.testing"]``. They need the extra ``liftlock[embedded]``; the project is
+the one that ``ALEMBIC_CONFIG`` names, else the ``alembic.ini`` of the working folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy.engine import URL
+
+from liftlock import settings
+from liftlock.commands.check import check
+from liftlock.events import silent
+from liftlock.formats import text
+from liftlock.model.report import Report
+from liftlock.postgres.interrupts import Interrupts
+from liftlock.postgres.shadow import Shadow
+from liftlock.revisions.history import load
+from liftlock.revisions.shadows import shadow_at
+from liftlock.revisions.trial import Trials
+
+
+@pytest.fixture(scope="session")
+def liftlock_shadow() -> Iterator[Shadow]:
+    """A throwaway server with a database at the project's heads, made by plain Alembic."""
+    found = settings.read()
+    project = load(found.config)
+    revisions = [one.revision for one in project.script.iterate_revisions("heads", "base")][::-1]
+    with contextlib.ExitStack() as stack:
+        with Interrupts() as interrupts:
+            shadow = stack.enter_context(shadow_at(Trials(project, found, interrupts), revisions, silent))
+        yield shadow
+
+
+@pytest.fixture
+def liftlock_database(liftlock_shadow: Shadow) -> Iterator[URL]:
+    """A database at the project's heads for one test, as SQLAlchemy's URL (of psycopg)."""
+    with liftlock_shadow.copied(liftlock_shadow.base) as address:
+        yield URL.create(
+            "postgresql+psycopg",
+            username=address.user,
+            password=address.password,
+            host=address.host,
+            port=int(address.port),
+            database=address.dbname,
+        )
+
+
+@pytest.fixture(scope="session")
+def liftlock_chain() -> Report:
+    """The project's whole chain, checked: up from empty, each revision down and up again, the models, and as SQL."""
+    with Interrupts() as interrupts:
+        return check(settings.read(), chain=True, interrupts=interrupts, notify=silent)
+
+
+def told(report: Report) -> str:
+    """A report as text, for the message of an assertion.
+
+    As in ``assert liftlock_chain.ok, told(liftlock_chain)``.
+    """
+    return "\n".join(line for line, _, _ in text.lines(report))
