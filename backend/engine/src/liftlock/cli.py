@@ -193,11 +193,12 @@ def backfill(console: Console, verb: str | None) -> None:
 @click.argument("revisions", default="")
 @click.option("--as", "way", type=click.Choice(["liftlock", "plain"]), default="liftlock", show_default=True, help="How they will be run.")
 @click.option("--chain", is_flag=True, help="Check the chain as a whole, from its base.")
+@click.option("--shadow-url", envvar="LIFTLOCK_SHADOW_URL", metavar="URL", help="Try them on this server instead. [LIFTLOCK_SHADOW_URL]")
 @click.option("--data-url", envvar="LIFTLOCK_DATA_URL", metavar="URL", help="Look at the rows of this database too. [LIFTLOCK_DATA_URL]")
 @click.option("-o", "--output", metavar="KIND=FILE", multiple=True, help="Write it to a file too: github, json, junit, markdown or sarif.")
 @_console
 def check(  # noqa: PLR0913 - its options
-    console: Console, revisions: str, way: str, data_url: str | None, output: tuple[str, ...], *, chain: bool
+    console: Console, revisions: str, way: str, shadow_url: str | None, data_url: str | None, output: tuple[str, ...], *, chain: bool
 ) -> None:
     """Try REVISIONS on a throwaway PostgreSQL, and judge what it reports; exit 1 when something is found.
 
@@ -217,6 +218,7 @@ def check(  # noqa: PLR0913 - its options
             way=way,
             chain=chain,
             data=data,
+            server=settings.from_url(shadow_url) if shadow_url else None,
             interrupts=interrupts,
             notify=console.tell,
             x_arguments=console.x_arguments,

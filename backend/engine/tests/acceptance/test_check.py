@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import PASSWORD, Project, make_project
+from helpers import PASSWORD, Project, connected, make_project, rows
+from sqlalchemy.engine import URL
 
 from liftlock import settings
 from liftlock.commands.check import Report, check
@@ -222,3 +223,32 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_another_server_may_be_tried_on(project: Project, cache: Path, database: Address) -> None:
+    """In databases of their own, which are gone afterwards, also when it is killed; a role that may not make any is told."""
+    example(project, Example('op.create_index("ix_nick", "person", ["nick"])', 'op.drop_index("ix_nick")'))
+    url = URL.create("postgresql", database.user, database.password, database.host, int(database.port), database.dbname)
+    given = {"LIFTLOCK_SHADOW_URL": url.render_as_string(hide_password=False), "XDG_CACHE_HOME": str(cache)}
+    last = rows(database, "SELECT max(oid::int) FROM pg_database")[0]
+    made = f"SELECT count(*) FROM pg_database WHERE datname LIKE 'liftlock_shadow_%' AND oid > {last}"
+    done = project.run("check", "r1", **given)
+    assert (done.returncode, rows(database, made)) == (0, [0]), done.stderr
+    project.revision("r1", "r0", "op.execute('SELECT pg_sleep(60)')")
+    running = project.start("check", "r1", **given)
+    end = time.monotonic() + 60
+    while rows(database, made) != [2]:
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    running.kill()
+    running.communicate()
+    while rows(database, made) != [0] and time.monotonic() < end:
+        time.sleep(0.1)
+    assert rows(database, made) == [0]
+    with connected(database) as session:
+        session.execute("DROP ROLE IF EXISTS humble")
+        session.execute("CREATE ROLE humble LOGIN PASSWORD 'humble'")
+    humble = url.set(username="humble", password="humble").render_as_string(hide_password=False)
+    done = project.run("check", "r1", **given | {"LIFTLOCK_SHADOW_URL": humble})
+    assert (done.returncode, "LL-SHADOW" in done.stderr) == (2, True), done.stderr

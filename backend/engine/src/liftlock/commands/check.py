@@ -39,6 +39,7 @@ def check(  # noqa: PLR0913 - the parts of a run
     way: str = "liftlock",
     chain: bool = False,
     data: Address | None = None,
+    server: Address | None = None,
     interrupts: Interrupts,
     notify: Notify,
     x_arguments: Sequence[str] = (),
@@ -51,6 +52,7 @@ def check(  # noqa: PLR0913 - the parts of a run
         way: how they are to be run in production: by ``plain`` Alembic, or by ``liftlock``.
         chain: check the chain as a whole, from its base, and whether it can be written down as SQL.
         data: a real database, or a replica of one, whose rows are looked at; it is only read, and no revision reaches it.
+        server: where the revisions are tried; the embedded server by default.
         interrupts: stops it.
         notify: is told what happens.
         x_arguments: what Alembic's ``-x`` passes to ``env.py``.
@@ -68,7 +70,7 @@ def check(  # noqa: PLR0913 - the parts of a run
         return Report(selection.told, way, "", clock.seconds, (), ())
     with contextlib.ExitStack() as stack:
         with clock.part("shadow"):
-            shadow = stack.enter_context(shadow_at(trials, selection.base, notify))
+            shadow = stack.enter_context(shadow_at(trials, selection.base, notify, server))
         whole: list[Finding] = []
         checked = tuple(_tried(project, selection, trials, shadow, notify, clock, whole))
         version = shadow.version

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+
 from liftlock.errors import SettingsError
 from liftlock.postgres import embedded
+from liftlock.postgres.probe import probe
 from liftlock.postgres.session import connect, query
 from liftlock.settings import Address
 
@@ -31,16 +36,18 @@ class Shadow:
         server: its address; the role may make databases.
         base: the database.
         version: of PostgreSQL, such as ``18.6``.
+        name: what the names of all its databases begin with.
     """
 
     server: Address
     base: Address
     version: str
+    name: str
 
     @contextlib.contextmanager
     def copied(self, source: Address) -> Iterator[Address]:
         """A copy of a database of the server, for as long as the context lasts; whoever is connected to it is thrown out."""
-        name = f"liftlock_{secrets.token_hex(4)}"
+        name = f"{self.name}_{secrets.token_hex(4)}"
         with contextlib.closing(connect(self.server, "check")) as session:
             query(session, "throw_out", dbname=source.dbname)
         _execute(self.server, f"CREATE DATABASE {name} TEMPLATE {source.dbname}")
@@ -79,7 +86,46 @@ def embedded_shadow(cache: Path, keys: Sequence[str], build: Callable[[Address, 
         os.utime(wanted)
         _copy(wanted, folder / "shadow")
         with _serve(folder / "shadow") as server:
-            yield Shadow(server, _at(server, _BASE), _version(server))
+            yield Shadow(server, _at(server, _BASE), _version(server), "liftlock")
+
+
+@contextlib.contextmanager
+def server_shadow(server: Address, build: Callable[[Address, int], None]) -> Iterator[Shadow]:
+    """A shadow on a server that somebody else runs: databases of its own there, which are gone afterwards, whatever becomes of us.
+
+    Parameters:
+        server: the address of a database there; it isn't touched. The role must be allowed to make databases.
+        build: as of ``embedded_shadow``; it begins from an empty database each time.
+
+    Raises:
+        SettingsError: the role may not make databases.
+        LiftlockError: the server can't be used, or what ``build`` raises.
+    """
+    verdict = probe(server)
+    if verdict is not None:
+        raise verdict.error()
+    name = f"liftlock_shadow_{secrets.token_hex(4)}"
+    janitor = subprocess.Popen(
+        [sys.executable, "-m", "liftlock.postgres.janitor"], stdin=subprocess.PIPE, start_new_session=True, text=True
+    )
+    assert janitor.stdin is not None  # noqa: S101 - it was asked for
+    try:
+        janitor.stdin.write(json.dumps({"name": name, "address": server.keywords()}) + "\n")
+        janitor.stdin.flush()
+        try:
+            _execute(server, f"CREATE DATABASE {name}")
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise SettingsError(
+                "LL-SHADOW",
+                f"{server.user} may not make databases on {server!r}.",
+                why="The revisions are tried in databases of their own.",
+                now=f"ALTER ROLE {server.user} CREATEDB; or leave --shadow-url away: the embedded server needs none.",
+            ) from error
+        build(_at(server, name), -1)
+        yield Shadow(server, _at(server, name), _version(server), name)
+    finally:
+        janitor.stdin.close()
+        janitor.wait()
 
 
 def _make(cache: Path, keys: Sequence[str], build: Callable[[Address, int], None], folder: Path) -> None:

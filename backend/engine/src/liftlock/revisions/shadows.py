@@ -9,19 +9,20 @@ from pathlib import Path
 
 from liftlock import __version__
 from liftlock.events import Event, Notify
-from liftlock.postgres.shadow import Shadow, embedded_shadow
+from liftlock.postgres.shadow import Shadow, embedded_shadow, server_shadow
 from liftlock.revisions.history import Project
 from liftlock.revisions.trial import Trials
 from liftlock.settings import Address
 
 
-def shadow_at(trials: Trials, revisions: Sequence[str], notify: Notify) -> AbstractContextManager[Shadow]:
+def shadow_at(trials: Trials, revisions: Sequence[str], notify: Notify, server: Address | None = None) -> AbstractContextManager[Shadow]:
     """A shadow in the state after some revisions, for as long as the context lasts.
 
     Parameters:
         trials: run the revisions of a project.
         revisions: these, in the order in which they run, with all that come before them.
         notify: is told when the state must be built.
+        server: where; the embedded server by default, which keeps the state from one call to the next.
 
     Raises:
         LiftlockError: there is no server, or the revisions don't run.
@@ -29,12 +30,19 @@ def shadow_at(trials: Trials, revisions: Sequence[str], notify: Notify) -> Abstr
     project = trials.project
 
     def build(address: Address, done: int) -> None:
-        notify(Event("base.built", f"building the base state: {len(revisions) - max(done, 0)} revisions, once"))
+        notify(
+            Event(
+                "base.built",
+                f"building the base state: {len(revisions) - max(done, 0)} revisions",
+            )
+        )
         followed = {parent for one in revisions for parent in project.chain.revisions[one].parents}
         for one in revisions:
             if one not in followed:
                 trials.build(address, one)
 
+    if server is not None:
+        return server_shadow(server, build)
     return embedded_shadow(Path(trials.settings.cache) / "shadows", _keys(project, revisions), build)
 
 
