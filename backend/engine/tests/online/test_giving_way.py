@@ -141,6 +141,31 @@ def test_without_a_condition_too_locked_rows_are_left_for_later_and_done_once(it
     assert filled(item) == ROWS
 
 
+@pytest.mark.parametrize("where", ["", "kept IS NULL"])
+def test_one_that_moves_its_rows_is_done_in_one_statement(project: Project, where: str) -> None:
+    """In batches some would be met twice: a key that changes, without a condition; or they would leave their partition."""
+    tables = """
+        CREATE TABLE thing (id integer PRIMARY KEY, times integer NOT NULL DEFAULT 0, kept integer);
+        INSERT INTO thing (id) SELECT i * 10 FROM generate_series(1, 20000) AS i;
+        CREATE TABLE log (part integer, id integer, times integer NOT NULL DEFAULT 0, kept integer, PRIMARY KEY (part, id))
+        PARTITION BY RANGE (part);
+        CREATE TABLE log_1 PARTITION OF log FOR VALUES FROM (0) TO (10);
+        CREATE TABLE log_2 PARTITION OF log FOR VALUES FROM (10) TO (20);
+        INSERT INTO log (part, id) SELECT i % 10, i FROM generate_series(1, 20000) AS i;
+        ANALYZE thing, log;
+    """
+    with connected(project.database) as session:
+        session.execute(tables)
+    body = [f'op.backfill("log", set="part = part + 5, times = times + 1, kept = 1", where="{where}")']
+    if not where:
+        body.append('op.backfill("thing", set="id = id + 5, times = times + 1")')
+    project.revision("r1", None, "\n".join(body))
+    done = project.run("upgrade", LIFTLOCK_SMALL_TABLE="0", timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert rows(project.database, "SELECT count(*), min(times), max(times) FROM log") == [(20000, 1, 1)]
+    assert rows(project.database, "SELECT max(times) FROM thing") == [0 if where else 1]
+
+
 def test_a_table_that_is_locked_as_a_whole_is_waited_for(item: Project) -> None:
     """Over and over, while it runs: it goes on from where it was."""
     with started(item) as running, psycopg.connect(**item.database.keywords()) as holder:  # type: ignore[arg-type]

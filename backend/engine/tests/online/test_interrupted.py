@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -81,3 +82,64 @@ def test_one_that_fails_by_itself_is_not_taken_for_done(fresh: Callable[[str], P
     body = 'with op.get_context().autocommit_block():\n    op.execute("CREATE INDEX CONCURRENTLY ix_person_age ON visit (what)")'
     project.revision("r1", "r0", body)
     assert [child(project, "upgrade") for _ in range(3)] == [5, 5, 5]
+
+
+HALF = (
+    "DO $$ BEGIN COMMIT; CREATE TABLE stage (i integer); COMMIT;"
+    " IF NOT EXISTS (SELECT FROM country WHERE code = 'Zz') THEN RAISE EXCEPTION 'not yet'; END IF;"
+    " INSERT INTO stage VALUES (1); COMMIT; END $$"
+)
+
+
+def test_a_block_that_commits_and_fails_half_way_is_not_taken_for_done(fresh: Callable[[str], Project]) -> None:
+    """What it has made is there; the rest isn't, and the next run says so."""
+    project = fresh("drop_index")
+    project.revision("r1", "r0", f"with op.get_context().autocommit_block():\n    op.execute({HALF!r})")
+    assert child(project, "upgrade") == 5
+    with psycopg.connect(**project.database.keywords()) as session:  # type: ignore[arg-type]
+        session.execute("INSERT INTO country VALUES ('Zz', 'z')")
+    assert child(project, "upgrade") == 5
+    assert rows(project.database, "SELECT version_num FROM alembic_version") == ["r0"]
+
+
+def test_what_others_build_in_another_schema_is_left_alone(fresh: Callable[[str], Project]) -> None:
+    """An index of the same name, on a table of the same name."""
+    project = fresh("drop_index")
+    with psycopg.connect(**project.database.keywords(), autocommit=True) as session:  # type: ignore[arg-type]
+        for schema in ("s1", "s2"):
+            session.execute(f"CREATE SCHEMA {schema} CREATE TABLE t (i integer)")
+    body = 'with op.get_context().autocommit_block():\n    op.execute("CREATE INDEX CONCURRENTLY ix_t_i ON s1.t (i)")'
+    project.revision("r1", "r0", body)
+    with psycopg.connect(**project.database.keywords()) as holder:  # type: ignore[arg-type]
+        holder.execute("INSERT INTO s1.t VALUES (1)")
+        running, end = project.start("upgrade"), time.monotonic() + 30
+        while rows(project.database, INVALID) == [0]:
+            assert running.poll() is None, running.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        running.kill()
+        running.communicate()
+    with psycopg.connect(**project.database.keywords()) as holder:  # type: ignore[arg-type]
+        holder.execute("INSERT INTO s2.t VALUES (1)")
+        failed: list[Exception] = []
+
+        def build() -> None:
+            try:
+                with psycopg.connect(**project.database.keywords(), autocommit=True) as session:  # type: ignore[arg-type]
+                    session.execute("CREATE INDEX CONCURRENTLY ix_t_i ON s2.t (i)")
+            except psycopg.Error as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=build)
+        thread.start()
+        while rows(project.database, f"{INVALID} AND indrelid = 's2.t'::regclass") == [0]:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        running = project.start("upgrade")
+        time.sleep(4)
+        holder.rollback()
+    _, errors = running.communicate(timeout=60)
+    thread.join(30)
+    assert (running.returncode, failed) == (0, []), errors
+    valid = "SELECT indexrelid::regclass::text FROM pg_index WHERE indisvalid AND indexrelid::regclass::text LIKE '%ix_t_i' ORDER BY 1"
+    assert rows(project.database, valid) == ["s1.ix_t_i", "s2.ix_t_i"]

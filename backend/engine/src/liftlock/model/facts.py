@@ -228,6 +228,7 @@ class Rehearsal:
         check_columns: the columns that PostgreSQL found in each new check, in order.
         index_columns: for an index, how PostgreSQL names its columns.
         twin: for a type change, what it made of the column.
+        moves: for a backfill, whether it gives rows another key, or another partition.
     """
 
     rewrites: bool = False
@@ -235,6 +236,7 @@ class Rehearsal:
     check_columns: tuple[tuple[str, ...], ...] = ()
     index_columns: tuple[str, ...] = ()
     twin: Twin | None = None
+    moves: bool = False
 
 
 @dataclass(frozen=True, slots=True)

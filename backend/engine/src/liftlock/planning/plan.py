@@ -27,7 +27,7 @@ RECIPES: dict[str, Callable[[Operation, Facts], list[Step] | None]] = {
     "drop_table": tables.drop_table,
     "backfill": backfills.backfill,
 }
-NEEDS_REHEARSAL = frozenset({"add_column", "alter_type", "create_check_constraint"})
+NEEDS_REHEARSAL = frozenset({"add_column", "alter_type", "backfill", "create_check_constraint"})
 """Operations whose effect depends on more than the catalog says; only PostgreSQL knows it."""
 
 

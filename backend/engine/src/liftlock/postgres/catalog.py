@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from liftlock.model.facts import Column, Constraint, Index, Partition, Rehearsal, Table, TiedConstraint, TiedIndex, TiedSequence, Twin
-from liftlock.model.operation import quoted
+from liftlock.model.operation import BackfillParts, quoted
 from liftlock.planning.twins import state
 from liftlock.postgres.sql import CATALOG
 
@@ -101,6 +101,24 @@ def rehearse_type(execute: Execute, send: Send, relation: str, sql: str, copy: i
     rows = execute(CATALOG["twin"], {"relation": relation, "copy": copy, "name": name, "twin": twin})
     facts = json.loads(rows[0]["facts"]) | send(state(relation, name))[0]
     return replace(found, twin=_twin(facts))
+
+
+def rehearse_update(execute: Execute, send: Send, relation: str, parts: BackfillParts) -> None:
+    """Run a backfill's update on the empty copy, where nobody may assign the columns by which its rows are found.
+
+    They are generated there; who assigns one gets 428C9 before any row is looked for:
+    https://www.postgresql.org/docs/current/ddl-generated-columns.html
+
+    Parameters:
+        execute, send, relation: as of ``rehearse``.
+        parts: of the backfill.
+    """
+    name = relation.rpartition(".")[2]
+    send(f"ALTER TABLE pg_temp.{_COPY} RENAME TO {name}")
+    for row in execute(CATALOG["places"], {"relation": relation, "keys": not parts.where}):
+        column = f"{quoted(row['name'])} {row['type']} GENERATED ALWAYS AS (CAST(NULL AS {row['type']})) STORED"
+        send(f"ALTER TABLE pg_temp.{name} DROP COLUMN {quoted(row['name'])} CASCADE, ADD COLUMN {column}")
+    send(f"UPDATE pg_temp.{name} SET {parts.values} WHERE {parts.where or 'true'}")  # noqa: S608 - the revision's own SQL
 
 
 def rehearse_index(execute: Execute, send: Send, relation: str, sql: str) -> Rehearsal:

@@ -83,23 +83,39 @@ WHERE e.enumtypid = to_regtype(CAST(:type AS text))
 ORDER BY e.enumsortorder;
 
 -- name: left_behind
--- What repairs the half-made objects that a statement names: invalid indexes, also those of a REINDEX, and partitions that
--- are neither attached nor detached.
+-- What repairs the half-made objects that a statement names, in the schemas that it means: invalid indexes, also those of a
+-- REINDEX, that nobody builds now; and partitions that are neither attached nor detached.
+WITH relations AS (
+    SELECT c.oid, c.relname, pg_table_is_visible(c.oid) AS visible, q.bare, q.schema || '"?\s*\.\s*"?' || q.bare AS qualified
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    CROSS JOIN LATERAL (
+        SELECT regexp_replace(regexp_replace(c.relname, '_cc(new|old)\d*$', ''), '(\W)', '\\\1', 'g') AS bare,
+               regexp_replace(n.nspname, '(\W)', '\\\1', 'g') AS schema) AS q
+    WHERE c.relkind IN ('r', 'p', 'm', 'i')
+), mentioned AS (
+    SELECT r.oid, r.relname, m.bare, m.qualified OR (m.bare AND r.visible) AS meant
+    FROM relations AS r
+    CROSS JOIN LATERAL (
+        SELECT CAST(:statement AS text) ~* ('(^|\W)' || r.bare || '(\W|$)') AS bare,
+               CAST(:statement AS text) ~* ('(^|\W)' || r.qualified || '(\W|$)') AS qualified) AS m
+    WHERE m.bare OR m.qualified
+)
 SELECT format('DROP INDEX CONCURRENTLY IF EXISTS %s', i.indexrelid::regclass) AS repair
 FROM pg_catalog.pg_index AS i
 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid AND c.relkind = 'i'
-JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
-CROSS JOIN LATERAL (SELECT regexp_replace(c.relname, '_cc(new|old)\d*$', '') AS name) AS n
+LEFT JOIN mentioned AS x ON x.oid = i.indexrelid
+LEFT JOIN mentioned AS t ON t.oid = i.indrelid
 WHERE NOT (i.indisvalid AND i.indisready AND i.indislive)
-  AND EXISTS (
-      SELECT FROM (VALUES (n.name), (CASE WHEN n.name <> c.relname THEN t.relname END)) AS mentioned (name)
-      WHERE CAST(:statement AS text) ~* ('(^|\W)' || regexp_replace(mentioned.name, '(\W)', '\\\1', 'g') || '(\W|$)'))
+  AND ((x.bare AND (x.meant OR t.meant)) OR (c.relname ~ '_cc(new|old)\d*$' AND t.meant))
+  AND NOT EXISTS (
+      SELECT FROM pg_catalog.pg_stat_progress_create_index AS p
+      WHERE p.pid <> pg_backend_pid() AND p.index_relid = i.indexrelid)
 UNION ALL
 SELECT format('ALTER TABLE %s DETACH PARTITION %s FINALIZE', h.inhparent::regclass, h.inhrelid::regclass)
 FROM pg_catalog.pg_inherits AS h
-JOIN pg_catalog.pg_class AS c ON c.oid = h.inhrelid
-WHERE to_jsonb(h) ->> 'inhdetachpending' = 'true'
-  AND CAST(:statement AS text) ~* ('(^|\W)' || regexp_replace(c.relname, '(\W)', '\\\1', 'g') || '(\W|$)');
+JOIN mentioned AS m ON m.oid = h.inhrelid AND m.meant
+WHERE to_jsonb(h) ->> 'inhdetachpending' = 'true';
 
 -- name: may_lock
 -- Which of these tables the role may lock in any mode; REFERENCES alone, which is enough for a foreign key, isn't.
@@ -163,6 +179,24 @@ CROSS JOIN unnest(k.indkey::int2[]) WITH ORDINALITY AS n (attnum, place)
 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.indrelid AND a.attnum = n.attnum
 WHERE n.place <= k.indnkeyatts
 ORDER BY n.place;
+
+-- name: places
+-- The columns by which rows are found while a table is updated: those that say in which partition they are, and those of the
+-- unique keys, where these count.
+SELECT DISTINCT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type
+FROM (
+    SELECT to_regclass(CAST(:relation AS text)) AS oid
+    UNION
+    SELECT p.relid FROM pg_partition_tree(to_regclass(CAST(:relation AS text))) AS p) AS t
+JOIN pg_catalog.pg_class AS c ON c.oid = t.oid
+JOIN pg_catalog.pg_attribute AS a ON a.attrelid = t.oid AND a.attnum > 0
+WHERE (c.relkind = 'p' AND EXISTS (
+          SELECT FROM pg_catalog.pg_depend AS d
+          WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = t.oid AND d.objsubid = a.attnum
+            AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = t.oid AND d.refobjsubid = 0 AND d.deptype = 'i'))
+   OR (CAST(:keys AS boolean) AND EXISTS (
+          SELECT FROM pg_catalog.pg_index AS i
+          WHERE i.indrelid = t.oid AND i.indisunique AND a.attnum = ANY (i.indkey::int2[])));
 
 -- name: match_indexes
 -- For each index of a table, the statement that names the one of its empty copy after it: two of the same

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from liftlock.errors import UnsafeRevision
 from liftlock.model.operation import Operation, digest, masked
 from liftlock.revisions.answers import Answer, StandIn, Unrememberable, binds_the_transaction, capture, reads, settles
-from liftlock.revisions.failures import REFUSES_TRANSACTION, sqlstate
+from liftlock.revisions.failures import COMMITS, REFUSES_TRANSACTION, sqlstate
 from liftlock.revisions.stepping import Stepper
 from liftlock.revisions.work import Work
 from liftlock.revisions.working import Working
@@ -100,7 +100,8 @@ class Conversation:
                 raise
             self._working.rollback()
             operation = Operation(kind="execute", table=None, sql=statement)
-            self._stepper.concurrent(operation, lambda: send(cursor, statement, parameters, context))
+            whole = sqlstate(error) != COMMITS
+            self._stepper.concurrent(operation, lambda: send(cursor, statement, parameters, context), whole=whole)
             return Answer(None, [], -1)
         answer = capture(cursor)
         self._rows += len(answer.rows)

@@ -15,8 +15,12 @@ from liftlock.revisions.history import place_in
 
 LOCK_NOT_AVAILABLE = "55P03"
 QUERY_CANCELED = "57014"
-REFUSES_TRANSACTION = frozenset({"25001", "2D000"})
-"""The statement can't be run in a transaction, or commits by itself: a procedure, a DO block."""
+ASSIGNS_GENERATED = "428C9"
+"""The statement gives a generated column a value."""
+COMMITS = "2D000"
+"""The statement commits by itself, so it may be done by half: a procedure, a DO block."""
+REFUSES_TRANSACTION = frozenset({"25001", COMMITS})
+"""The statement can't be run in a transaction."""
 ALREADY = frozenset({"42P01", "42P04", "42P07", "42704", "42710", "3D000"})
 """What a statement makes is there, or what it drops or detaches is gone."""
 DATA_BREAKS = frozenset({"23502", "23503", "23505", "23514", "23P01"})

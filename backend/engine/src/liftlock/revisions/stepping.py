@@ -12,7 +12,16 @@ from liftlock.model.step import Means, Pace
 from liftlock.planning.refusals import refuse_unless_allowed
 from liftlock.postgres.flight import described
 from liftlock.postgres.sql import CATALOG
-from liftlock.revisions.failures import ALREADY, DATA_BREAKS, QUERY_CANCELED, REFUSES_TRANSACTION, TooLong, sqlstate
+from liftlock.revisions.failures import (
+    ALREADY,
+    COMMITS,
+    DATA_BREAKS,
+    QUERY_CANCELED,
+    REFUSES_TRANSACTION,
+    TooLong,
+    connection_lost,
+    sqlstate,
+)
 from liftlock.revisions.filler import Filler
 from liftlock.revisions.work import Part, Send, Work
 
@@ -46,10 +55,16 @@ class Stepper:
         if operation.kind == "create_table":
             self._work.survey.made(operation.relation)
 
-    def concurrent(self, operation: Operation, send: Send) -> None:
-        """Run what the revision sends over the connection itself, and what refuses a transaction."""
+    def concurrent(self, operation: Operation, send: Send, *, whole: bool) -> None:
+        """Run what the revision sends over the connection itself, and what refuses a transaction.
+
+        Parameters:
+            operation: the statement.
+            send: sends it.
+            whole: whether it is done or not; else it may be done by half.
+        """
         for part in self._work.parts(operation):
-            self._concurrent(part, send)
+            self._concurrent(part, send, whole=whole)
 
     def _step(self, part: Part, send: Send, *, outside: bool) -> None:
         step = part.step
@@ -111,7 +126,7 @@ class Stepper:
                 self._too_long(error, part, name, strong=strong)
             if sqlstate(error) in REFUSES_TRANSACTION and outside:
                 self._working.rollback()
-                self._concurrent(part, send)
+                self._concurrent(part, send, whole=sqlstate(error) != COMMITS)
                 return
             raise
         self._working.settings(statement_timeout="0")
@@ -172,44 +187,62 @@ class Stepper:
         self._work.done(part)
         self._work.commit_point()
 
-    def _concurrent(self, part: Part, send: Send) -> None:
+    def _concurrent(self, part: Part, send: Send, *, whole: bool = True) -> None:
         """A statement that refuses a transaction: announced before, repaired when it was interrupted, noted after.
 
-        One that nobody planned says itself, when it is sent again, whether it had come to its end.
+        One that nobody planned says itself, when it is sent again, whether it had come to its end; unless it may be done
+        by half, and isn't ``whole``: that is run again as it is.
         """
         self._work.commit_point()
         step, begun = part.step, part.number in part.known.parts
         wanted = {"relation": step.witness, "owner": step.tables[0] if step.tables else ""}
         found = self._working.rows(CATALOG["index_state"], wanted) if step.witness else []
-        builds, whole = step.part.startswith("build"), bool(found and found[0]["done"])
-        if not (begun and step.witness and (whole if builds else not found)):
+        builds, done = step.part.startswith("build"), bool(found and found[0]["done"])
+        if not (begun and step.witness and (done if builds else not found)):
             self._work.done(part, finished=False)
             self._work.commit_point()
             with self._working.autocommit():
-                if builds and found and not whole:
+                if builds and found and not done:
                     self._working.send(step.repair)
-                self._send_concurrently(part, send, again=begun and not step.witness)
+                if step.witness:
+                    self._send_planned(part, send)
+                else:
+                    self._send_written(part, send, again=begun and whole)
         self._work.done(part)
         self._work.commit_point()
 
-    def _send_concurrently(self, part: Part, send: Send, *, again: bool) -> None:
-        if again:
-            for row in self._working.rows(CATALOG["left_behind"], {"statement": part.step.sql}):
-                self._working.send(row["repair"])
+    def _send_planned(self, part: Part, send: Send) -> None:
         try:
             send()
         except Exception as error:
             self._policy.check()
-            state = sqlstate(error)
-            if again and state in ALREADY:
-                return
-            if state in DATA_BREAKS and part.step.repair:
+            if sqlstate(error) in DATA_BREAKS and part.step.repair:
                 for statement in (part.step.repair, *part.step.undo):
                     self._working.send(statement)
                 self._work.ledger.forget(self._work.progress, part.key)
-            elif state in ALREADY:
+            raise self._told(error, part) from error
+
+    def _send_written(self, part: Part, send: Send, *, again: bool) -> None:
+        """A statement of the revision's own. One that fails, and isn't cut short, was never begun."""
+        if again:
+            self._repair(part)
+        try:
+            send()
+        except Exception as error:
+            self._policy.check()
+            if again and sqlstate(error) in ALREADY and not self._left_behind(part):
+                return
+            if sqlstate(error) is not None and not connection_lost(error):
+                self._repair(part)
                 self._work.ledger.forget(self._work.progress, part.key)
             raise self._told(error, part) from error
+
+    def _repair(self, part: Part) -> None:
+        for statement in self._left_behind(part):
+            self._working.send(statement)
+
+    def _left_behind(self, part: Part) -> list[str]:
+        return [row["repair"] for row in self._working.rows(CATALOG["left_behind"], {"statement": part.step.sql})]
 
     def _told(self, error: Exception, part: Part) -> Exception:
         return self._out_of_time(part) if sqlstate(error) == QUERY_CANCELED else error

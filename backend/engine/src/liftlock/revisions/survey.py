@@ -6,11 +6,12 @@ import sys
 from dataclasses import replace
 
 from liftlock.model.facts import Facts, Rehearsal, Table
-from liftlock.model.operation import ColumnParts, EnumParts, IndexParts, Operation
+from liftlock.model.operation import BackfillParts, ColumnParts, EnumParts, IndexParts, Operation
 from liftlock.planning.plan import NEEDS_REHEARSAL
 from liftlock.planning.twins import twin_name
 from liftlock.postgres import catalog
 from liftlock.postgres.sql import CATALOG
+from liftlock.revisions.failures import ASSIGNS_GENERATED, sqlstate
 from liftlock.revisions.working import Working
 
 
@@ -99,4 +100,13 @@ class Survey:
         if operation.kind == "alter_type" and isinstance(operation.parts, ColumnParts):
             column = (operation.parts.name, twin_name(operation))
             return catalog.rehearse_type(working.rows, working.send, relation, sql, copy, column)
+        if isinstance(operation.parts, BackfillParts):
+            return self._moves(relation, operation.parts)
         return catalog.rehearse(working.rows, working.send, relation, sql, copy)
+
+    def _moves(self, relation: str, parts: BackfillParts) -> Rehearsal:
+        try:
+            catalog.rehearse_update(self._working.rows, self._working.send, relation, parts)
+        except Exception as error:  # noqa: BLE001 - any other will come again on the table itself, and say why
+            return Rehearsal(moves=sqlstate(error) == ASSIGNS_GENERATED)
+        return Rehearsal()
