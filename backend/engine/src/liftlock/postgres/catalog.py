@@ -113,9 +113,9 @@ def rehearse_update(execute: Execute, send: Send, relation: str, parts: Backfill
         execute, send, relation: as of ``rehearse``.
         parts: of the backfill.
     """
-    name = relation.rpartition(".")[2]
-    send(f"ALTER TABLE pg_temp.{_COPY} RENAME TO {name}")
-    for row in execute(CATALOG["places"], {"relation": relation, "keys": not parts.where}):
+    name, places = relation.rpartition(".")[2], execute(CATALOG["places"], {"relation": relation, "keys": not parts.where})
+    send(f"ALTER TABLE pg_temp.{_COPY} RENAME TO {name}")  # which hides the table itself from here on
+    for row in places:
         column = f"{quoted(row['name'])} {row['type']} GENERATED ALWAYS AS (CAST(NULL AS {row['type']})) STORED"
         send(f"ALTER TABLE pg_temp.{name} DROP COLUMN {quoted(row['name'])} CASCADE, ADD COLUMN {column}")
     send(f"UPDATE pg_temp.{name} SET {parts.values} WHERE {parts.where or 'true'}")  # noqa: S608 - the revision's own SQL

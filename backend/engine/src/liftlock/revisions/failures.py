@@ -15,8 +15,8 @@ from liftlock.revisions.history import place_in
 
 LOCK_NOT_AVAILABLE = "55P03"
 QUERY_CANCELED = "57014"
-ASSIGNS_GENERATED = "428C9"
-"""The statement gives a generated column a value."""
+ASSIGNS_GENERATED = frozenset({"428C9", "42601"})
+"""The statement gives a generated column a value; PostgreSQL 13 calls that a syntax error."""
 COMMITS = "2D000"
 """The statement commits by itself, so it may be done by half: a procedure, a DO block."""
 REFUSES_TRANSACTION = frozenset({"25001", COMMITS})

@@ -108,5 +108,5 @@ class Survey:
         try:
             catalog.rehearse_update(self._working.rows, self._working.send, relation, parts)
         except Exception as error:  # noqa: BLE001 - any other will come again on the table itself, and say why
-            return Rehearsal(moves=sqlstate(error) == ASSIGNS_GENERATED)
+            return Rehearsal(moves=sqlstate(error) in ASSIGNS_GENERATED)
         return Rehearsal()
