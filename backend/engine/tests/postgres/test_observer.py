@@ -188,6 +188,10 @@ ROWS = [
     Row("ALTER TABLE p DETACH PARTITION p20 CONCURRENTLY", {"p": SUX}, since=14, alone=True),
     Row("VACUUM t", {"t": SUX}, alone=True),
     Row("VACUUM FULL t", T, rewrites="t", alone=True),
+    Row("CREATE INDEX ON t (v)", {"t": S}, builds="t", alone=True),
+    Row("ALTER TABLE t ALTER COLUMN a TYPE bigint", T, rewrites="t", alone=True),
+    Row("ALTER TABLE t ADD CONSTRAINT k FOREIGN KEY (a) REFERENCES o", {"t": SX}, validates="k", alone=True),
+    Row("ALTER TABLE t ADD COLUMN c integer", T, alone=True),
 ]
 
 

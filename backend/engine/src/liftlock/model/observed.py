@@ -16,11 +16,13 @@ class Held:
         relation: its name as SQL text, as the others know it.
         mode: of the lock.
         kind: ``r`` table, ``p`` partitioned table, ``i`` index, ``m`` materialized view, ``v`` view, ``S`` sequence and so on.
+        oid: its identity, whatever it is called.
     """
 
     relation: str
     mode: LockMode
     kind: str = "r"
+    oid: int = 0
 
     @property
     def blocks(self) -> str:
@@ -76,6 +78,7 @@ class Observed:
         line: of the revision's file; None where that isn't known.
         operation: its kind, such as ``add_column``; ``connection`` for what is sent over it.
         table: that the operation is about, as SQL text.
+        own: the identity of that table; 0 where it isn't there.
         allowed: codes of what the revision allows here, with a reason each.
         transaction: counts the transactions of a run; statements of one share their locks.
         taken: the locks that it took, and that weren't held before.
@@ -90,6 +93,7 @@ class Observed:
     line: int | None = None
     operation: str = ""
     table: str = ""
+    own: int = 0
     allowed: tuple[tuple[str, str], ...] = ()
     transaction: int = 0
     taken: frozenset[Held] = frozenset()
@@ -101,9 +105,8 @@ class Observed:
     @property
     def strongest(self) -> LockMode | None:
         """The strongest lock that is held on the operation's own table."""
-        order, name = list(LockMode), self.table.rpartition(".")[2]
-        modes = [one.mode for one in self.held if one.relation.rpartition(".")[2] == name]
-        return max(modes, key=order.index, default=None)
+        order = list(LockMode)
+        return max((one.mode for one in self.held if self.own and one.oid == self.own), key=order.index, default=None)
 
     @property
     def blocked(self) -> dict[str, set[str]]:

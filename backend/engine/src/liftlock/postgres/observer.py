@@ -57,7 +57,6 @@ class Observer:
         self._pid, self._subject = pid, subject
         self._session, self._holder = connect(address, "check"), connect(address, "check")
         self._visible = {row["oid"]: row for row in query(self._session, "visible", version_table=version_table)}
-        self._names = {row["name"] for row in self._visible.values()}
         self._transaction = 0
 
     def close(self) -> None:
@@ -76,14 +75,14 @@ class Observer:
         before, files = self._held(), self._files()
         if not before:
             self._transaction += 1
-        seen = Seen(replace(statement, transaction=self._transaction))
+        seen = Seen(replace(statement, transaction=self._transaction, own=self._oid_of(statement.table)))
         self._subject.messages()
         with self._probing(seen) if alone else contextlib.nullcontext():
             try:
                 yield seen
             finally:
                 held = self._held() | seen.taken
-                work = self._work(files)
+                work = self._work(files, held)
                 seen.observed = replace(seen.observed, taken=frozenset(held - before), held=frozenset(held), work=work)
 
     def _held(self) -> set[Held]:
@@ -91,7 +90,7 @@ class Observer:
 
     def _locks(self, session: Session, *, granted: bool) -> set[Held]:
         found = query(session, "relation_locks", pid=self._pid, granted=granted)
-        return {Held(row["relation"], _MODES[row["mode"]], row["kind"]) for row in found if row["oid"] in self._visible}
+        return {Held(row["relation"], _MODES[row["mode"]], row["kind"], row["oid"]) for row in found if row["oid"] in self._visible}
 
     def _files(self) -> dict[int, int]:
         try:
@@ -99,17 +98,25 @@ class Observer:
         except Exception:  # noqa: BLE001 - a transaction that has failed says nothing more
             return {}
 
-    def _work(self, before: Mapping[int, int]) -> Work:
+    def _oid_of(self, table: str) -> int:
+        """As the watched session knows it, which may have renamed it."""
+        literal = table.replace("'", "''").replace("%", "%%")
+        found = self._subject.rows(f"SELECT coalesce(to_regclass('{literal}')::oid::bigint, 0) AS oid") if table else []  # noqa: S608
+        return int(found[0]["oid"]) if found else 0
+
+    def _work(self, before: Mapping[int, int], held: set[Held]) -> Work:
+        """What the server tells of is counted where its table is locked: another of that name may be new."""
         told, after = work_in(self._subject.messages()), self._files()
+        locked = {self._visible[one.oid]["name"] for one in held}
         changed = {oid for oid, file in before.items() if oid in self._visible and after.get(oid, file) != file}
         tables = {self._visible[oid]["name"] for oid in changed if self._visible[oid]["kind"] in {"r", "m"}}
         indexes = {self._visible[oid]["table_name"] for oid in changed if self._visible[oid]["kind"] == "i"}
         return Work(
-            rewrites=frozenset((told.rewrites | tables) & self._names),
-            scans=told.scans & self._names,
-            builds=frozenset((told.builds | indexes) & self._names),
-            validates=told.validates,
-            proven=told.proven & self._names,
+            rewrites=frozenset(tables | (told.rewrites & locked)),
+            scans=told.scans & locked,
+            builds=frozenset(indexes | (told.builds & locked)),
+            validates=told.validates if locked else frozenset(),
+            proven=told.proven & locked,
         )
 
     @contextlib.contextmanager
@@ -138,8 +145,9 @@ class Observer:
                     self._holder.execute(f"LOCK TABLE ONLY {row['relation']} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT".encode())
                 ready.set()
                 while not stop.is_set():
+                    waits = query(self._holder, "waits", pid=self._pid)
                     seen.taken |= self._locks(self._holder, granted=False)
-                    if query(self._holder, "waits", pid=self._pid):
+                    if waits:
                         break
                     time.sleep(_LOOK_SECONDS)
         finally:

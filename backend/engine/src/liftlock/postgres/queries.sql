@@ -126,7 +126,7 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_index AS i ON i.indexrelid = c.oid
 LEFT JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
 WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'liftlock')
-  AND :version_table NOT IN (c.relname, coalesce(t.relname, ''))
+  AND c.relname <> :version_table AND t.relname IS DISTINCT FROM :version_table
 ORDER BY c.oid;
 
 -- name: relation_locks

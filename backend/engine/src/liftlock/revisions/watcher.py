@@ -99,7 +99,7 @@ class _Statements:
 
     def __init__(self, watcher: Watcher, observer: Observer, driver: Any) -> None:  # noqa: ANN401
         self._watcher, self._observer, self._driver = watcher, observer, driver
-        self._open: tuple[contextlib.ExitStack, Seen] | None = None
+        self._open: list[tuple[contextlib.ExitStack, Seen] | None] = []  # what one statement sends before it is sent itself stands above it
 
     def listeners(self) -> dict[str, Callable[..., None]]:
         """Handlers, by the name of their event."""
@@ -110,21 +110,25 @@ class _Statements:
         self._observer.close()
 
     def _before(self, connection: Any, _cursor: object, statement: str, *_more: object) -> None:  # noqa: ANN401
-        known = self._watcher.begun(statement) if connection.connection is self._driver else None
-        if known is not None:
-            stack = contextlib.ExitStack()
-            self._open = (stack, stack.enter_context(self._observer.watching(known, alone=_alone(self._driver))))
+        if connection.connection is not self._driver:
+            return
+        known, stack = self._watcher.begun(statement), contextlib.ExitStack()
+        seen = stack.enter_context(self._observer.watching(known, alone=_alone(self._driver))) if known is not None else None
+        self._open.append((stack, seen) if seen is not None else None)
 
-    def _after(self, _connection: object, cursor: Any, *_statement: object) -> None:  # noqa: ANN401
-        self._end("", returns=cursor.description is not None)
+    def _after(self, connection: Any, cursor: Any, *_statement: object) -> None:  # noqa: ANN401
+        if connection.connection is self._driver:
+            self._end("", returns=cursor.description is not None)
 
     def _failed(self, failure: Any) -> None:  # noqa: ANN401
-        self._end(words(failure.original_exception).splitlines()[0])
+        if failure.connection is not None and failure.connection.connection is self._driver:
+            self._end(words(failure.original_exception).splitlines()[0])
 
     def _end(self, error: str, *, returns: bool = False) -> None:
-        if self._open is None:
+        opened = self._open.pop() if self._open else None
+        if opened is None:
             return
-        (stack, seen), self._open = self._open, None
+        stack, seen = opened
         stack.close()
         self._watcher.observed.append(replace(seen.observed, error=error, returns=returns))
 
