@@ -9,13 +9,13 @@ from typing import Any
 
 from alembic import context
 from sqlalchemy import MetaData, create_engine, pool
-from sqlalchemy.engine import URL
 
 from liftlock import settings as environment
 from liftlock.commands.wait import wait
 from liftlock.errors import LiftlockError, SettingsError
 from liftlock.events import Event
 from liftlock.postgres.interrupts import Interrupts
+from liftlock.revisions.connections import url_of
 from liftlock.revisions.environment import Guard, active, told
 from liftlock.settings import Address, Settings
 
@@ -66,7 +66,7 @@ def _by_alembic(options: dict[str, Any]) -> None:
 def _online(options: dict[str, Any]) -> None:
     guard = active()
     address = guard.redirect if guard else None
-    engine = create_engine(_url(address or _address(environment.read())), poolclass=pool.NullPool)
+    engine = create_engine(url_of(address or _address(environment.read())), poolclass=pool.NullPool)
     with engine.connect() as connection:
         context.configure(connection=connection, **options)
         with context.begin_transaction():
@@ -80,18 +80,6 @@ def _address(found: Settings) -> Address:
         "LL-NO-ADDRESS",
         "No database is named.",
         now="Set POSTGRES_SERVER, POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB, or DATABASE_URL.",
-    )
-
-
-def _url(address: Address) -> URL:
-    return URL.create(
-        "postgresql+psycopg",
-        username=address.user,
-        password=address.password,
-        host=address.host,
-        port=int(address.port),
-        database=address.dbname,
-        query=address.options,
     )
 
 

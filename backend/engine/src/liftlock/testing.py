@@ -19,6 +19,7 @@ from liftlock.formats import text
 from liftlock.model.report import Report
 from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.shadow import Shadow
+from liftlock.revisions.connections import url_of
 from liftlock.revisions.history import load
 from liftlock.revisions.shadows import shadow_at
 from liftlock.revisions.trial import Trials
@@ -40,14 +41,7 @@ def liftlock_shadow() -> Iterator[Shadow]:
 def liftlock_database(liftlock_shadow: Shadow) -> Iterator[URL]:
     """A database at the project's heads for one test, as SQLAlchemy's URL (of psycopg)."""
     with liftlock_shadow.copied(liftlock_shadow.base) as address:
-        yield URL.create(
-            "postgresql+psycopg",
-            username=address.user,
-            password=address.password,
-            host=address.host,
-            port=int(address.port),
-            database=address.dbname,
-        )
+        yield url_of(address)
 
 
 @pytest.fixture(scope="session")

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import functools
 import os
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from liftlock.errors import SettingsError
 from liftlock.events import Event, Notify
-from liftlock.model.checked import Checked
+from liftlock.model.checked import Checked, WayBack
 from liftlock.model.finding import Finding
 from liftlock.model.report import Report, Size
-from liftlock.model.schema import Key, Schema, SchemaColumn, Unique
+from liftlock.model.schema import Schema
 from liftlock.planning.hazards import found_in_data, hazards
 from liftlock.planning.rules import RULES
-from liftlock.planning.rules.chain import of_models, of_offline
+from liftlock.planning.rules.chain import of_heads, of_models, of_offline
 from liftlock.planning.rules.repeatability import EDITED
+from liftlock.postgres.catalog import schema
 from liftlock.postgres.data import Data
 from liftlock.postgres.interrupts import Interrupts
-from liftlock.postgres.session import connect, query
-from liftlock.postgres.shadow import Shadow
-from liftlock.postgres.sql import CATALOG
+from liftlock.postgres.session import Session, connect, execute
+from liftlock.postgres.shadow import Roles, Shadow
 from liftlock.revisions.history import Project, load
 from liftlock.revisions.models import differences
 from liftlock.revisions.selection import Selection, select
 from liftlock.revisions.shadows import shadow_at
-from liftlock.revisions.trial import Trials
+from liftlock.revisions.trial import Trials, Tried
 from liftlock.settings import Address, Settings
 
 
@@ -63,7 +64,6 @@ def check(  # noqa: PLR0913 - the parts of a run
     clock = Clock()
     with clock.part("load"):
         project = load(settings.config, x_arguments)
-        project.head("head")
         selection = select(project, "base:heads" if chain else wanted)
     trials = Trials(project, settings, interrupts)
     if not selection.revisions:
@@ -71,14 +71,15 @@ def check(  # noqa: PLR0913 - the parts of a run
     with contextlib.ExitStack() as stack:
         with clock.part("shadow"):
             shadow = stack.enter_context(shadow_at(trials, selection.base, notify, server))
-        whole: list[Finding] = []
-        checked = tuple(_tried(project, selection, trials, shadow, notify, clock, whole))
+        run = _Check(project, selection, trials, shadow, notify, clock)
+        checked = tuple(run.tried())
         version = shadow.version
         with clock.part("shadow"):
             stack.close()
     allowances, excused = _configured(project)
     judged = [one for one in checked if one.revision.id not in excused]
     findings = [one for revision in judged for rule in (*RULES, EDITED) for one in rule.findings(revision, way, allowances)]
+    whole = [*of_heads(project.chain.heads), *of_models(run.models)]
     if chain:
         with clock.part("offline"):
             whole += of_offline(trials.offline())
@@ -120,71 +121,88 @@ class Clock:
             self.seconds[name] = self.seconds.get(name, 0) + time.monotonic() - begun
 
 
-def _tried(  # noqa: PLR0913 - the parts of a check
-    project: Project, selection: Selection, trials: Trials, shadow: Shadow, notify: Notify, clock: Clock, whole: list[Finding]
-) -> Iterator[Checked]:
-    """Each revision in turn; one that plain Alembic can't run ends it."""
-    with contextlib.ExitStack() as stack:
-        plain = shadow.base
-        with clock.part("shadow"):
-            ours = stack.enter_context(shadow.copied(plain))
-        with clock.part("schema"):
-            before, dump = _schema(plain, trials.version_table), trials.dump(plain)
-        for number, name in enumerate(selection.revisions, 1):
-            revision = project.chain.revisions[name]
-            notify(Event("revision.checked", f"trying {name} ({number} of {len(selection.revisions)}): {revision.message}"))
-            with clock.part("plain"):
-                one = trials.plain(plain, name)
-            with clock.part("liftlock"):
-                other = trials.ours(ours, name)
-            found = project.script.get_revision(name)
-            checked = Checked(
-                revision,
-                os.path.relpath(found.path if found is not None else ""),
-                one.operations,
-                one.trial,
-                other.trial,
-                other.operations if other.trial.refusal is None else (),
-                before,
-                edited=name in selection.edited,
-            )
-            if one.trial.refusal is not None:
-                yield replace(checked, after=before)
-                return
-            after = _schema(plain, trials.version_table)
-            last, back = number == len(selection.revisions), None
-            if last and project.chain.ancestors(project.chain.heads) <= {*selection.base, *selection.revisions}:
-                with clock.part("models"):
-                    whole += of_models(differences(project, plain))
-            alone = project.chain.ancestors([name]) >= {*selection.base, *selection.revisions[:number]}
-            if alone and len(revision.parents) <= 1:
-                with clock.part("downgrade"), contextlib.nullcontext(plain) if last else shadow.copied(plain) as copy:
-                    back = trials.back(copy, name, revision.down[0] if revision.down else "base", dump)
-            yield replace(checked, after=after, back=back)
-            before = after
-            if not last:
-                dump = trials.dump(plain)
-                if other.trial.refusal is not None:
-                    ours = stack.enter_context(shadow.copied(plain))
+@dataclass(slots=True)
+class _Check:
+    """One check.
+
+    Parameters:
+        project, selection: what is checked.
+        trials: run it.
+        shadow: where.
+        notify: is told what happens.
+        clock: is told how long it takes.
+        models: what the models want that the revisions don't make, once all of these have run.
+    """
+
+    project: Project
+    selection: Selection
+    trials: Trials
+    shadow: Shadow
+    notify: Notify
+    clock: Clock
+    models: list[str] = field(default_factory=list)
+
+    def tried(self) -> Iterator[Checked]:
+        """Each revision in turn; one that plain Alembic can't run ends it."""
+        plain, clock, trials = self.shadow.base, self.clock, self.trials
+        with contextlib.ExitStack() as stack:
+            roles = Roles(self.shadow.server)
+            with clock.part("shadow"):
+                trials.settle(plain)
+                ours = stack.enter_context(self.shadow.copied(plain))
+            with clock.part("schema"):
+                before, dump = self._schema(plain), trials.dump(plain)
+            for number, name in enumerate(self.selection.revisions, 1):
+                self.notify(Event("revision.checked", f"trying {name} ({number} of {len(self.selection.revisions)})"))
+                with clock.part("plain"):
+                    one = trials.plain(plain, name)
+                with clock.part("liftlock"), roles.others():
+                    other = trials.ours(ours, name)
+                checked = self._checked(name, one, other, before)
+                if one.trial.refusal is not None:
+                    yield replace(checked, after=before)
+                    return
+                with clock.part("schema"):
+                    after = self._schema(plain)
+                yield replace(checked, after=after, back=self._back(number, name, dump))
+                before = after
+                if number < len(self.selection.revisions):
+                    dump = trials.dump(plain)
+                    if other.trial.refusal is not None:
+                        ours = stack.enter_context(self.shadow.copied(plain))
+
+    def _checked(self, name: str, one: Tried, other: Tried, before: Schema) -> Checked:
+        found = self.project.script.get_revision(name)
+        return Checked(
+            self.project.chain.revisions[name],
+            os.path.relpath(found.path if found is not None else ""),
+            one.operations,
+            one.trial,
+            other.trial,
+            other.operations if other.trial.refusal is None else (),
+            before,
+            edited=name in self.selection.edited,
+        )
+
+    def _back(self, number: int, name: str, dump: str) -> WayBack | None:
+        """Its downgrade; the last one's is tried in the database itself, which nobody needs any more when the models were compared."""
+        chain, revision, plain = self.project.chain, self.project.chain.revisions[name], self.shadow.base
+        there, last = {*self.selection.base, *self.selection.revisions[:number]}, number == len(self.selection.revisions)
+        if last and chain.ancestors(chain.heads) <= there:
+            with self.clock.part("models"):
+                self.models += differences(self.project, plain)
+        if not chain.ancestors([name]) >= there or len(revision.parents) > 1:
+            return None
+        with self.clock.part("downgrade"), contextlib.nullcontext(plain) if last else self.shadow.copied(plain) as copy:
+            return self.trials.back(copy, name, revision.down[0] if revision.down else "base", dump)
+
+    def _schema(self, address: Address) -> Schema:
+        with contextlib.closing(connect(address, "check")) as session:
+            return schema(functools.partial(_rows, session), self.trials.version_table)
 
 
-def _schema(address: Address, version_table: str) -> Schema:
-    with contextlib.closing(connect(address, "check")) as session:
-        found = json.loads(query(session, "schema", CATALOG, version_table=version_table)[0]["schema"])
-    return Schema(
-        tables=dict(found["tables"]),
-        columns={(oid, number): SchemaColumn(*rest) for oid, number, *rest in found["columns"]},
-        keys={
-            oid: Key(table, name, tuple(columns), indexed, table_oid, refers, tuple(others))
-            for oid, table, name, columns, indexed, table_oid, refers, others in found["keys"]
-        },
-        uniques={
-            oid: Unique(table, name, tuple(columns), table_oid, primary)
-            for oid, table, name, columns, table_oid, primary in found["uniques"]
-        },
-        unproven=frozenset((table, name) for table, name in found["unproven"]),
-        broken=frozenset((table, name) for table, name in found["broken"]),
-    )
+def _rows(session: Session, statement: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
+    return execute(session, statement, parameters).fetchall()
 
 
 def _configured(project: Project) -> tuple[dict[tuple[str, str], str], frozenset[str]]:

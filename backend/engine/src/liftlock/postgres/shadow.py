@@ -14,16 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 
 from liftlock.errors import SettingsError
 from liftlock.postgres import embedded
 from liftlock.postgres.probe import probe
-from liftlock.postgres.session import connect, query
+from liftlock.postgres.session import Session, connect, query
 from liftlock.settings import Address
 
 _BASE = "postgres"
 _SPARE = ("template0", "template1")
 """Nothing is made from them, and each is some hundred files to copy."""
+_HIDDEN = "liftlock: "
 _KEPT = 4
 """How many base states are kept; each is some 40 MB."""
 
@@ -55,6 +57,48 @@ class Shadow:
             yield _at(self.server, name)
         finally:
             _execute(self.server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+class Roles:
+    """The roles of a server, which all its databases share: what a revision makes in one of them is hidden from its other run.
+
+    Parameters:
+        server: its address.
+    """
+
+    def __init__(self, server: Address) -> None:
+        self._server = server
+        self._made: set[str] = set()
+        with self._session() as session:
+            self._known = _roles(session)
+
+    @contextlib.contextmanager
+    def others(self) -> Iterator[None]:
+        """The other run: it sees the roles that it made itself, in place of those of the first."""
+        with self._session() as session:
+            self._made |= {one for one in _roles(session) - self._known if not one.startswith(_HIDDEN)}
+            for one in self._made:
+                _rename(session, one, f"{_HIDDEN}first {one}")
+                _rename(session, f"{_HIDDEN}{one}", one)
+        try:
+            yield
+        finally:
+            with self._session() as session:
+                for one in self._made:
+                    _rename(session, one, f"{_HIDDEN}{one}")
+                    _rename(session, f"{_HIDDEN}first {one}", one)
+
+    def _session(self) -> contextlib.closing[Session]:
+        return contextlib.closing(connect(self._server, "check"))
+
+
+def _roles(session: Session) -> set[str]:
+    return {row["name"] for row in query(session, "roles")}
+
+
+def _rename(session: Session, old: str, new: str) -> None:
+    if old in _roles(session):
+        session.execute(sql.SQL("ALTER ROLE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new)))
 
 
 @contextlib.contextmanager
@@ -133,6 +177,7 @@ def _make(cache: Path, keys: Sequence[str], build: Callable[[Address, int], None
     nearest = next((number for number in reversed(range(len(keys))) if (cache / keys[number] / "done").exists()), -1)
     if nearest >= 0:
         _copy(cache / keys[nearest], folder)
+        (folder / "done").unlink()
     else:
         folder.mkdir()
         (folder / "password").touch(mode=0o600)
@@ -147,7 +192,7 @@ def _make(cache: Path, keys: Sequence[str], build: Callable[[Address, int], None
         _copy(folder, beside / "state")
         with contextlib.suppress(OSError):  # another call was faster
             (beside / "state").rename(cache / keys[-1])
-    kept = sorted((one for one in cache.iterdir() if (one / "done").exists()), key=lambda one: one.stat().st_mtime)
+    kept = sorted((one for one in cache.iterdir() if (one / "done").exists()), key=lambda one: (one.name == keys[-1], one.stat().st_mtime))
     for one in kept[:-_KEPT]:
         shutil.rmtree(one, ignore_errors=True)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from psycopg.pq import Conninfo
 from sqlalchemy import event, text
-from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.pool import Pool
 
 from liftlock.errors import SettingsError
@@ -132,3 +132,27 @@ def rows(connection: Connection, statement: str, parameters: Mapping[str, object
     """Run a named-parameter statement on a connection of the project and return its rows."""
     result = connection.execute(text(statement), dict(parameters))
     return [dict(row) for row in result.mappings()] if result.returns_rows else []
+
+
+def driver_of(connection: Connection) -> Any:  # noqa: ANN401 - any driver's
+    """The driver's own connection, or what its adapter gives for it."""
+    fairy: Any = connection.connection
+    return getattr(fairy, "dbapi_connection", None) or fairy.connection
+
+
+def autocommits(driver: Any) -> bool:  # noqa: ANN401
+    """Whether a driver runs each statement in a transaction of its own; asyncpg's adapter says so in another way."""
+    return bool(getattr(driver, "autocommit", False)) or getattr(driver, "isolation_level", None) == "autocommit"
+
+
+def url_of(address: Address) -> URL:
+    """An address for SQLAlchemy, by way of psycopg."""
+    return URL.create(
+        "postgresql+psycopg",
+        username=address.user,
+        password=address.password,
+        host=address.host,
+        port=int(address.port),
+        database=address.dbname,
+        query=address.options,
+    )

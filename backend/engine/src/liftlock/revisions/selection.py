@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 
 from liftlock.errors import SettingsError
@@ -58,7 +59,7 @@ def _range(project: Project, wanted: str) -> Selection:
             found = {one.revision for one in project.script.iterate_revisions(upper or "heads", lower or "base")}
         else:
             found = {one.revision for one in project.script.get_revisions(wanted) if one is not None}
-    except CommandError as error:
+    except (CommandError, RevisionError) as error:
         raise SettingsError("LL-NO-REVISION", f"{wanted}: {error}", now="`alembic history` lists the revisions.") from error
     return _of(project, found, frozenset(), wanted)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from liftlock import __version__
 from liftlock.events import Event, Notify
+from liftlock.postgres import embedded
 from liftlock.postgres.shadow import Shadow, embedded_shadow, server_shadow
 from liftlock.revisions.history import Project
 from liftlock.revisions.trial import Trials
@@ -47,10 +49,13 @@ def shadow_at(trials: Trials, revisions: Sequence[str], notify: Notify, server: 
 
 
 def _keys(project: Project, revisions: Sequence[str]) -> list[str]:
-    """A name for the state after each of the revisions; the first is that of an empty database."""
-    script = project.script
-    env = Path(script.dir) / "env.py"
-    digest = hashlib.sha256(f"{__version__} 1 {env.read_bytes() if env.exists() else b''!r}".encode())
+    """A name for the state after each of the revisions, from all that it depends on; the first is that of an empty database."""
+    script, config = project.script, project.config
+    ini = Path(str(config.config_file_name))
+    given = [__version__, embedded.version(), repr(getattr(config.cmd_opts, "x", None))]
+    digest = hashlib.sha256("\n".join(given).encode())
+    for path in [ini, Path(script.dir) / "env.py", *sorted(_imported(ini.resolve().parent) - {one.resolve() for one in project.files})]:
+        digest.update(path.read_bytes() if path.exists() else b"")
     keys = [digest.hexdigest()[:24]]
     for one in revisions:
         found = script.get_revision(one)
@@ -58,3 +63,10 @@ def _keys(project: Project, revisions: Sequence[str]) -> list[str]:
         digest.update(Path(found.path).read_bytes())
         keys.append(digest.hexdigest()[:24])
     return keys
+
+
+def _imported(folder: Path) -> set[Path]:
+    """The project's own modules that its revisions have imported."""
+    paths = {Path(found).resolve() for module in list(sys.modules.values()) if (found := getattr(module, "__file__", None))}
+    mine = {path for path in paths if path.is_relative_to(folder) and path.suffix == ".py" and "site-packages" not in path.parts}
+    return {path for path in mine if not path.is_relative_to(Path(__file__).resolve().parents[1])}

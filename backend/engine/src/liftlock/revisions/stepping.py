@@ -49,9 +49,13 @@ class Stepper:
             send: runs it as plain Alembic would.
             outside: the revision asks for it in an autocommit block.
         """
-        for part in self._work.parts(operation):
-            self._policy.check()
-            self._step(part, send, outside=outside)
+        self._working.operation = operation
+        try:
+            for part in self._work.parts(operation):
+                self._policy.check()
+                self._step(part, send, outside=outside)
+        finally:
+            self._working.operation = None
         if operation.kind == "create_table":
             self._work.survey.made(operation.relation)
 

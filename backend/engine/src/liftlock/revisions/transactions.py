@@ -13,7 +13,7 @@ from liftlock.postgres.flight import Flight
 from liftlock.postgres.patience import attempts
 from liftlock.postgres.session import query
 from liftlock.postgres.sql import QUERIES
-from liftlock.revisions.connections import rows
+from liftlock.revisions.connections import autocommits, driver_of, rows
 
 
 class _FenceBusy(Exception):
@@ -26,8 +26,11 @@ def own_transaction(context: MigrationContext) -> bool:
     A statement before ``configure`` makes SQLAlchemy 2 begin a transaction by itself, which Alembic
     takes for one of the caller's: it would then commit nothing and report success. Such a transaction
     is committed here. One that was begun by ``with connection.begin()`` is the project's to commit.
+    An engine that commits each statement is made transactional: a step and its row in the ledger are one.
     """
     connection = connection_of(context)
+    if autocommits(connection.connection):
+        connection.dialect.set_isolation_level(driver_of(connection), "READ COMMITTED")
     explicit = getattr(connection, "_trans_context_manager", None) is not None
     if connection.in_transaction() and explicit:
         return True

@@ -25,6 +25,7 @@ from liftlock.postgres.session import connect, query
 from liftlock.revisions.environment import Guard
 from liftlock.revisions.failures import sqlstate, words
 from liftlock.revisions.history import Project, place_in
+from liftlock.revisions.runner import RunReport
 from liftlock.revisions.watcher import Watcher
 from liftlock.settings import Address, Settings
 
@@ -36,12 +37,10 @@ class Tried:
     Parameters:
         trial: its statements, and why it didn't get through.
         operations: what the revision asked for, but for the version table.
-        version_table: the version table's name.
     """
 
     trial: Trial
     operations: tuple[Operation, ...] = ()
-    version_table: str = "alembic_version"
 
 
 @dataclass(slots=True)
@@ -73,6 +72,29 @@ class Trials:
         guard = Guard(self.settings, "check", self.interrupts, silent, redirect=address, plain=True)
         with self._stoppable(address):
             self._move(guard, self._up(revision), revision)
+
+    def settle(self, address: Address) -> None:
+        """Run env.py and no revision: what it makes by itself isn't a revision's doing, and it names the version table.
+
+        Raises:
+            LiftlockError: it doesn't run.
+        """
+        watcher = Watcher(address)
+        guard = Guard(self.settings, "check", self.interrupts, silent, redirect=address, plain=True, watcher=watcher)
+        with self._stoppable(address):
+            self._move(guard, lambda _rev, _context: [], "heads")
+        self.version_table = watcher.version_table
+
+    def standing(self, address: Address) -> RunReport:
+        """Where a database stands, seen through env.py; it is only looked at.
+
+        Raises:
+            LiftlockError: env.py doesn't run, or names no version table.
+        """
+        guard = Guard(self.settings, "drift", self.interrupts, silent, redirect=address, look=True)
+        self._move(guard, lambda _rev, _context: [], "heads")
+        self.version_table = guard.reports[0].version_table
+        return guard.reports[0]
 
     def plain(self, address: Address, revision: str) -> Tried:
         """Run a revision as plain Alembic does."""
@@ -134,11 +156,10 @@ class Trials:
         except LiftlockError as error:
             self.interrupts.check()
             refusal = Refusal(error.code, error.what, error.why, error.now)
-        self.version_table = watcher.version_table
         made_beside = {"create_type", "drop_type"}  # by create_table; plain Alembic sends these past where operations meet
-        operations = tuple(one for one in watcher.operations if one.table != watcher.version_table and one.kind not in made_beside)
-        observed = tuple(one for one in watcher.observed if _shown(one, watcher.version_table, plain=plain))
-        return Tried(Trial(observed, refusal), operations, watcher.version_table)
+        operations = tuple(one for one in watcher.operations if one.table != self.version_table and one.kind not in made_beside)
+        observed = tuple(one for one in watcher.observed if _shown(one, self.version_table, plain=plain))
+        return Tried(Trial(observed, refusal), operations)
 
     @contextlib.contextmanager
     def _stoppable(self, address: Address) -> Iterator[None]:

@@ -11,9 +11,11 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from liftlock.allowance import allowed
 from liftlock.model.observed import Observed
 from liftlock.model.operation import Operation
 from liftlock.postgres.observer import Observer, Seen
+from liftlock.revisions.connections import autocommits
 from liftlock.revisions.failures import words
 from liftlock.revisions.lines import line_in
 from liftlock.revisions.operations import describe
@@ -52,7 +54,8 @@ class Watcher:
     @contextlib.contextmanager
     def watching(self, context: MigrationContext) -> Iterator[None]:
         """Watch a migration context's connection."""
-        self.version_table = context.version_table
+        schema = context.version_table_schema
+        self.version_table = f"{schema}.{context.version_table}" if schema else context.version_table
         connection: Any = context.connection
         driver = connection.connection
         subject = _Subject(driver)
@@ -83,14 +86,14 @@ class Watcher:
         """What is known of a statement before it runs; None for one of the engine's own trials."""
         if self.working is not None and self.working.trying:
             return None
-        one = self._operation
+        one = self._operation or (self.working.operation if self.working is not None else None)
         return Observed(
-            sql=one.sql if one else statement,
+            sql=one.sql if one and self.working is None else statement,
             revision=self._revision,
             line=one.line if one else line_in(self._path),
             operation=one.kind if one else "connection",
             table=one.relation if one else "",
-            allowed=tuple(one.allowed.items()) if one else (),
+            allowed=tuple((one.allowed if one else allowed()).items()),
         )
 
 
@@ -113,7 +116,7 @@ class _Statements:
         if connection.connection is not self._driver:
             return
         known, stack = self._watcher.begun(statement), contextlib.ExitStack()
-        seen = stack.enter_context(self._observer.watching(known, alone=_alone(self._driver))) if known is not None else None
+        seen = stack.enter_context(self._observer.watching(known, alone=autocommits(self._driver))) if known is not None else None
         self._open.append((stack, seen) if seen is not None else None)
 
     def _after(self, connection: Any, cursor: Any, *_statement: object) -> None:  # noqa: ANN401
@@ -163,8 +166,3 @@ class _Subject:
             said += [one[b"M"].decode() if isinstance(one, dict) else one.partition(":")[2].strip() for one in kept]
             kept.clear()
         return said
-
-
-def _alone(driver: Any) -> bool:  # noqa: ANN401
-    """Whether the driver runs each statement in a transaction of its own."""
-    return bool(getattr(driver, "autocommit", False)) or getattr(driver, "isolation_level", None) == "autocommit"

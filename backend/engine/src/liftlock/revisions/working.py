@@ -13,7 +13,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from liftlock.revisions.connections import rows
+from liftlock.model.operation import Operation
+from liftlock.revisions.connections import driver_of, rows
 
 _PATIENCE = "SELECT set_config('lock_timeout', :patience, false)"
 
@@ -25,13 +26,15 @@ class Working:
         connection: SQLAlchemy's.
 
     ``busy`` is whether what is being sent is the engine's own, and not the revision's; ``outside``, whether
-    the revision is in an autocommit block; ``trying``, whether what is sent is undone afterwards.
+    the revision is in an autocommit block; ``trying``, whether what is sent is undone afterwards; ``operation``,
+    what of the revision it is done for.
     """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.busy = False
         self.trying = False
+        self.operation: Operation | None = None
         self.outside = False
 
     @contextlib.contextmanager
@@ -105,5 +108,4 @@ class Working:
 
     @property
     def _driver(self) -> Any:  # noqa: ANN401 - any driver's
-        fairy: Any = self.connection.connection
-        return getattr(fairy, "dbapi_connection", None) or fairy.connection
+        return driver_of(self.connection)

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from liftlock.model.finding import Finding, Severity
 
 _SHOWN = 10
+
+
+def of_heads(heads: Collection[str]) -> Iterator[Finding]:
+    """There are several heads.
+
+    Parameters:
+        heads: of the chain.
+    """
+    if len(heads) > 1:
+        listed = " ".join(sorted(heads))
+        yield Finding(
+            "LL-HEADS",
+            Severity.ERROR,
+            f"the history has {len(heads)} heads: {listed}",
+            "`upgrade head` could mean any of them, and is refused.",
+            f'Join them: alembic merge -m "merge" {listed}. Or, where these are branches, allow it: LL-HEADS in alembic.ini.',
+        )
 
 
 def of_models(differences: Sequence[str]) -> Iterator[Finding]:
