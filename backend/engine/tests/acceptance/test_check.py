@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -19,6 +20,7 @@ from liftlock.model.finding import Severity
 from liftlock.planning.rules import RULES, TABLES
 from liftlock.planning.rules.rule import Example, Rule
 from liftlock.postgres.interrupts import Interrupts
+from liftlock.postgres.shadow import embedded_shadow
 from liftlock.settings import Address
 
 NOWHERE = Address(host="nowhere.invalid", port="1", user="nobody", password=PASSWORD, dbname="none")
@@ -168,6 +170,186 @@ def test_the_chain_as_a_whole(project: Project, cache: Path) -> None:
     assert set(found) == {"LL-MODELS", "LL-NO-WAY-BACK", "LL-OFFLINE", "LL-READS"}
     assert "add_table" in found["LL-MODELS"]
     assert "r1.py" in found["LL-OFFLINE"]
+
+
+ORDINARY = {
+    "a name that PostgreSQL quotes": (
+        'op.create_table("position", sa.Column("id", sa.Integer, primary_key=True), sa.Column("x", sa.Integer))',
+        'op.add_column("position", sa.Column("y", sa.Integer, nullable=False))\nop.alter_column("position", "x", new_column_name="z")',
+        'op.alter_column("position", "z", new_column_name="x")\nop.drop_column("position", "y")',
+        ["LL-REQUIRED", "LL-BREAKS", "LL-MIXED"],
+    ),
+    "a word in a name": (
+        "pass",
+        'op.add_column("person", sa.Column("default_language", sa.Text, nullable=False))',
+        'op.drop_column("person", "default_language")',
+        ["LL-REQUIRED"],
+    ),
+    "a generated column": (
+        "pass",
+        'op.add_column("country", sa.Column("low", sa.Text, sa.Computed("lower(name)", persisted=True), nullable=False))',
+        'op.drop_column("country", "low")',
+        ["LL-REWRITE"],
+    ),
+    "another schema": (
+        'op.execute("CREATE SCHEMA archive")',
+        """op.create_table("person", sa.Column("c", sa.String(2), index=True), sa.Column("id", sa.Integer, primary_key=True),
+            sa.ForeignKeyConstraint(["c"], ["public.country.code"]), schema="archive")""",
+        'op.drop_table("person", schema="archive")',
+        [],
+    ),
+    "a type that holds more": (
+        "pass",
+        'op.alter_column("person", "age", type_=sa.BigInteger())',
+        'op.alter_column("person", "age", type_=sa.Integer())',
+        [],
+    ),
+    "a new column that is filled": (
+        "pass",
+        'op.add_column("person", sa.Column("on", sa.Boolean, server_default="true"))\nop.alter_column("person", "on", nullable=False)',
+        'op.drop_column("person", "on")',
+        [],
+    ),
+    "a column with what stands on it": (
+        "pass",
+        """import liftlock
+with liftlock.allow("LL-BREAKS", "LL-LOSES", because="unused"):
+    op.drop_constraint("visit_person_id_fkey", "visit")
+    op.drop_index("ix_visit_person_id")
+    op.drop_column("visit", "person_id")""",
+        None,
+        ["LL-BREAKS: unused", "LL-LOSES: unused"],
+    ),
+    "a truncated table": ("pass", 'op.execute("TRUNCATE visit")', "pass", ["LL-LOSES"]),
+    "a value made in Python": (
+        "pass",
+        """import uuid
+op.bulk_insert(sa.table("country", sa.column("code"), sa.column("name")), [{"code": "Zz", "name": str(uuid.uuid4())}])""",
+        "op.execute(\"DELETE FROM country WHERE code = 'Zz'\")",
+        ["LL-VOLATILE"],
+    ),
+    "one that is allowed, and one that isn't": (
+        "pass",
+        """import liftlock
+with liftlock.allow("LL-BREAKS", "LL-LOSES", because="unused"):
+    op.drop_column("person", "nick")
+op.drop_column("person", "age")""",
+        None,
+        ["LL-BREAKS: unused", "LL-BREAKS", "LL-LOSES: unused", "LL-LOSES"],
+    ),
+    "a raw statement that is allowed": (
+        "pass",
+        'import liftlock\nwith liftlock.allow("LL-BLOCKS", because="small"):\n    op.execute("CREATE INDEX ix_email ON person (email)")',
+        'op.execute("DROP INDEX ix_email")',
+        ["LL-BLOCKS: small"],
+    ),
+    "a key that is allowed to have no index": (
+        "pass",
+        """import liftlock
+with liftlock.allow("LL-UNINDEXED", because="never deleted"):
+    op.create_foreign_key("k", "person", "country", ["country"], ["code"])""",
+        'op.drop_constraint("k", "person")',
+        ["LL-UNINDEXED: never deleted"],
+    ),
+    "over the connection": (
+        "pass",
+        'op.add_column("country", sa.Column("x", sa.Integer))\nop.get_bind().execute(sa.text("CREATE INDEX ix_email ON person (email)"))',
+        'op.drop_index("ix_email")\nop.drop_column("country", "x")',
+        ["LL-BLOCKS"],
+    ),
+    "a role": (
+        "pass",
+        'op.execute("CREATE ROLE {role} NOLOGIN")\nop.execute("GRANT SELECT ON person TO {role}")',
+        'op.execute("REVOKE SELECT ON person FROM {role}")\nop.execute("DROP ROLE {role}")',
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ORDINARY)
+def test_what_ordinary_revisions_give(project: Project, cache: Path, case: str) -> None:
+    """What is found, and why it is allowed; nothing else."""
+    before, upgrade, downgrade, wanted = (one.replace("{role}", "a_role") if isinstance(one, str) else one for one in ORDINARY[case])
+    project.revision("r1", "r0", str(before))
+    project.revision("r2", "r1", str(upgrade), str(downgrade or "pass"))
+    found = [one for one in checked(project, cache, "r2").findings if downgrade is not None or one.code != "LL-NO-WAY-BACK"]
+    assert [f"{one.code}: {one.because}" if one.because else one.code for one in found] == wanted
+
+
+def test_places_are_the_lines_that_ask(project: Project, cache: Path) -> None:
+    """Also of what is run when the revision has ended, or is found in the schema."""
+    body = """op.drop_constraint("visit_person_id_fkey", "visit")
+op.drop_column("visit", "person_id")
+op.execute("CREATE INDEX i ON person (age)")"""
+    project.revision("r1", "r0", body)
+    found = {one.code: one.line for one in checked(project, cache).findings}
+    assert (found["LL-LOSES"], found["LL-BLOCKS"]) == (9, 10)
+
+
+def test_rows_that_are_changed_under_a_strong_lock_are_found_for_plain_alembic(project: Project, cache: Path) -> None:
+    """The lock is held for as long as they take."""
+    body = 'op.add_column("person", sa.Column("x", sa.Text))\nop.execute("UPDATE person SET x = lower(email)")'
+    project.revision("r1", "r0", body, 'op.drop_column("person", "x")')
+    assert codes(checked(project, cache, way="plain")) == ["LL-BLOCKS"]
+    assert codes(checked(project, cache)) == []
+
+
+def test_in_an_autocommit_block_too(project: Project, cache: Path) -> None:
+    """Whoever waits for a statement that is over at once is seen."""
+    body = """with op.get_context().autocommit_block():
+    op.execute("CREATE INDEX i ON person (age)")
+    op.execute("ALTER TABLE person ALTER age TYPE text")"""
+    project.revision("r1", "r0", body, 'op.execute("ALTER TABLE person ALTER age TYPE integer USING age::integer")\nop.drop_index("i")')
+    found = [one.what.split(" while")[0] for one in checked(project, cache, way="plain").findings if one.code == "LL-BLOCKS"]
+    assert found == ["writes of person wait", "reads and writes of person wait"]
+
+
+@pytest.mark.parametrize("options", ['version_table="my_version"', 'version_table_schema="ops"'])
+def test_a_version_table_of_another_name_is_no_table_of_the_project(project: Project, cache: Path, options: str) -> None:
+    """From an empty database as well, where env.py makes its schema."""
+    env = project.folder / "migrations" / "env.py"
+    schema = 'connection.execute(__import__("sqlalchemy").text("CREATE SCHEMA IF NOT EXISTS ops")); connection.commit()\n        context'
+    text = env.read_text().replace(
+        "        context.configure(\n            connection", f"        {schema}.configure(\n            {options}, connection"
+    )
+    assert options in text
+    env.write_text(text)
+    project.revision("r1", "r0", 'op.add_column("person", sa.Column("x", sa.Text))', 'op.drop_column("person", "x")')
+    assert codes(checked(project, cache, "base:heads")) == ["LL-NO-WAY-BACK"]
+    assert codes(checked(project, cache, "r1")) == []
+
+
+def test_ranges_that_are_none_are_told(project: Project, cache: Path) -> None:
+    """Exit 2; several heads are a finding."""
+    for name, down in (("a1", "r0"), ("a2", "a1"), ("b1", "r0")):
+        project.revision(name, down, "pass")
+    for wanted in ("a2:a1", "b1:a2", "a1:nosuch", "nosuch"):
+        done = project.run("check", wanted, XDG_CACHE_HOME=str(cache))
+        assert (done.returncode, "LL-NO-REVISION" in done.stderr) == (2, True), done.stderr
+    assert codes(checked(project, cache, "r0:a2")) == ["LL-HEADS"]
+
+
+def test_a_base_state_depends_on_all_that_revisions_read(project: Project, cache: Path) -> None:
+    """The arguments of -x, and modules of the project; states of other chains are kept beside it."""
+    (project.folder / "helper.py").write_text("NAME = 'aa'\n")
+    read = f"import sys\nsys.path.insert(0, {str(project.folder)!r})\nimport helper\n"
+    path = project.revision("r1", "r0", 'op.create_table(helper.NAME, sa.Column("i", sa.Integer))')
+    path.write_text(read + path.read_text())
+    for name in ("aa", "bb"):
+        (project.folder / "helper.py").write_text(f"NAME = '{name}'\n")
+        shutil.rmtree(project.folder / "__pycache__", ignore_errors=True)
+        project.revision("r2", "r1", f'op.add_column("{name}", sa.Column("x", sa.Integer))', f'op.drop_column("{name}", "x")')
+        done = project.run("check", "r2", XDG_CACHE_HOME=str(cache))
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_state_that_is_wanted_is_never_the_one_that_is_dropped(tmp_path: Path) -> None:
+    """A new one takes the age of the one that it is made from, which may be the oldest."""
+    for keys in (["base"], ["x"], ["y"], ["z"], ["base", "next"]):
+        with embedded_shadow(tmp_path, keys, lambda _address, _done: None) as shadow:
+            assert shadow.version
+    assert (tmp_path / "next" / "done").exists()
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def _git(folder: Path, *arguments: str) -> None:

@@ -13,6 +13,7 @@ from liftlock.model.checked import Checked, Trial
 from liftlock.model.finding import Finding, Severity
 from liftlock.model.lock import LockMode
 from liftlock.model.observed import Held, Observed, Work
+from liftlock.model.operation import Operation
 from liftlock.model.report import Report
 from liftlock.model.revision import Revision
 
@@ -21,9 +22,7 @@ PERSON = frozenset({Held("person", LockMode.SHARE)})
 BUILD = Observed(
     'CREATE INDEX "a|b" ON person (x)',
     "r1",
-    12,
-    "create_index",
-    "person",
+    Operation("create_index", "person", "", line=12),
     taken=PERSON,
     held=PERSON,
     work=Work(builds=frozenset({"person"})),

@@ -26,7 +26,6 @@ from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.session import Session, connect, execute
 from liftlock.postgres.shadow import Roles, Shadow
 from liftlock.revisions.history import Project, load
-from liftlock.revisions.models import differences
 from liftlock.revisions.selection import Selection, select
 from liftlock.revisions.shadows import shadow_at
 from liftlock.revisions.trial import Trials, Tried
@@ -190,7 +189,7 @@ class _Check:
         there, last = {*self.selection.base, *self.selection.revisions[:number]}, number == len(self.selection.revisions)
         if last and chain.ancestors(chain.heads) <= there:
             with self.clock.part("models"):
-                self.models += differences(self.project, plain)
+                self.models += self.trials.models(plain, read_only=False)
         if not chain.ancestors([name]) >= there or len(revision.parents) > 1:
             return None
         with self.clock.part("downgrade"), contextlib.nullcontext(plain) if last else self.shadow.copied(plain) as copy:

@@ -15,7 +15,6 @@ from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.session import connect, query
 from liftlock.postgres.sql import CATALOG
 from liftlock.revisions.history import load
-from liftlock.revisions.models import differences
 from liftlock.revisions.shadows import shadow_at
 from liftlock.revisions.trial import Trials
 from liftlock.settings import Settings
@@ -70,7 +69,7 @@ def drift(settings: Settings, *, interrupts: Interrupts, notify: Notify, x_argum
     with shadow_at(trials, there, notify) as shadow:
         wanted = trials.dump(shadow.base)
     found = trials.dump(address)
-    wants = differences(project, address) if heads == project.chain.heads else []
+    wants = trials.models(address, read_only=True) if heads == project.chain.heads else []
     return [*_compared(wanted, found), *(Difference("models", one) for one in wants), *half]
 
 

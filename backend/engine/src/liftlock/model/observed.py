@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from liftlock.model.lock import LockMode
+from liftlock.model.operation import Operation
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -75,11 +76,8 @@ class Observed:
     Parameters:
         sql: the statement.
         revision: the revision that it belongs to.
-        line: of the revision's file; None where that isn't known.
-        operation: its kind, such as ``add_column``; ``connection`` for what is sent over it.
-        table: that the operation is about, as SQL text.
-        own: the identity of that table; 0 where it isn't there.
-        allowed: codes of what the revision allows here, with a reason each.
+        operation: what of the revision it is sent for; of the kind ``connection`` for what is sent over that.
+        own: the identity of that operation's table; 0 where it isn't there.
         transaction: counts the transactions of a run; statements of one share their locks.
         taken: the locks that it took, and that weren't held before.
         held: all locks that were held when it had ended, these among them.
@@ -90,17 +88,24 @@ class Observed:
 
     sql: str
     revision: str = ""
-    line: int | None = None
-    operation: str = ""
-    table: str = ""
+    operation: Operation = field(default_factory=lambda: Operation("", None, ""))
     own: int = 0
-    allowed: tuple[tuple[str, str], ...] = ()
     transaction: int = 0
     taken: frozenset[Held] = frozenset()
     held: frozenset[Held] = frozenset()
     work: Work = field(default_factory=Work)
     returns: bool = False
     error: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The kind of its operation, such as ``add_column``."""
+        return self.operation.kind
+
+    @property
+    def line(self) -> int | None:
+        """Where the revision's file asks for it; None where that isn't known."""
+        return self.operation.line
 
     @property
     def strongest(self) -> LockMode | None:
@@ -122,7 +127,7 @@ class Observed:
         return {
             "sql": self.sql,
             "line": self.line,
-            "operation": self.operation,
+            "operation": self.kind,
             "transaction": self.transaction,
             "locks": [{"relation": one.relation, "mode": one.mode.value, "blocks": one.blocks} for one in sorted(self.taken)],
             "held": [{"relation": one.relation, "mode": one.mode.value, "blocks": one.blocks} for one in sorted(self.held)],

@@ -113,6 +113,7 @@ class Operation:
         table: the table it is about, as the project writes it; None where there is none.
         sql: the statement that plain Alembic would run.
         rows: how many sets of parameters go with it.
+        values: the fingerprint of these parameters.
         relation: the table as SQL text.
         others: tables besides it that it locks, such as one that a foreign key refers to, as SQL text.
         line: the line of the revision's file that asks for it.
@@ -124,6 +125,7 @@ class Operation:
     table: str | None
     sql: str
     rows: int = 0
+    values: str = ""
     relation: str = ""
     others: tuple[str, ...] = ()
     line: int | None = None
@@ -139,6 +141,11 @@ class Operation:
     def fingerprint(self) -> str:
         """The exact text, as evidence."""
         return digest(self.sql)
+
+    @property
+    def asks(self) -> tuple[str, str]:
+        """All that it asks for; it differs from run to run where it is made up in Python."""
+        return self.fingerprint, self.values
 
 
 def masked(sql: str) -> str:

@@ -75,7 +75,7 @@ class Observer:
         before, files = self._held(), self._files()
         if not before:
             self._transaction += 1
-        seen = Seen(replace(statement, transaction=self._transaction, own=self._oid_of(statement.table)))
+        seen = Seen(replace(statement, transaction=self._transaction, own=self._oid_of(statement.operation.relation)))
         self._subject.messages()
         with self._probing(seen) if alone else contextlib.nullcontext():
             try:

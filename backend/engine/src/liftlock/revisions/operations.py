@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
 from liftlock.allowance import allowed
-from liftlock.model.operation import Operation
+from liftlock.model.operation import Operation, digest
 from liftlock.revisions.parts import parts_of, plain_text, referred
 
 _KINDS = {
@@ -52,25 +54,30 @@ _CONSTRAINTS = {
 }
 
 
-def describe(construct: Any, dialect: Dialect, parameter_sets: int = 0, line: int | None = None) -> Operation:  # noqa: ANN401 - SQLAlchemy's own signature
+_PLACE = re.compile(r" at 0x[0-9a-f]+")
+"""Where an object happens to be in memory."""
+
+
+def describe(construct: Any, dialect: Dialect, parameters: Sequence[Any] = (), line: int | None = None) -> Operation:  # noqa: ANN401 - SQLAlchemy's own signature
     """The operation that a construct stands for.
 
     Parameters:
         construct: what reached the migration context's implementation: a string, a DDL element or
             an executable.
         dialect: how it is written as SQL.
-        parameter_sets: how many rows go with it.
+        parameters: the rows that go with it.
         line: where the revision's file asks for it.
     """
     if isinstance(construct, str):
         construct = sa.text(construct)
     sql = plain_text(str(construct.compile(dialect=dialect)), dialect).replace("\t", " ").strip()
-    kind = _kind(construct, parameter_sets)
+    kind = _kind(construct, len(parameters))
     return Operation(
         kind=kind,
         table=_table(construct),
         sql=sql,
-        rows=parameter_sets,
+        rows=len(parameters),
+        values=digest(_PLACE.sub("", repr(parameters))) if parameters else "",
         relation=_relation(construct, dialect),
         others=_others(construct, kind, dialect),
         line=line,

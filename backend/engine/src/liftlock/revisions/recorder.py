@@ -106,7 +106,7 @@ class Recorder:
         multiparams: Any = None,  # noqa: ANN401
         params: Any = None,  # noqa: ANN401
     ) -> None:
-        operation = describe(construct, self._context.dialect, len(multiparams or ()), line=line_in(self._source))
+        operation = describe(construct, self._context.dialect, multiparams or (), line=line_in(self._source))
         given = {"execution_options": execution_options}
         if multiparams:
             given["multiparams"] = multiparams

@@ -6,12 +6,14 @@ import contextlib
 import copy
 import io
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from difflib import unified_diff
 from typing import Any
 
 import psycopg
 from alembic import command
+from alembic.autogenerate import compare_metadata
 from alembic.runtime.environment import EnvironmentContext
 
 from liftlock.errors import LiftlockError, SettingsError, StepFailed, UnsafeRevision
@@ -22,6 +24,7 @@ from liftlock.model.operation import Operation
 from liftlock.postgres.dump import schema_text
 from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.session import connect, query
+from liftlock.revisions.connections import Connections
 from liftlock.revisions.environment import Guard
 from liftlock.revisions.failures import sqlstate, words
 from liftlock.revisions.history import Project, place_in
@@ -117,12 +120,34 @@ class Trials:
         if tried.trial.refusal is not None:
             return WayBack(error=tried.trial.refusal.what)
         after = self.dump(address)
-        statements = len(tried.operations) + sum(one.operation == "connection" for one in tried.trial.observed)
+        statements = len(tried.operations) + sum(one.kind == "connection" for one in tried.trial.observed)
         again = self.plain(address, revision) if statements else tried
         lines = unified_diff(before.splitlines(), after.splitlines(), "before", f"after the downgrade of {revision}", n=0, lineterm="")
         shown = tuple(line for line in lines if not line.startswith("@@"))
         refused = again.trial.refusal.what if again.trial.refusal is not None else ""
         return WayBack(statements, difference=shown, again=refused)
+
+    def models(self, address: Address, *, read_only: bool) -> list[str]:
+        """What the models want that a database hasn't, or hasn't so, by Alembic's comparator; none where env.py names no models.
+
+        Parameters:
+            address: the database.
+            read_only: whether env.py may not write there either.
+
+        Raises:
+            LiftlockError: env.py doesn't run.
+        """
+        found: list[str] = []
+
+        def compare(_revision: object, context: Any) -> list[Any]:  # noqa: ANN401 - Alembic's own signature
+            metadata = context.opts.get("target_metadata")
+            if metadata is not None:
+                found.extend(_told(one) for one in compare_metadata(context, metadata))
+            return []
+
+        more = {"default_transaction_read_only": "on"} if read_only else {}
+        self._move(Connections("check", 0, address, more).installed(), compare, None)
+        return found
 
     def offline(self) -> str:
         """Why the whole chain can't be written down as SQL; empty when it can."""
@@ -176,7 +201,7 @@ class Trials:
         finally:
             self.interrupts.no_tick()
 
-    def _move(self, guard: Guard, move: Callable[[Any, Any], Any], target: str) -> None:
+    def _move(self, guard: AbstractContextManager[Any], move: Callable[[Any, Any], Any], target: str | None) -> None:
         script = self.project.script
         try:
             with guard, EnvironmentContext(self.project.config, script, fn=move, as_sql=False, starting_rev=None, destination_rev=target):
@@ -197,8 +222,14 @@ class Trials:
 
 def _shown(one: Any, version_table: str, *, plain: bool) -> bool:  # noqa: ANN401
     """Of plain Alembic, all that the revision sent; of liftlock, what took a lock or worked."""
-    if version_table in one.sql and one.operation in {"insert", "update", "delete", "create_table", "drop_table", "connection"}:
+    if version_table in one.sql and one.kind in {"insert", "update", "delete", "create_table", "drop_table", "connection"}:
         return False
     return bool(one.error or one.work.long or any(held.mode is not LockMode.ACCESS_SHARE for held in one.taken)) or (
-        plain and one.operation != "" and one.line is not None
+        plain and one.kind != "" and one.line is not None
     )
+
+
+def _told(difference: Any) -> str:  # noqa: ANN401 - a tuple, or a list of them
+    if isinstance(difference, list):
+        return "; ".join(_told(one) for one in difference)
+    return " ".join(str(one) for one in difference if one is not None)

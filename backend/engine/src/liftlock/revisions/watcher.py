@@ -65,9 +65,10 @@ class Watcher:
         real, migrations = context.impl._exec, context._migrations_fn  # noqa: SLF001 - where all operations meet
 
         def execute(construct: Any, *arguments: Any, **more: Any) -> Any:  # noqa: ANN401 - Alembic's own signature
-            self._operation = describe(construct, context.dialect, len(more.get("multiparams") or ()), line_in(self._path))
-            if self.working is None:
-                self.operations.append(self._operation)
+            if self.working is not None:
+                return real(construct, *arguments, **more)  # liftlock's own run says what it is doing
+            self._operation = describe(construct, context.dialect, more.get("multiparams") or (), line_in(self._path))
+            self.operations.append(self._operation)
             try:
                 return real(construct, *arguments, **more)
             finally:
@@ -86,15 +87,9 @@ class Watcher:
         """What is known of a statement before it runs; None for one of the engine's own trials."""
         if self.working is not None and self.working.trying:
             return None
-        one = self._operation or (self.working.operation if self.working is not None else None)
-        return Observed(
-            sql=one.sql if one and self.working is None else statement,
-            revision=self._revision,
-            line=one.line if one else line_in(self._path),
-            operation=one.kind if one else "connection",
-            table=one.relation if one else "",
-            allowed=tuple((one.allowed if one else allowed()).items()),
-        )
+        own = self._operation or (self.working.operation if self.working is not None else None)
+        said = Operation("connection", None, statement, line=line_in(self._path), allowed=allowed())
+        return Observed(own.sql if own and self.working is None else statement, self._revision, own or said)
 
 
 class _Statements:

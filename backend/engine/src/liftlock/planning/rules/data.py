@@ -6,35 +6,28 @@ from collections.abc import Iterator
 
 from liftlock.model.checked import Checked
 from liftlock.model.finding import Severity
-from liftlock.planning.rules.rule import Example, Hit, Rule
+from liftlock.planning.rules.rule import Example, Hit, Rule, empties, hit, sent_for
 
 
 def _loses(checked: Checked, _way: str) -> Iterator[Hit]:
-    lines = {one.sql: one for one in checked.plain.observed if one.operation in {"drop_table", "drop_column"}}
-    allowed = tuple({pair for one in lines.values() for pair in one.allowed})
     for oid, name in sorted(checked.before.tables.items()):
         if oid not in checked.after.tables:
-            yield Hit(f"table {name} is dropped, with all that is in it", _line(checked, name), allowed)
+            one = sent_for(checked, {"drop_table"}, oid, (), name.rpartition(".")[2])
+            yield hit(f"table {name} is dropped, with all that is in it", one)
     for place, column in sorted(checked.before.columns.items()):
         if place[0] in checked.after.tables and place not in checked.after.columns:
-            yield Hit(f"column {column.table}.{column.name} is dropped, with all that is in it", _line(checked, column.name), allowed)
-
-
-def _line(checked: Checked, name: str) -> int | None:
-    """Of the statement that drops what has this name."""
-    return next((one.line for one in checked.plain.observed if "DROP" in one.sql.upper() and name in one.sql), None)
+            one = sent_for(checked, {"drop_column"}, place[0], (column.name,), column.name)
+            yield hit(f"column {column.table}.{column.name} is dropped, with all that is in it", one)
+    for one in checked.plain.observed:
+        if empties(one) and one.blocked:
+            yield hit(f"all rows are removed:\n{one.sql[:300]}", one)
 
 
 def _unindexed(checked: Checked, _way: str) -> Iterator[Hit]:
     for oid, key in sorted(checked.after.keys.items()):
         if oid not in checked.before.keys and not key.indexed and key.table_oid in checked.before.tables:
-            listed = ", ".join(key.columns)
-            yield Hit(f"foreign key {key.name} of {key.table} ({listed}) has no index", _line_of(checked, key.name, key.columns))
-
-
-def _line_of(checked: Checked, *names: object) -> int | None:
-    texts = [str(name) for one in names for name in (one if isinstance(one, tuple) else (one,))]
-    return next((one.line for one in checked.plain.observed if any(text in one.sql for text in texts)), None)
+            one = sent_for(checked, {"create_foreign_key", "add_column"}, key.table_oid, key.columns, key.name)
+            yield hit(f"foreign key {key.name} of {key.table} ({', '.join(key.columns)}) has no index", one)
 
 
 RULES = (

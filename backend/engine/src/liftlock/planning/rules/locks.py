@@ -6,25 +6,31 @@ from collections.abc import Iterator
 
 from liftlock.model.checked import Checked
 from liftlock.model.finding import Severity
+from liftlock.model.lock import LockMode
 from liftlock.model.observed import Observed
-from liftlock.planning.rules.rule import Example, Hit, Rule
+from liftlock.model.operation import ColumnParts
+from liftlock.planning.rules.rule import Example, Hit, Rule, empties, hit
+
+_CHANGES = frozenset({"execute", "connection", "update", "delete"})
 
 
 def _requires_value(one: Observed) -> bool:
-    """A new column that must not be null and has no default: it gets through on an empty table only, where a scan is nothing."""
-    words = one.sql.upper()
-    return one.operation in {"add_column", ""} and "ADD COLUMN" in words and "NOT NULL" in words and "DEFAULT" not in words
+    """A new column that must not be null and has no value: it gets through on an empty table only, where a scan is nothing."""
+    parts = one.operation.parts
+    new = one.kind == "add_column" and isinstance(parts, ColumnParts)
+    return new and isinstance(parts, ColumnParts) and parts.not_null and not parts.default and not parts.special
 
 
 def _blocks(checked: Checked, way: str) -> Iterator[Hit]:
-    """Long work, or more statements of any kind after it, while a lock is held that the application feels."""
+    """Long work while a lock is held that the application feels; by plain Alembic also rows that are changed under one of before."""
     trial = checked.plain if way == "plain" else checked.ours
     for one in trial.observed:
-        if not one.work.long or _requires_value(one):
+        changes = way == "plain" and any(held.mode is LockMode.ROW_EXCLUSIVE for held in one.taken) and one.kind in _CHANGES
+        if not (one.work.long or changes) or _requires_value(one) or empties(one):
             continue
+        does = one.work.told() or "changes rows"
         for who, relations in one.blocked.items():
-            held = ", ".join(sorted(relations))
-            yield Hit(f"{who} of {held} wait while the server {one.work.told()}:\n{one.sql[:300]}", one.line, one.allowed)
+            yield hit(f"{who} of {', '.join(sorted(relations))} wait while the server {does}:\n{one.sql[:300]}", one)
 
 
 def _refused(checked: Checked, way: str) -> Iterator[Hit]:
@@ -35,8 +41,8 @@ def _refused(checked: Checked, way: str) -> Iterator[Hit]:
 
 def _required(checked: Checked, _way: str) -> Iterator[Hit]:
     for one in checked.plain.observed:
-        if one.operation == "add_column" and _requires_value(one) and one.strongest:
-            yield Hit(f"the new column can't be null and has no default:\n{one.sql[:300]}", one.line, one.allowed)
+        if _requires_value(one) and one.strongest:
+            yield hit(f"the new column can't be null and has no default:\n{one.sql[:300]}", one)
 
 
 def _half_made(checked: Checked, _way: str) -> Iterator[Hit]:

@@ -6,17 +6,15 @@ from collections.abc import Iterator
 
 from liftlock.model.checked import Checked
 from liftlock.model.finding import Severity
-from liftlock.planning.rules.rule import Example, Hit, Rule
+from liftlock.planning.rules.rule import Example, Hit, Rule, hit
 
 
 def _volatile(checked: Checked, _way: str) -> Iterator[Hit]:
     for operation, other in zip(checked.operations, checked.again, strict=False):
-        if operation.fingerprint != other.fingerprint:
-            yield Hit(
-                f"on two runs it asks for two things:\n{operation.sql[:200]}\n{other.sql[:200]}",
-                operation.line,
-                tuple(operation.allowed.items()),
-            )
+        if operation.asks != other.asks:
+            texts = [operation.sql[:200]] + ([other.sql[:200]] if other.sql != operation.sql else ["with other values"])
+            text = "\n".join(["on two runs it asks for two things:", *texts])
+            yield Hit(text, operation.line, tuple(operation.allowed.items()))
             return
     if checked.again and len(checked.operations) != len(checked.again):
         yield Hit("on two runs it asks for more or fewer operations")
@@ -28,9 +26,9 @@ def _edited(checked: Checked, _way: str) -> Iterator[Hit]:
 
 
 def _reads(checked: Checked, _way: str) -> Iterator[Hit]:
-    asked = [one for one in checked.plain.observed if one.operation == "connection" and one.returns]
+    asked = [one for one in checked.plain.observed if one.kind == "connection" and one.returns]
     if asked:
-        yield Hit(f"what it does may depend on rows, and the shadow has none:\n{asked[0].sql[:200]}", asked[0].line)
+        yield hit(f"what it does may depend on rows, and the shadow has none:\n{asked[0].sql[:200]}", asked[0])
 
 
 RULES = (

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from liftlock.model.checked import Checked
 from liftlock.model.finding import Finding, Severity
+from liftlock.model.observed import Observed
+from liftlock.model.operation import ColumnParts
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,37 @@ class Hit:
     now: str = ""
     why: str = ""
     code: str = ""
+
+
+def empties(one: Observed) -> bool:
+    """Whether a statement is TRUNCATE: its table gets a new file, and is brief; the one statement that is known by its word."""
+    return one.sql.lstrip().upper().startswith("TRUNCATE")
+
+
+def hit(what: str, statement: Observed | None) -> Hit:
+    """A hit at a statement, with what is allowed there."""
+    if statement is None:
+        return Hit(what)
+    return Hit(what, statement.line, tuple(statement.operation.allowed.items()))
+
+
+def sent_for(checked: Checked, kinds: Collection[str], table: int, columns: tuple[str, ...], name: str) -> Observed | None:
+    """The statement that did something: of an operation on these columns of a table, else one that names it.
+
+    Parameters:
+        checked: the revision.
+        kinds: of operations that do such things.
+        table: the table's identity.
+        columns: its columns; empty where it is about the table itself.
+        name: what a raw statement names.
+    """
+    for one in checked.plain.observed:
+        parts = one.operation.parts
+        mine = (parts.name,) if isinstance(parts, ColumnParts) else getattr(parts, "columns", ())
+        if one.kind in kinds and one.own == table and (not columns or mine == columns):
+            return one
+    raw = [one for one in checked.plain.observed if one.kind in {"execute", "connection"}]
+    return next((one for one in raw if re.search(rf"\b{re.escape(name)}\b", one.sql)), None)
 
 
 @dataclass(frozen=True, slots=True)
