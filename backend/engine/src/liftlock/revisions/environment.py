@@ -52,6 +52,7 @@ class Guard:
         redirect: run there, wherever the project wants to.
         look: only look at what would be run.
         plain: leave all to Alembic.
+        read_only: nothing can be written.
         watcher: observes what is sent.
     """
 
@@ -62,6 +63,7 @@ class Guard:
     redirect: Address | None = None
     look: bool = False
     plain: bool = False
+    read_only: bool = False
     watcher: Watcher | None = None
     reports: list[RunReport] = field(default_factory=list)
     looks: list[Look] = field(default_factory=list)
@@ -72,8 +74,10 @@ class Guard:
     def __post_init__(self) -> None:
         """Prepare to watch the connections."""
         timeout = 0 if self.plain else self.settings.lock_timeout
-        telling = {"client_min_messages": "debug1"} if self.watcher is not None else {}
-        self._connections = Connections(self.command, timeout, self.redirect, telling)
+        more = {"client_min_messages": "debug1"} if self.watcher is not None else {}
+        if self.read_only:
+            more["default_transaction_read_only"] = "on"
+        self._connections = Connections(self.command, timeout, self.redirect, more)
 
     def __enter__(self) -> Self:
         """Stand guard: patch ``configure`` and watch the connections."""

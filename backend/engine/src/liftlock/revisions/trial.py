@@ -6,7 +6,6 @@ import contextlib
 import copy
 import io
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from difflib import unified_diff
 from typing import Any
@@ -24,7 +23,6 @@ from liftlock.model.operation import Operation
 from liftlock.postgres.dump import schema_text
 from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.session import connect, query
-from liftlock.revisions.connections import Connections
 from liftlock.revisions.environment import Guard
 from liftlock.revisions.failures import sqlstate, words
 from liftlock.revisions.history import Project, place_in
@@ -145,8 +143,8 @@ class Trials:
                 found.extend(_told(one) for one in compare_metadata(context, metadata))
             return []
 
-        more = {"default_transaction_read_only": "on"} if read_only else {}
-        self._move(Connections("check", 0, address, more).installed(), compare, None)
+        guard = Guard(self.settings, "check", self.interrupts, silent, redirect=address, plain=True, read_only=read_only)
+        self._move(guard, compare, None)
         return found
 
     def offline(self) -> str:
@@ -201,7 +199,7 @@ class Trials:
         finally:
             self.interrupts.no_tick()
 
-    def _move(self, guard: AbstractContextManager[Any], move: Callable[[Any, Any], Any], target: str | None) -> None:
+    def _move(self, guard: Guard, move: Callable[[Any, Any], Any], target: str | None) -> None:
         script = self.project.script
         try:
             with guard, EnvironmentContext(self.project.config, script, fn=move, as_sql=False, starting_rev=None, destination_rev=target):
