@@ -1,6 +1,6 @@
 # Needs Python 3.11 or newer, git and make; everything else is installed into backend/.venv.
 .DEFAULT_GOAL := help
-.PHONY: help up demo test test-fast test-containers test-storms test-majors test-chains test-patience lint bench bench-check bench-start-up clean
+.PHONY: help up demo test test-fast test-containers test-storms test-majors test-chains test-patience test-release lint bench bench-check bench-start-up clean
 
 PYTHON ?= python3
 TOOLS := .cache/tools
@@ -34,6 +34,9 @@ test-majors: backend/.venv/.done  ## Run the tests of the operations on PostgreS
 
 test-patience: backend/.venv/.done  ## Run each operation beside a reader of 10 s that comes back each second (20 minutes)
 	$(RUN)python -m pytest -q -m patience --timeout 900 $(ARGS)
+
+test-release: backend/.venv/.done  ## Run the tests of the last release's API on this schema: RELEASE=origin/main
+	backend/.venv/bin/python .ci/last_release.py $(or $(RELEASE),origin/main)
 
 test-chains: export UV := $(UV)
 test-chains: backend/.venv/.done  ## Run the chains that well-known projects ship in their wheels (installs them from PyPI)

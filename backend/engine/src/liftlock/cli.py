@@ -195,7 +195,7 @@ def backfill(console: Console, verb: str | None) -> None:
 @click.option("--chain", is_flag=True, help="Check the chain as a whole, from its base.")
 @click.option("--shadow-url", envvar="LIFTLOCK_SHADOW_URL", metavar="URL", help="Try them on this server instead. [LIFTLOCK_SHADOW_URL]")
 @click.option("--data-url", envvar="LIFTLOCK_DATA_URL", metavar="URL", help="Look at the rows of this database too. [LIFTLOCK_DATA_URL]")
-@click.option("-o", "--output", metavar="KIND=FILE", multiple=True, help="Write it to a file too: github, json, junit, markdown or sarif.")
+@click.option("-o", "--output", metavar="KIND=FILE", multiple=True, help="Write a file too: github, html, json, junit, markdown or sarif.")
 @_console
 def check(  # noqa: PLR0913 - its options
     console: Console, revisions: str, way: str, shadow_url: str | None, data_url: str | None, output: tuple[str, ...], *, chain: bool

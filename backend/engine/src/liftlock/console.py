@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import sys
@@ -74,6 +75,9 @@ class Console:
             if kind not in FORMATS or not path:
                 now = f"Write KIND=FILE, with one of {', '.join(FORMATS)}."
                 self.fail(SettingsError("LL-OUTPUT", f"--output {kind}={path} can't be understood.", now=now))
+            if kind == "html" and importlib.util.find_spec("jinja2") is None:
+                now = "Install the extra: pip install 'liftlock[check]'."
+                self.fail(SettingsError("LL-OUTPUT", "--output html needs Jinja2, which isn't installed.", now=now))
         return [(FORMATS[kind], Path(path)) for kind, _, path in pairs]
 
     def write(self, path: Path, text: str) -> None:

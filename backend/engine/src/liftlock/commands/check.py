@@ -20,6 +20,7 @@ from liftlock.planning.hazards import found_in_data, hazards
 from liftlock.planning.rules import RULES
 from liftlock.planning.rules.chain import of_heads, of_models, of_offline
 from liftlock.planning.rules.repeatability import EDITED
+from liftlock.planning.timelines import estimated
 from liftlock.postgres.catalog import schema
 from liftlock.postgres.data import Data
 from liftlock.postgres.interrupts import Interrupts
@@ -88,7 +89,7 @@ def check(  # noqa: PLR0913 - the parts of a run
         with clock.part("data"):
             sizes, found = _against(data, judged)
             findings += found
-    return Report(selection.told, way, version, clock.seconds, checked, tuple(findings), sizes)
+    return Report(selection.told, way, version, clock.seconds, checked, tuple(findings), sizes, estimated(judged, sizes))
 
 
 def _against(address: Address, judged: Sequence[Checked]) -> tuple[dict[str, Size], list[Finding]]:

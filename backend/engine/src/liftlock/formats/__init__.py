@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from liftlock.formats import github, json, junit, markdown, sarif
+from liftlock.formats import github, html, json, junit, markdown, sarif
 from liftlock.model.report import Report
 
 FORMATS: dict[str, Callable[[Report], str]] = {
     "github": github.write,
+    "html": html.write,
     "json": json.write,
     "junit": junit.write,
     "markdown": markdown.write,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from liftlock.model.checked import Checked
 from liftlock.model.finding import Finding, Severity
 from liftlock.model.observed import Observed
-from liftlock.model.report import Report, Size
+from liftlock.model.report import Estimate, Report
 from liftlock.planning import estimates
 
+WAYS = ("plain Alembic", "liftlock")
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: None}
 
 
@@ -17,7 +18,7 @@ def lines(report: Report) -> Iterator[tuple[str, str | None, bool]]:
     """The report's lines, each with its colour, and whether it is bold."""
     for one in report.checked:
         yield f"{one.revision.id}  {one.revision.message}", None, True
-        yield from ((f"  {text}", None, False) for text in _side_by_side(one, report.sizes))
+        yield from ((f"  {text}", None, False) for text in _side_by_side(one, report))
         for finding in report.of(one.revision.id):
             yield f"  {finding.code}  {place(finding)}", None if finding.because else _COLOURS[finding.severity], False
             yield from ((f"    {text}", None, False) for text in _told(finding))
@@ -47,10 +48,18 @@ def summary(report: Report) -> str:
 def felt(statement: Observed) -> str:
     """What a statement makes others feel: who waits, and for which work; empty for nothing."""
     waits = "; ".join(f"{who} of {', '.join(sorted(names))} wait" for who, names in statement.blocked.items())
-    work = statement.work.told()
+    work = statement.work.told() + (", batch by batch" if statement.batched else "")
     if waits:
         return f"{waits} while it {work}" if work else f"{waits} for a moment"
+    if statement.locks_rows:
+        return f"writes to the same rows wait while it {work}"
     return f"nobody waits while it {work}" if work else ""
+
+
+def lasting(estimate: Estimate) -> str:
+    """An estimate in words."""
+    waits = f"others wait: {estimates.told(estimate.blocks)}" if estimate.blocks else "nobody waits"
+    return f"{estimates.told(estimate.takes)} in all; {waits}"
 
 
 def _told(finding: Finding) -> Iterator[str]:
@@ -59,13 +68,16 @@ def _told(finding: Finding) -> Iterator[str]:
     yield f"allowed: {finding.because}" if finding.because else finding.now
 
 
-def _side_by_side(one: Checked, sizes: Mapping[str, Size]) -> Iterator[str]:
-    for name, trial in (("plain Alembic", one.plain), ("liftlock", one.ours)):
+def _side_by_side(one: Checked, report: Report) -> Iterator[str]:
+    nothing = (None, None)
+    for name, trial, estimate in zip(WAYS, (one.plain, one.ours), report.estimates.get(one.revision.id, nothing), strict=True):
         statements = [statement for statement in trial.observed if felt(statement)]
         for statement in statements:
             head = " ".join(statement.sql.split())[:100]
             yield f"{name:<13}  {head}"
-            long = f", {estimates.told(estimates.working(statement.work, sizes))}" if sizes and statement.work.long else ""
-            yield f"{'':<13}  → {felt(statement)}{long}"
+            seconds = estimates.working(statement, report.sizes)
+            yield f"{'':<13}  → {felt(statement)}{f', {estimates.told(seconds)}' if seconds else ''}"
         if not statements:
             yield f"{name:<13}  nobody waits"
+        elif estimate is not None:
+            yield f"{'':<13}  {lasting(estimate)}"

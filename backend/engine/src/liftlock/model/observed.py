@@ -40,6 +40,7 @@ class Work:
         scans: read from end to end, to prove something.
         builds: an index of theirs was built.
         validates: foreign keys that were proven, by their names.
+        updates: whose rows are changed or deleted, as many as a condition meets.
         proven: told by the server to need no scan, since a constraint says so already.
     """
 
@@ -47,11 +48,12 @@ class Work:
     scans: frozenset[str] = frozenset()
     builds: frozenset[str] = frozenset()
     validates: frozenset[str] = frozenset()
+    updates: frozenset[str] = frozenset()
     proven: frozenset[str] = frozenset()
 
     @property
     def long(self) -> bool:
-        """Whether there is any."""
+        """Whether there is any that nothing in the statement limits."""
         return bool(self.rewrites or self.scans or self.builds or self.validates)
 
     def told(self) -> str:
@@ -63,6 +65,7 @@ class Work:
                 ("scans", self.scans),
                 ("builds an index on", self.builds),
                 ("validates", self.validates),
+                ("changes rows of", self.updates),
             )
             if names
         ]
@@ -82,6 +85,7 @@ class Observed:
         taken: the locks that it took, and that weren't held before.
         held: all locks that were held when it had ended, these among them.
         work: what grew with the tables.
+        batched: whether it stands for all batches of a backfill, each in a transaction of its own.
         returns: whether it returned rows.
         error: the server's words, where it failed.
     """
@@ -94,6 +98,7 @@ class Observed:
     taken: frozenset[Held] = frozenset()
     held: frozenset[Held] = frozenset()
     work: Work = field(default_factory=Work)
+    batched: bool = False
     returns: bool = False
     error: str = ""
 
@@ -121,6 +126,11 @@ class Observed:
         }
         return {who: {name for name, blocks in felt.items() if blocks == who} for who in sorted(set(felt.values()))}
 
+    @property
+    def locks_rows(self) -> frozenset[str]:
+        """Tables of which it locks rows, as many as it changes, until its transaction ends."""
+        return frozenset() if self.batched else self.work.updates
+
     def as_dict(self) -> dict[str, Any]:
         """The statement for programs."""
         sets = {name: sorted(names) for name, names in asdict(self.work).items()}
@@ -132,5 +142,6 @@ class Observed:
             "locks": [{"relation": one.relation, "mode": one.mode.value, "blocks": one.blocks} for one in sorted(self.taken)],
             "held": [{"relation": one.relation, "mode": one.mode.value, "blocks": one.blocks} for one in sorted(self.held)],
             **sets,
+            "batched": self.batched,
             "error": self.error,
         }

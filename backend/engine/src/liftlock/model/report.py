@@ -19,6 +19,14 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
+class Estimate:
+    """How long one way to run a revision takes on tables of known sizes, and how long others wait at most, in seconds."""
+
+    takes: float
+    blocks: float
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What was checked, and what was found.
 
@@ -30,6 +38,7 @@ class Report:
         checked: the revisions.
         findings: what the rules found, those that are allowed as well.
         sizes: of the tables of a real database, where one was looked at.
+        estimates: from those sizes, by revision: of plain Alembic and of liftlock.
     """
 
     told: str
@@ -39,6 +48,7 @@ class Report:
     checked: tuple[Checked, ...]
     findings: tuple[Finding, ...]
     sizes: dict[str, Size] = field(default_factory=dict)
+    estimates: dict[str, tuple[Estimate, Estimate]] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -65,6 +75,9 @@ class Report:
                     "path": one.path,
                     "plain": [statement.as_dict() for statement in one.plain.observed],
                     "liftlock": [statement.as_dict() for statement in one.ours.observed],
+                    "estimates": {
+                        way: asdict(each) for way, each in zip(("plain", "liftlock"), self.estimates.get(one.revision.id, ()), strict=False)
+                    },
                 }
                 for one in self.checked
             ],

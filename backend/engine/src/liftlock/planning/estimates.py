@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from liftlock.model.facts import Table
-from liftlock.model.observed import Work
+from liftlock.model.observed import Observed
 from liftlock.model.report import Size
 from liftlock.model.step import Means, Pace, Step
 
@@ -34,20 +34,34 @@ def seconds(step: Step, table: Table | None) -> float | None:
     return 0.0 if step.means is Means.CONCURRENT else scan
 
 
-def working(work: Work, sizes: Mapping[str, Size]) -> float:
-    """Roughly how many seconds the work of an observed statement takes on tables of these sizes.
+def working(statement: Observed, sizes: Mapping[str, Size]) -> float:
+    """Roughly how many seconds an observed statement works on tables of these sizes; 0 for what is brief.
 
     Parameters:
-        work: what grows with the tables.
-        sizes: of tables, by their names without a schema.
+        statement: what was observed.
+        sizes: of tables, by their names as the server shows them.
     """
+    work = statement.work
+    scans = [*work.scans, *([statement.operation.table] if work.validates and statement.operation.table else [])]
+    written = sum(3 * _scan(name, sizes) for name in work.rewrites)
+    built = sum(2 * _scan(name, sizes) + _rows(name, sizes) / ROWS_INDEXED for name in work.builds)
+    updated = sum(_scan(name, sizes) + _rows(name, sizes) / ROWS_BACKFILLED for name in work.updates)
+    return written + built + updated + sum(_scan(name, sizes) for name in scans)
 
-    def scan(name: str) -> float:
-        return sizes[name].bytes / BYTES_SCANNED if name in sizes else 0.0
 
-    written = sum(3 * scan(name) for name in work.rewrites)
-    built = sum(2 * scan(name) + (sizes[name].rows if name in sizes else 0) / ROWS_INDEXED for name in work.builds)
-    return written + built + sum(scan(name) for name in work.scans)
+def _scan(name: str, sizes: Mapping[str, Size]) -> float:
+    size = _size(name, sizes)
+    return size.bytes / BYTES_SCANNED if size else 0.0
+
+
+def _rows(name: str, sizes: Mapping[str, Size]) -> float:
+    size = _size(name, sizes)
+    return size.rows if size else 0.0
+
+
+def _size(name: str, sizes: Mapping[str, Size]) -> Size | None:
+    """The server's words about work have names without a schema."""
+    return sizes.get(name) or next((size for full, size in sizes.items() if full.rpartition(".")[2] == name), None)
 
 
 def told(estimate: float | None) -> str:

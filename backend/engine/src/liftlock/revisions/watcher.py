@@ -12,8 +12,10 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from liftlock.allowance import allowed
-from liftlock.model.observed import Observed
+from liftlock.model.lock import LockMode
+from liftlock.model.observed import Held, Observed, Work
 from liftlock.model.operation import Operation
+from liftlock.model.step import Means, Step
 from liftlock.postgres.observer import Observer, Seen
 from liftlock.revisions.connections import autocommits
 from liftlock.revisions.failures import words
@@ -38,6 +40,7 @@ class Watcher:
         self.working: Working | None = None
         self._revision, self._path = "", ""
         self._operation: Operation | None = None
+        self._filled: Step | None = None
 
     def marked(self, steps: Iterable[Any]) -> Iterator[Any]:
         """Alembic's steps, as they are begun."""
@@ -87,9 +90,22 @@ class Watcher:
         """What is known of a statement before it runs; None for one of the engine's own trials."""
         if self.working is not None and self.working.trying:
             return None
+        if self.working is not None and self.working.step is not None and self.working.step.means is Means.BACKFILL:
+            self._fills(self.working.step)
+            return None
         own = self._operation or (self.working.operation if self.working is not None else None)
         said = Operation("connection", None, statement, line=line_in(self._path), allowed=allowed())
         return Observed(own.sql if own and self.working is None else statement, self._revision, own or said)
+
+    def _fills(self, step: Step) -> None:
+        """A backfill is one line, however many batches it takes: on a shadow, which has no rows, it takes none."""
+        if step is self._filled or self.working is None or self.working.operation is None:
+            return
+        self._filled, operation = step, self.working.operation
+        sql = " ".join(("UPDATE", step.tables[0], "SET", step.sql, *(("WHERE", step.where) if step.where else ())))
+        table = operation.table or step.tables[0]
+        locks, work = frozenset({Held(table, LockMode.ROW_EXCLUSIVE)}), Work(updates=frozenset({table}))
+        self.observed.append(Observed(sql, self._revision, operation, taken=locks, held=locks, work=work, batched=True))
 
 
 class _Statements:
@@ -116,19 +132,27 @@ class _Statements:
 
     def _after(self, connection: Any, cursor: Any, *_statement: object) -> None:  # noqa: ANN401
         if connection.connection is self._driver:
-            self._end("", returns=cursor.description is not None)
+            self._end("", returns=cursor.description is not None, tag=getattr(cursor, "statusmessage", None) or "")
 
     def _failed(self, failure: Any) -> None:  # noqa: ANN401
         if failure.connection is not None and failure.connection.connection is self._driver:
             self._end(words(failure.original_exception).splitlines()[0])
 
-    def _end(self, error: str, *, returns: bool = False) -> None:
+    def _end(self, error: str, *, returns: bool = False, tag: str = "") -> None:
         opened = self._open.pop() if self._open else None
         if opened is None:
             return
         stack, seen = opened
         stack.close()
-        self._watcher.observed.append(replace(seen.observed, error=error, returns=returns))
+        self._watcher.observed.append(replace(seen.observed, error=error, returns=returns, work=_updated(seen.observed, tag)))
+
+
+def _updated(statement: Observed, tag: str) -> Work:
+    """Its work, with the tables whose rows it changes: of the psycopg drivers, which pass on the server's word for what was done."""
+    if tag.partition(" ")[0] not in {"UPDATE", "DELETE", "MERGE"}:
+        return statement.work
+    of = statement.taken or statement.held
+    return replace(statement.work, updates=frozenset(one.relation for one in of if one.mode is LockMode.ROW_EXCLUSIVE and one.kind != "i"))
 
 
 class _Subject:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from liftlock.model.operation import Operation
+from liftlock.model.step import Step
 from liftlock.revisions.connections import driver_of, rows
 
 _PATIENCE = "SELECT set_config('lock_timeout', :patience, false)"
@@ -27,7 +28,7 @@ class Working:
 
     ``busy`` is whether what is being sent is the engine's own, and not the revision's; ``outside``, whether
     the revision is in an autocommit block; ``trying``, whether what is sent is undone afterwards; ``operation``,
-    what of the revision it is done for.
+    what of the revision it is done for, and ``step``, the step of it.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -35,6 +36,7 @@ class Working:
         self.busy = False
         self.trying = False
         self.operation: Operation | None = None
+        self.step: Step | None = None
         self.outside = False
 
     @contextlib.contextmanager

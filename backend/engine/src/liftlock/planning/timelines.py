@@ -1,0 +1,96 @@
+"""How long a revision's statements take, one after another, and who waits meanwhile: for tables of known or of assumed sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from liftlock.model.checked import Checked
+from liftlock.model.observed import Observed
+from liftlock.model.report import Estimate, Size
+from liftlock.planning import estimates
+
+MOMENT = 0.01
+"""Seconds; of a statement that only changes the catalog, with its commit."""
+ASSUMED = Size(1_000_000_000, 10_000_000, 0)
+"""A table that nobody has looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A statement on a timeline.
+
+    Parameters:
+        statement: itself.
+        begins, lasts: in seconds.
+    """
+
+    statement: Observed
+    begins: float
+    lasts: float
+
+    @property
+    def ends(self) -> float:
+        """In seconds."""
+        return self.begins + self.lasts
+
+    @property
+    def waits(self) -> str:
+        """Whose queries wait meanwhile: of the worst off; ``nothing`` for nobody's."""
+        if "reads and writes" in self.statement.blocked:
+            return "reads and writes"
+        return "writes" if self.statement.blocked or self.statement.locks_rows else "nothing"
+
+
+def timeline(observed: Iterable[Observed], sizes: Mapping[str, Size]) -> tuple[Span, ...]:
+    """The statements one after another.
+
+    Parameters:
+        observed: of one way to run a revision; what failed and what takes no time is left out.
+        sizes: of the tables.
+    """
+    spans: list[Span] = []
+    for one in observed:
+        if not one.error:
+            spans.append(Span(one, spans[-1].ends if spans else 0.0, estimates.working(one, sizes) or MOMENT))
+    return tuple(spans)
+
+
+def takes(spans: Sequence[Span]) -> float:
+    """How long all of it takes, in seconds."""
+    return spans[-1].ends if spans else 0.0
+
+
+def blocks(spans: Iterable[Span]) -> float:
+    """How long queries wait at most, in seconds: while the same relation, or rows of it, are locked against them.
+
+    A transaction's later statements hold what its earlier ones took.
+    """
+    longest, since = 0.0, dict[tuple[int, str], float]()
+    for one in spans:
+        for name in one.statement.locks_rows.union(*one.statement.blocked.values()):
+            begun = since.setdefault((one.statement.transaction, name), one.begins)
+            longest = max(longest, one.ends - begun)
+    return longest
+
+
+def estimated(checked: Iterable[Checked], sizes: Mapping[str, Size]) -> dict[str, tuple[Estimate, Estimate]]:
+    """The estimates of a report: of plain Alembic and of liftlock, by revision; none without sizes."""
+    found = {}
+    for one in checked if sizes else ():
+        plain, ours = timeline(one.plain.observed, sizes), timeline(one.ours.observed, sizes)
+        found[one.revision.id] = Estimate(takes(plain), blocks(plain)), Estimate(takes(ours), blocks(ours))
+    return found
+
+
+def assumed(checked: Iterable[Checked], sizes: Mapping[str, Size]) -> dict[str, Size]:
+    """The sizes of all tables that the revisions work on, assumed where they aren't known."""
+    named = {
+        name
+        for one in checked
+        for trial in (one.plain, one.ours)
+        for seen in trial.observed
+        for name in (*seen.work.rewrites, *seen.work.scans, *seen.work.builds, *seen.work.updates, seen.operation.table or "")
+    } - {""}
+    known = {full.rpartition(".")[2] for full in sizes}
+    return {**{name: ASSUMED for name in named if name.rpartition(".")[2] not in known}, **sizes}
