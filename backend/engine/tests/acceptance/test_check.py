@@ -139,6 +139,19 @@ def test_allowances_and_a_place_to_start_after(project: Project, cache: Path) ->
     assert (done.returncode, "LL-ALLOW" in done.stderr) == (2, True)
 
 
+def test_roles_that_are_made_elsewhere(project: Project, cache: Path) -> None:
+    """Named in alembic.ini, they are on the throwaway servers of check and bake; without that, the error says how."""
+    project.revision("r1", "r0", 'op.execute("GRANT SELECT ON person TO reader, \\"the writer\\"")', "pass")
+    (found, *_) = checked(project, cache).findings
+    assert found.now.endswith("[liftlock], roles = reader")
+    assert "roles = reader" in project.run("bake").stderr
+    ini = Path(project.ini)
+    ini.write_text(f"{ini.read_text()}\n[liftlock]\nroles =\n    reader\n    the writer\n")
+    assert "LL-REFUSED" not in codes(checked(project, cache))
+    done = project.run("bake")
+    assert done.returncode == 0, done.stderr
+
+
 def test_one_that_does_not_run_ends_it(project: Project, cache: Path) -> None:
     """With the server's words and the place."""
     project.revision("r1", "r0", 'op.execute("ALTER TABLE nobody ADD COLUMN x integer")')
@@ -346,7 +359,7 @@ def test_a_base_state_depends_on_all_that_revisions_read(project: Project, cache
 def test_the_state_that_is_wanted_is_never_the_one_that_is_dropped(tmp_path: Path) -> None:
     """A new one takes the age of the one that it is made from, which may be the oldest."""
     for keys in (["base"], ["x"], ["y"], ["z"], ["base", "next"]):
-        with embedded_shadow(tmp_path, keys, lambda _address, _done: None) as shadow:
+        with embedded_shadow(tmp_path, keys, [], lambda _address, _done: None) as shadow:
             assert shadow.version
     assert (tmp_path / "next" / "done").exists()
     assert len(list(tmp_path.iterdir())) == 4

@@ -19,6 +19,7 @@ from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.ledger import applied
 from liftlock.postgres.session import connect, query
 from liftlock.postgres.sql import LEDGER
+from liftlock.revisions.configured import configured_in
 from liftlock.revisions.history import load
 from liftlock.settings import Address, Settings
 
@@ -72,7 +73,7 @@ def bake(settings: Settings, snapshot: Path, *, interrupts: Interrupts, notify: 
     if long_ids:
         raise _too_long(long_ids[0])
     notify(Event("bake.started", f"proving {len(project.chain.revisions)} revisions on a throwaway PostgreSQL"))
-    with embedded.throwaway() as address:
+    with embedded.throwaway(configured_in(project).roles) as address:
         (report,) = upgrade(settings, interrupts=interrupts, notify=notify, x_arguments=x_arguments, redirect=address)
         with contextlib.closing(connect(address, "bake")) as session:
             rows = applied(session, report.version_table)

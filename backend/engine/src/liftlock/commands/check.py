@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from liftlock.errors import SettingsError
 from liftlock.events import Event, Notify
 from liftlock.model.checked import Checked, WayBack
 from liftlock.model.finding import Finding
@@ -26,6 +25,7 @@ from liftlock.postgres.data import Data
 from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.session import Session, connect, execute
 from liftlock.postgres.shadow import Roles, Shadow
+from liftlock.revisions.configured import configured_in
 from liftlock.revisions.history import Project, load
 from liftlock.revisions.selection import Selection, select
 from liftlock.revisions.shadows import shadow_at
@@ -64,6 +64,7 @@ def check(  # noqa: PLR0913 - the parts of a run
     clock = Clock()
     with clock.part("load"):
         project = load(settings.config, x_arguments)
+        configured = configured_in(project)
         selection = select(project, "base:heads" if chain else wanted)
     trials = Trials(project, settings, interrupts)
     if not selection.revisions:
@@ -76,14 +77,13 @@ def check(  # noqa: PLR0913 - the parts of a run
         version = shadow.version
         with clock.part("shadow"):
             stack.close()
-    allowances, excused = _configured(project)
-    judged = [one for one in checked if one.revision.id not in excused]
-    findings = [one for revision in judged for rule in (*RULES, EDITED) for one in rule.findings(revision, way, allowances)]
+    judged = [one for one in checked if one.revision.id not in configured.excused]
+    findings = [one for revision in judged for rule in (*RULES, EDITED) for one in rule.findings(revision, way, configured.allowances)]
     whole = [*of_heads(project.chain.heads), *of_models(run.models)]
     if chain:
         with clock.part("offline"):
             whole += of_offline(trials.offline())
-    findings += (replace(one, because=allowances.get((one.code, ""), "")) for one in whole)
+    findings += (replace(one, because=configured.allowances.get((one.code, ""), "")) for one in whole)
     sizes: dict[str, Size] = {}
     if data is not None:
         with clock.part("data"):
@@ -203,31 +203,3 @@ class _Check:
 
 def _rows(session: Session, statement: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
     return execute(session, statement, parameters).fetchall()
-
-
-def _configured(project: Project) -> tuple[dict[tuple[str, str], str], frozenset[str]]:
-    """What the section ``[liftlock]`` of alembic.ini says: reasons by code and revision, and the revisions before ``start_after``.
-
-    Raises:
-        SettingsError: a line can't be understood.
-    """
-    section = project.config.file_config["liftlock"] if project.config.file_config.has_section("liftlock") else {}
-    reasons: dict[tuple[str, str], str] = {}
-    for line in filter(None, (one.strip() for one in section.get("allow", "").splitlines())):
-        head, _, reason = line.partition(":")
-        code, _, revision = head.strip().partition(" ")
-        if not reason.strip() or not code.startswith("LL-"):
-            raise SettingsError(
-                "LL-ALLOW",
-                f"{project.config.config_file_name}: in the section [liftlock], allow has a line that can't be understood: {line}",
-                now="Write: LL-LOSES 3f2a91: the column was never filled. Without a revision it holds for all of them.",
-            )
-        reasons[code, revision.strip()] = reason.strip()
-    after = section.get("start_after", "").strip()
-    if after and after not in project.chain.revisions:
-        raise SettingsError(
-            "LL-START-AFTER",
-            f"{project.config.config_file_name}: in the section [liftlock], start_after names {after}, which no file has.",
-            now="`alembic history` lists the revisions.",
-        )
-    return reasons, project.chain.ancestors([after]) if after else frozenset()

@@ -17,12 +17,15 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+from psycopg import sql
 
 from liftlock.errors import NotNow, SettingsError
 from liftlock.postgres.patience import attempts
 from liftlock.postgres.probe import probe
+from liftlock.postgres.session import connect
 from liftlock.settings import Address
 
 _START_SECONDS = 60
@@ -59,10 +62,22 @@ def version() -> str:
 
 
 @contextlib.contextmanager
-def throwaway() -> Iterator[Address]:
-    """A server that is gone afterwards, with one empty database; it trades safety for speed."""
+def throwaway(roles: Sequence[str] = ()) -> Iterator[Address]:
+    """A server that is gone afterwards, with one empty database; it trades safety for speed.
+
+    Parameters:
+        roles: that it has besides its own.
+    """
     with vanishing() as folder, serve(folder / "data", secrets.token_urlsafe(16), settings=THROWAWAY) as address:
+        make_roles(address, roles)
         yield address
+
+
+def make_roles(server: Address, roles: Sequence[str]) -> None:
+    """Give a new server roles, none of which may log in."""
+    with contextlib.closing(connect(server, "roles")) as session:
+        for one in roles:
+            session.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(one)))
 
 
 @contextlib.contextmanager

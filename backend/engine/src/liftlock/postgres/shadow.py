@@ -102,13 +102,14 @@ def _rename(session: Session, old: str, new: str) -> None:
 
 
 @contextlib.contextmanager
-def embedded_shadow(cache: Path, keys: Sequence[str], build: Callable[[Address, int], None]) -> Iterator[Shadow]:
+def embedded_shadow(cache: Path, keys: Sequence[str], roles: Sequence[str], build: Callable[[Address, int], None]) -> Iterator[Shadow]:
     """A shadow on the embedded server.
 
     Parameters:
         cache: the folder in which base states are kept.
         keys: of the base states along the chain, the one that is wanted last; each tells all that the state depends on,
             and is a name that a folder can have.
+        roles: that the server has.
         build: brings a database to the wanted state, from the state of the key of that number; -1 for an empty one.
 
     Raises:
@@ -126,7 +127,7 @@ def embedded_shadow(cache: Path, keys: Sequence[str], build: Callable[[Address, 
     wanted = cache / keys[-1]
     with embedded.vanishing() as folder:
         if not (wanted / "done").exists():
-            _make(cache, keys, build, folder / "new")
+            _make(cache, keys, roles, build, folder / "new")
         os.utime(wanted)
         _copy(wanted, folder / "shadow")
         with _serve(folder / "shadow") as server:
@@ -172,7 +173,7 @@ def server_shadow(server: Address, build: Callable[[Address, int], None]) -> Ite
         janitor.wait()
 
 
-def _make(cache: Path, keys: Sequence[str], build: Callable[[Address, int], None], folder: Path) -> None:
+def _make(cache: Path, keys: Sequence[str], roles: Sequence[str], build: Callable[[Address, int], None], folder: Path) -> None:
     """Make a base state from the nearest one that is kept; it takes its place when it is whole."""
     nearest = next((number for number in reversed(range(len(keys))) if (cache / keys[number] / "done").exists()), -1)
     if nearest >= 0:
@@ -183,6 +184,8 @@ def _make(cache: Path, keys: Sequence[str], build: Callable[[Address, int], None
         (folder / "password").touch(mode=0o600)
         (folder / "password").write_text(secrets.token_urlsafe(16))
     with _serve(folder) as server:
+        if nearest < 0:
+            embedded.make_roles(server, roles)
         build(_at(server, _BASE), nearest)
         for name in _SPARE:
             _execute(server, f"UPDATE pg_catalog.pg_database SET datistemplate = false WHERE datname = '{name}'")  # noqa: S608 - our own name

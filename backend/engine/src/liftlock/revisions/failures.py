@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import psycopg
@@ -26,6 +27,7 @@ ALREADY = frozenset({"42P01", "42P04", "42P07", "42704", "42710", "3D000"})
 DATA_BREAKS = frozenset({"23502", "23503", "23505", "23514", "23P01"})
 """The rows themselves break a constraint."""
 _TRANSIENT = frozenset({LOCK_NOT_AVAILABLE, "40P01", "40001"})
+_UNDEFINED_OBJECT = "42704"
 _CONNECTION = ("08", "57P")
 
 
@@ -100,7 +102,7 @@ def failure(  # noqa: PLR0913 - what there is to tell
             "LL-STEP-FAILED",
             f"revision {revision}, {place}: {words(error)}{statement}",
             why=why,
-            now="Correct the revision, or the data that it stumbles over, and run again.",
+            now=remedy(error),
         )
     if isinstance(error, CommandError) and "expected to match one row" in str(error):
         return NotNow(
@@ -116,6 +118,14 @@ def failure(  # noqa: PLR0913 - what there is to tell
         why=why,
         now="Correct the revision and run again.",
     )
+
+
+def remedy(error: Exception) -> str:
+    """What to do about a statement that the server refused."""
+    role = re.search(r'role "(.+)" does not exist', str(error)) if sqlstate(error) == _UNDEFINED_OBJECT else None
+    if role:
+        return f"Make the role; or, for a throwaway server, name it in alembic.ini: in the section [liftlock], roles = {role[1]}"
+    return "Correct the revision, or the data that it stumbles over, and run again."
 
 
 def connection_lost(error: Exception) -> bool:

@@ -12,6 +12,7 @@ from liftlock import __version__
 from liftlock.events import Event, Notify
 from liftlock.postgres import embedded
 from liftlock.postgres.shadow import Shadow, embedded_shadow, server_shadow
+from liftlock.revisions.configured import configured_in
 from liftlock.revisions.history import Project
 from liftlock.revisions.trial import Trials
 from liftlock.settings import Address
@@ -45,7 +46,7 @@ def shadow_at(trials: Trials, revisions: Sequence[str], notify: Notify, server: 
 
     if server is not None:
         return server_shadow(server, build)
-    return embedded_shadow(Path(trials.settings.cache) / "shadows", _keys(project, revisions), build)
+    return embedded_shadow(Path(trials.settings.cache) / "shadows", _keys(project, revisions), configured_in(project).roles, build)
 
 
 def _keys(project: Project, revisions: Sequence[str]) -> list[str]:

@@ -24,7 +24,7 @@ from liftlock.postgres.dump import schema_text
 from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.session import connect, query
 from liftlock.revisions.environment import Guard
-from liftlock.revisions.failures import sqlstate, words
+from liftlock.revisions.failures import remedy, sqlstate, words
 from liftlock.revisions.history import Project, place_in
 from liftlock.revisions.runner import RunReport
 from liftlock.revisions.watcher import Watcher
@@ -214,7 +214,7 @@ class Trials:
                     "LL-ENV", f"{place}: {type(error).__name__}: {words(error)}", now="Correct it, or what it reads."
                 ) from error
             if sqlstate(error) is not None:
-                raise StepFailed("LL-STEP-FAILED", f"{place}: {words(error)}", now="Correct the revision.") from error
+                raise StepFailed("LL-STEP-FAILED", f"{place}: {words(error)}", now=remedy(error)) from error
             raise UnsafeRevision("LL-REVISION-RAISED", f"{place}: {type(error).__name__}: {error}", now="Correct the revision.") from error
 
 
