@@ -42,6 +42,8 @@ def rules() -> str:
 
 def _rule(rule: Rule) -> str:
     parts = [f"## {rule.code}", f"{rule.severity.value.capitalize()}: {rule.title}. {rule.why}", rule.now]
+    if rule.only:
+        parts.append(f"Looked for with `--as {rule.only}` alone.")
     if rule.bad.upgrade:
         parts += [f"Found:\n\n{_example(rule.bad)}", f"Clean:\n\n{_example(rule.good)}"]
     return "\n\n".join(parts)

@@ -143,7 +143,7 @@ class _Check:
     models: list[str] = field(default_factory=list)
 
     def tried(self) -> Iterator[Checked]:
-        """Each revision in turn; one that plain Alembic can't run ends it."""
+        """Each revision in turn, with what went before it as it was made by who could; one that nobody can run ends it."""
         plain, clock, trials = self.shadow.base, self.clock, self.trials
         with contextlib.ExitStack() as stack:
             roles = Roles(self.shadow.server)
@@ -159,12 +159,14 @@ class _Check:
                 with clock.part("liftlock"), roles.others():
                     other = trials.ours(ours, name)
                 checked = self._checked(name, one, other, before)
-                if one.trial.refusal is not None:
+                if one.trial.refusal is not None and other.trial.refusal is not None:
                     yield replace(checked, after=before)
                     return
+                if one.trial.refusal is not None:
+                    plain = stack.enter_context(self.shadow.copied(ours))
                 with clock.part("schema"):
                     after = self._schema(plain)
-                yield replace(checked, after=after, back=self._back(number, name, dump))
+                yield replace(checked, after=after, back=self._back(number, checked, dump, plain))
                 before = after
                 if number < len(self.selection.revisions):
                     dump = trials.dump(plain)
@@ -184,9 +186,9 @@ class _Check:
             edited=name in self.selection.edited,
         )
 
-    def _back(self, number: int, name: str, dump: str) -> WayBack | None:
+    def _back(self, number: int, checked: Checked, dump: str, plain: Address) -> WayBack | None:
         """Its downgrade; the last one's is tried in the database itself, which nobody needs any more when the models were compared."""
-        chain, revision, plain = self.project.chain, self.project.chain.revisions[name], self.shadow.base
+        chain, revision, name = self.project.chain, checked.revision, checked.revision.id
         there, last = {*self.selection.base, *self.selection.revisions[:number]}, number == len(self.selection.revisions)
         if last and chain.ancestors(chain.heads) <= there:
             with self.clock.part("models"):
@@ -194,7 +196,8 @@ class _Check:
         if not chain.ancestors([name]) >= there or len(revision.parents) > 1:
             return None
         with self.clock.part("downgrade"), contextlib.nullcontext(plain) if last else self.shadow.copied(plain) as copy:
-            return self.trials.back(copy, name, revision.down[0] if revision.down else "base", dump)
+            again = checked.plain.refusal is None
+            return self.trials.back(copy, name, revision.down[0] if revision.down else "base", dump, again=again)
 
     def _schema(self, address: Address) -> Schema:
         with contextlib.closing(connect(address, "check")) as session:

@@ -41,6 +41,16 @@ class Unique:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """A check constraint: its table, name and columns."""
+
+    table: str
+    name: str
+    columns: tuple[str, ...]
+    table_oid: int
+
+
+@dataclass(frozen=True, slots=True)
 class Schema:
     """A schema.
 
@@ -49,6 +59,8 @@ class Schema:
         columns: by the identity of the table and the number of the column.
         keys: foreign keys, by identity.
         uniques: unique indexes, by identity.
+        checks: check constraints, by identity.
+        triggers: names of triggers, by identity, each with that of its table.
         unproven: constraints that aren't valid, and the tables they are on.
         broken: invalid indexes, and the tables they are on.
     """
@@ -57,5 +69,7 @@ class Schema:
     columns: dict[tuple[int, int], SchemaColumn] = field(default_factory=dict)
     keys: dict[int, Key] = field(default_factory=dict)
     uniques: dict[int, Unique] = field(default_factory=dict)
+    checks: dict[int, Check] = field(default_factory=dict)
+    triggers: dict[int, tuple[str, int]] = field(default_factory=dict)
     unproven: frozenset[tuple[str, str]] = frozenset()
     broken: frozenset[tuple[str, str]] = frozenset()

@@ -9,7 +9,7 @@ from typing import Any
 
 from liftlock.model.facts import Column, Constraint, Index, Partition, Rehearsal, Table, TiedConstraint, TiedIndex, TiedSequence, Twin
 from liftlock.model.operation import BackfillParts, quoted
-from liftlock.model.schema import Key, Schema, SchemaColumn, Unique
+from liftlock.model.schema import Check, Key, Schema, SchemaColumn, Unique
 from liftlock.planning.twins import state
 from liftlock.postgres.sql import CATALOG
 
@@ -59,6 +59,8 @@ def schema(execute: Execute, version_table: str) -> Schema:
         columns={(oid, number): SchemaColumn(*rest) for oid, number, *rest in found["columns"]},
         keys={oid: Key(**one | {name: tuple(one[name]) for name in ("columns", "refers_columns")}) for oid, one in found["keys"]},
         uniques={oid: Unique(**one | {"columns": tuple(one["columns"])}) for oid, one in found["uniques"]},
+        checks={oid: Check(**one | {"columns": tuple(one["columns"])}) for oid, one in found["checks"]},
+        triggers={oid: (name, table) for oid, name, table in found["triggers"]},
         unproven=frozenset((table, name) for table, name in found["unproven"]),
         broken=frozenset((table, name) for table, name in found["broken"]),
     )

@@ -434,6 +434,19 @@ SELECT json_build_object(
                 WHERE u.place <= i.indnkeyatts)))), '[]')
         FROM pg_catalog.pg_index AS i JOIN relations AS r ON r.oid = i.indrelid
         WHERE i.indisunique AND i.indexprs IS NULL AND i.indpred IS NULL),
+    'checks', (
+        SELECT coalesce(json_agg(json_build_array(k.oid::bigint, json_build_object(
+            'table', r.name, 'name', k.conname, 'table_oid', r.oid::bigint,
+            'columns', (
+                SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]')
+                FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey))))), '[]')
+        FROM pg_catalog.pg_constraint AS k
+        JOIN relations AS r ON r.oid = k.conrelid
+        WHERE k.contype = 'c' AND k.conparentid = 0),
+    'triggers', (
+        SELECT coalesce(json_agg(json_build_array(t.oid::bigint, t.tgname, r.oid::bigint)), '[]')
+        FROM pg_catalog.pg_trigger AS t JOIN relations AS r ON r.oid = t.tgrelid
+        WHERE NOT t.tgisinternal),
     'unproven', (
         SELECT coalesce(json_agg(json_build_array(r.name, k.conname)), '[]')
         FROM pg_catalog.pg_constraint AS k JOIN relations AS r ON r.oid = k.conrelid

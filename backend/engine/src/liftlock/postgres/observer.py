@@ -93,16 +93,20 @@ class Observer:
         return {Held(row["relation"], _MODES[row["mode"]], row["kind"], row["oid"]) for row in found if row["oid"] in self._visible}
 
     def _files(self) -> dict[int, int]:
-        try:
-            return {row["oid"]: row["file"] for row in self._subject.rows(_FILES)}
-        except Exception:  # noqa: BLE001 - a transaction that has failed says nothing more
-            return {}
+        return {row["oid"]: row["file"] for row in self._asked(_FILES)}
 
     def _oid_of(self, table: str) -> int:
         """As the watched session knows it, which may have renamed it."""
         literal = table.replace("'", "''").replace("%", "%%")
-        found = self._subject.rows(f"SELECT coalesce(to_regclass('{literal}')::oid::bigint, 0) AS oid") if table else []
+        found = self._asked(f"SELECT coalesce(to_regclass('{literal}')::oid::bigint, 0) AS oid") if table else []
         return int(found[0]["oid"]) if found else 0
+
+    def _asked(self, statement: str) -> Sequence[Mapping[str, Any]]:
+        """Over the watched session; a transaction that has failed says nothing more."""
+        try:
+            return self._subject.rows(statement)
+        except Exception:  # noqa: BLE001 - of any driver
+            return []
 
     def _work(self, before: Mapping[int, int], held: set[Held]) -> Work:
         """What the server tells of is counted where its table is locked: another of that name may be new."""

@@ -105,7 +105,7 @@ class Trials:
         """Run a revision as liftlock does."""
         return self._watched(address, revision, self._up(revision), plain=False)
 
-    def back(self, address: Address, revision: str, target: str, before: str) -> WayBack:
+    def back(self, address: Address, revision: str, target: str, before: str, *, again: bool) -> WayBack:
         """Take a revision back, with plain Alembic, and apply it again.
 
         Parameters:
@@ -113,16 +113,17 @@ class Trials:
             revision: the revision.
             target: the one before it, or ``base``.
             before: the schema's dump before the upgrade.
+            again: whether plain Alembic can apply it.
         """
         tried = self._watched(address, target, lambda rev, _context: self.project.script._downgrade_revs(target, rev), plain=True)  # noqa: SLF001
         if tried.trial.refusal is not None:
             return WayBack(error=tried.trial.refusal.what)
         after = self.dump(address)
         statements = len(tried.operations) + sum(one.kind == "connection" for one in tried.trial.observed)
-        again = self.plain(address, revision) if statements else tried
+        once_more = self.plain(address, revision) if statements and again else tried
         lines = unified_diff(before.splitlines(), after.splitlines(), "before", f"after the downgrade of {revision}", n=0, lineterm="")
         shown = tuple(line for line in lines if not line.startswith("@@"))
-        refused = again.trial.refusal.what if again.trial.refusal is not None else ""
+        refused = once_more.trial.refusal.what if once_more.trial.refusal is not None else ""
         return WayBack(statements, difference=shown, again=refused)
 
     def models(self, address: Address, *, read_only: bool) -> list[str]:

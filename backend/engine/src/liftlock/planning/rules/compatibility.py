@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from liftlock.model.checked import Checked
 from liftlock.model.finding import Severity
 from liftlock.model.lock import LockMode
 from liftlock.model.observed import Observed
 from liftlock.model.operation import ColumnParts
-from liftlock.model.schema import Schema, SchemaColumn
-from liftlock.planning.rules.rule import Example, Hit, Rule, hit, sent_for
+from liftlock.model.schema import Check, Key, SchemaColumn, Unique
+from liftlock.planning.rules.rule import Example, Hit, Rule, hit, requires_value, sent_for
 
-_BREAKING = {
-    "rename_table": "is renamed",
-    "rename_column": "has a column renamed",
-    "drop_table": "is dropped",
-    "drop_column": "loses a column",
-    "alter_nullable": "has a column that must not be null any more",
-    "alter_type": "has a column of another type",
-}
-_TAKES_AWAY = frozenset(_BREAKING) | {"drop_constraint", "drop_index", "drop_not_null", "comment"}
+_Constraint = Unique | Check | Key
+_TAKES_AWAY = frozenset(
+    {"rename_table", "rename_column", "drop_table", "drop_column", "alter_nullable", "alter_type"}
+    | {"drop_constraint", "drop_index", "drop_not_null", "comment"}
+)
 """What may go together: taking a column away often takes what stands on it first."""
 _SCHEMA = frozenset(LockMode) - {LockMode.ACCESS_SHARE, LockMode.ROW_SHARE, LockMode.ROW_EXCLUSIVE}
 """Locks of statements that change a table, and not only rows."""
@@ -35,37 +31,99 @@ _WIDER = {
 """Types that hold all of another; LL-TIMEZONE speaks of the last two."""
 
 
-def _breaking(checked: Checked) -> Iterator[tuple[str, Observed]]:
-    for one in checked.plain.observed:
-        if one.kind in _BREAKING and one.strongest is LockMode.ACCESS_EXCLUSIVE and not _harmless(checked, one):
-            yield f"{one.operation.relation} {_BREAKING[one.kind]}", one
+def _breaking(checked: Checked) -> Iterator[tuple[str, Observed | None]]:
+    """What the running release knows and won't find any more, or not so; and the statement that does it."""
+    before, after = checked.before, checked.after
+    for oid, name in sorted(before.tables.items()):
+        bare = name.rpartition(".")[2]
+        if oid not in after.tables:
+            yield f"{name} is dropped", sent_for(checked, {"drop_table"}, oid, (), bare)
+        elif after.tables[oid] != name:
+            schema = name.rpartition(".")[0]  # where that is renamed, no statement needs to name the table
+            sent = sent_for(checked, {"rename_table"}, oid, (), bare) or sent_for(checked, (), oid, (), schema or bare)
+            yield f"{name} is renamed to {after.tables[oid]}", sent
+    for place, new in sorted({**before.columns, **after.columns}.items()):
+        if place[0] in before.tables and place[0] in after.tables:
+            yield from _breaking_column(checked, place, before.columns.get(place), after.columns.get(place), new)
 
 
-def _harmless(checked: Checked, one: Observed) -> bool:
-    """A type that holds all of the old one, and a column that the running release doesn't know and needn't fill."""
-    name = one.operation.parts.name if isinstance(one.operation.parts, ColumnParts) else ""
-    old, new = _column(checked.before, one.own, name), _column(checked.after, one.own, name)
-    if one.kind == "alter_type":
-        wider = old is not None and new is not None and new.type in _WIDER.get(old.type, ())
-        return not one.work.rewrites or wider  # where the server keeps what is there, the new type holds all of it
-    return one.kind == "alter_nullable" and old is None and new is not None and new.has_default
+def _breaking_column(
+    checked: Checked, place: tuple[int, int], old: SchemaColumn | None, new: SchemaColumn | None, known: SchemaColumn
+) -> Iterator[tuple[str, Observed | None]]:
+    def sent(kind: str) -> Observed | None:
+        return sent_for(checked, {kind}, place[0], (known.name,), known.name)
+
+    table = checked.before.tables[place[0]]
+    if old is None:
+        if known.not_null and not known.has_default and not _required_at_once(checked, place[0], known.name):
+            yield f"{table} has a new column that must not be null: {known.name}", sent("alter_nullable")
+    elif new is None:
+        yield f"{table} loses a column: {old.name}", sent_for(checked, {"drop_column"}, place[0], (old.name,), old.name)
+    elif new.name != old.name:
+        sender = sent_for(checked, {"rename_column"}, place[0], (old.name,), old.name)
+        yield f"{table} has a column renamed: {old.name} to {new.name}", sender
+    elif new.type != old.type and not _holds_all(old.type, new.type, sent("alter_type")):
+        yield f"{table} has a column of another type: {old.name}, {old.type} to {new.type}", sent("alter_type")
+    elif new.not_null and not old.not_null:
+        yield f"{table} has a column that must not be null any more: {old.name}", sent("alter_nullable")
 
 
-def _column(schema: Schema, table: int, name: str) -> SchemaColumn | None:
-    return next((column for (oid, _), column in schema.columns.items() if (oid, column.name) == (table, name)), None)
+def _required_at_once(checked: Checked, table: int, name: str) -> bool:
+    """What LL-REQUIRED speaks of."""
+    return any(requires_value(one) and one.own == table and _column_of(one) == name for one in checked.plain.observed)
+
+
+def _column_of(one: Observed) -> str:
+    return one.operation.parts.name if isinstance(one.operation.parts, ColumnParts) else ""
+
+
+def _holds_all(old: str, new: str, sent: Observed | None) -> bool:
+    """Whether the new type holds all of the old one: where the server keeps what is there, it does."""
+    return new in _WIDER.get(old, ()) or (sent is not None and not sent.work.rewrites)
 
 
 def _breaks(checked: Checked, _way: str) -> Iterator[Hit]:
     for text, one in _breaking(checked):
-        yield hit(f"{text}:\n{one.sql[:300]}", one)
+        yield hit(f"{text}:\n{one.sql[:300]}" if one is not None else text, one)
 
 
 def _mixed(checked: Checked, _way: str) -> Iterator[Hit]:
-    breaking = [one for _, one in _breaking(checked)]
-    rest = [one for one in checked.plain.observed if one.kind not in _TAKES_AWAY and one.strongest in _SCHEMA]
+    breaking = [one for _, one in _breaking(checked) if one is not None]
+    rest = [one for one in checked.plain.observed if one.kind not in _TAKES_AWAY and one.strongest in _SCHEMA and one not in breaking]
     if breaking and rest:
         first, other = breaking[0].line or "?", rest[0].line or "?"
         yield hit(f"line {first} breaks the running release, and line {other} doesn't:\n{rest[0].sql[:300]}", breaking[0])
+
+
+def _tighter(checked: Checked, _way: str) -> Iterator[Hit]:
+    """New constraints on old columns; one that was made anew with its column is known by its name."""
+    before, after = checked.before, checked.after
+    families: tuple[tuple[Mapping[int, _Constraint], Mapping[int, _Constraint], set[str]], ...] = (
+        (before.uniques, after.uniques, {"create_unique_constraint", "create_primary_key", "create_index"}),
+        (before.checks, after.checks, {"create_check_constraint"}),
+        (before.keys, after.keys, {"create_foreign_key"}),
+    )
+    for old, new, kinds in families:
+        known = {(one.table_oid, one.name) for one in old.values()}
+        for _, one in sorted(new.items(), key=lambda pair: pair[0]):
+            columns = {column.name for (oid, _), column in before.columns.items() if oid == one.table_oid}
+            if (one.table_oid, one.name) not in known and one.columns and set(one.columns) <= columns:
+                sent = sent_for(checked, kinds, one.table_oid, one.columns, one.name)
+                sent = sent or sent_for(checked, (), one.table_oid, (), one.columns[0])
+                yield hit(f"{one.table}: {_demand(one)}, by {one.name}", sent)
+
+
+def _demand(one: _Constraint) -> str:
+    listed = ", ".join(one.columns)
+    if isinstance(one, Key):
+        return f"{listed} must refer to {one.refers}"
+    return f"{listed} must be unique" if isinstance(one, Unique) else f"{listed} must satisfy a check"
+
+
+def _triggers(checked: Checked, _way: str) -> Iterator[Hit]:
+    for oid, (name, table) in sorted(checked.after.triggers.items()):
+        if oid not in checked.before.triggers and table in checked.before.tables:
+            yield hit(f"{checked.after.tables[table]} has a new trigger: {name}", sent_for(checked, (), table, (), name))
 
 
 def _timezone(checked: Checked, _way: str) -> Iterator[Hit]:
@@ -113,6 +171,39 @@ RULES = (
         good=Example(
             """op.add_column("person", sa.Column("name", sa.Text))""",
             """op.drop_column("person", "name")""",
+        ),
+    ),
+    Rule(
+        "LL-TIGHTER",
+        "what the running release writes may be refused",
+        Severity.NOTE,
+        "Rows that were good before are now errors, in containers that don't know the constraint.",
+        "Make sure that the running release writes no such rows.",
+        _tighter,
+        bad=Example(
+            """op.create_unique_constraint("uq_email", "person", ["email"])""",
+            """op.drop_constraint("uq_email", "person")""",
+        ),
+        good=Example(
+            """op.create_index("ix_email", "person", ["email"])""",
+            """op.drop_index("ix_email")""",
+        ),
+    ),
+    Rule(
+        "LL-TRIGGER",
+        "a table in use gets a trigger",
+        Severity.NOTE,
+        "From now on each row that is written pays for it, in the running release too.",
+        "Measure what it costs where much is written.",
+        _triggers,
+        bad=Example(
+            """op.execute("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'")\n"""
+            """op.execute("CREATE TRIGGER t BEFORE INSERT ON person FOR EACH ROW EXECUTE FUNCTION f()")""",
+            """op.execute("DROP TRIGGER t ON person")\nop.execute("DROP FUNCTION f")""",
+        ),
+        good=Example(
+            """op.execute("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'")""",
+            """op.execute("DROP FUNCTION f")""",
         ),
     ),
     Rule(

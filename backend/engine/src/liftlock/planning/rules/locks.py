@@ -7,18 +7,9 @@ from collections.abc import Iterator
 from liftlock.model.checked import Checked
 from liftlock.model.finding import Severity
 from liftlock.model.lock import LockMode
-from liftlock.model.observed import Observed
-from liftlock.model.operation import ColumnParts
-from liftlock.planning.rules.rule import Example, Hit, Rule, empties, hit
+from liftlock.planning.rules.rule import Example, Hit, Rule, empties, hit, requires_value, sent_for
 
 _CHANGES = frozenset({"execute", "connection", "update", "delete"})
-
-
-def _requires_value(one: Observed) -> bool:
-    """A new column that must not be null and has no value: it gets through on an empty table only, where a scan is nothing."""
-    parts = one.operation.parts
-    new = one.kind == "add_column" and isinstance(parts, ColumnParts)
-    return new and isinstance(parts, ColumnParts) and parts.not_null and not parts.default and not parts.special
 
 
 def _blocks(checked: Checked, way: str) -> Iterator[Hit]:
@@ -26,7 +17,7 @@ def _blocks(checked: Checked, way: str) -> Iterator[Hit]:
     trial = checked.plain if way == "plain" else checked.ours
     for one in trial.observed:
         changes = way == "plain" and any(held.mode is LockMode.ROW_EXCLUSIVE for held in one.taken) and one.kind in _CHANGES
-        if not (one.work.long or changes) or _requires_value(one) or empties(one):
+        if not (one.work.long or changes) or requires_value(one) or empties(one):
             continue
         does = one.work.told() or "changes rows"
         for who, relations in one.blocked.items():
@@ -41,7 +32,7 @@ def _refused(checked: Checked, way: str) -> Iterator[Hit]:
 
 def _required(checked: Checked, _way: str) -> Iterator[Hit]:
     for one in checked.plain.observed:
-        if _requires_value(one) and one.strongest:
+        if requires_value(one) and one.strongest:
             yield hit(f"the new column can't be null and has no default:\n{one.sql[:300]}", one)
 
 
@@ -50,6 +41,27 @@ def _half_made(checked: Checked, _way: str) -> Iterator[Hit]:
         yield Hit(f"constraint {name} of {table} is left NOT VALID")
     for table, name in sorted(checked.after.broken - checked.before.broken):
         yield Hit(f"index {name} of {table} is left invalid")
+
+
+def _order(checked: Checked, _way: str) -> Iterator[Hit]:
+    """A transaction that locks a second table while it holds a first."""
+    held: dict[int, set[str]] = {}
+    for one in checked.plain.observed:
+        first = held.setdefault(one.transaction, set())
+        more = {lock.relation for lock in one.taken if lock.blocks != "nothing" and lock.kind in {"r", "p"}} - first
+        if first and more:
+            yield hit(f"{', '.join(sorted(more))} is locked while {', '.join(sorted(first))} is held:\n{one.sql[:300]}", one)
+        first |= more
+
+
+def _statistics(checked: Checked, way: str) -> Iterator[Hit]:
+    trial = checked.plain if way == "plain" else checked.ours
+    analysed = {held.oid for one in trial.observed if one.sql.lstrip().upper().startswith("ANALYZE") for held in one.taken}
+    for place, old in sorted(checked.before.columns.items()):
+        new = checked.after.columns.get(place)
+        if new is not None and new.type != old.type and place[0] not in analysed:
+            one = sent_for(checked, {"alter_type"}, place[0], (old.name,), old.name)
+            yield hit(f"{new.table}.{new.name} has a new type, and no statistics", one)
 
 
 RULES = (
@@ -115,6 +127,39 @@ RULES = (
         good=Example(
             """op.create_check_constraint("old", "person", "age > 0")""",
             """op.drop_constraint("old", "person")""",
+        ),
+    ),
+    Rule(
+        "LL-ORDER",
+        "one transaction locks several tables",
+        Severity.NOTE,
+        "An application that uses them in another order deadlocks with it; and the first is locked until the last has been got.",
+        "One table in a revision; or run it by liftlock, which gives way within its stall budget, and tries again.",
+        _order,
+        bad=Example(
+            """op.add_column("country", sa.Column("x", sa.Text))\nop.add_column("person", sa.Column("x", sa.Text))""",
+            """op.drop_column("person", "x")\nop.drop_column("country", "x")""",
+        ),
+        good=Example(
+            """op.add_column("person", sa.Column("x", sa.Text))\nop.add_column("person", sa.Column("y", sa.Text))""",
+            """op.drop_column("person", "y")\nop.drop_column("person", "x")""",
+        ),
+        only="plain",
+    ),
+    Rule(
+        "LL-STATISTICS",
+        "a column's statistics are gone",
+        Severity.NOTE,
+        "A change of type drops them, also where the table isn't rewritten; until the next ANALYZE, plans may be bad ones.",
+        'ANALYZE the column at once: op.execute("ANALYZE person (email)"). Of op.alter_column, liftlock does it.',
+        _statistics,
+        bad=Example(
+            """op.execute("ALTER TABLE person ALTER COLUMN email TYPE text")""",
+            """op.execute("ALTER TABLE person ALTER COLUMN email TYPE varchar(50)")""",
+        ),
+        good=Example(
+            """op.alter_column("person", "email", type_=sa.Text())""",
+            """op.alter_column("person", "email", type_=sa.String(50))""",
         ),
     ),
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from liftlock.model.checked import Checked
 from liftlock.model.finding import Finding, Severity
 from liftlock.model.observed import Observed
-from liftlock.model.operation import ColumnParts
+from liftlock.model.operation import ColumnParts, ConstraintParts
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,13 @@ def empties(one: Observed) -> bool:
     return one.sql.lstrip().upper().startswith("TRUNCATE")
 
 
+def requires_value(one: Observed) -> bool:
+    """A new column that must not be null and has no value: it gets through on an empty table only, where a scan is nothing."""
+    parts = one.operation.parts
+    new = one.kind == "add_column" and isinstance(parts, ColumnParts)
+    return new and isinstance(parts, ColumnParts) and parts.not_null and not parts.default and not parts.special
+
+
 def hit(what: str, statement: Observed | None) -> Hit:
     """A hit at a statement, with what is allowed there."""
     if statement is None:
@@ -54,19 +61,20 @@ def hit(what: str, statement: Observed | None) -> Hit:
 
 
 def sent_for(checked: Checked, kinds: Collection[str], table: int, columns: tuple[str, ...], name: str) -> Observed | None:
-    """The statement that did something: of an operation on these columns of a table, else one that names it.
+    """The statement that did something: of an operation on these columns of a table, or of that name; else one that names it.
 
     Parameters:
         checked: the revision.
         kinds: of operations that do such things.
         table: the table's identity.
         columns: its columns; empty where it is about the table itself.
-        name: what a raw statement names.
+        name: of a constraint, or what a raw statement names.
     """
     for one in checked.plain.observed:
         parts = one.operation.parts
         mine = (parts.name,) if isinstance(parts, ColumnParts) else getattr(parts, "columns", ())
-        if one.kind in kinds and one.own == table and (not columns or mine == columns):
+        named = isinstance(parts, ConstraintParts) and parts.name == name
+        if one.kind in kinds and one.own == table and (not columns or mine == columns or named):
             return one
     raw = [one for one in checked.plain.observed if one.kind in {"execute", "connection"}]
     return next((one for one in raw if re.search(rf"\b{re.escape(name)}\b", one.sql)), None)
@@ -85,6 +93,7 @@ class Rule:
         judge: finds the hits; of a revision, and of the way it is to be run: ``plain`` or ``liftlock``.
         bad: an example that it finds.
         good: the same end without it.
+        only: the way that it judges; both by default.
     """
 
     code: str
@@ -95,6 +104,7 @@ class Rule:
     judge: Callable[[Checked, str], Iterable[Hit]]
     bad: Example
     good: Example
+    only: str = ""
 
     def findings(self, checked: Checked, way: str, allowed: dict[tuple[str, str], str]) -> Iterable[Finding]:
         """What it finds in a revision.
@@ -104,7 +114,7 @@ class Rule:
             way: how it is to be run.
             allowed: reasons, by code and revision; an empty revision means all of them.
         """
-        for hit in self.judge(checked, way):
+        for hit in self.judge(checked, way) if self.only in ("", way) else ():
             code = hit.code or self.code
             name = checked.revision.id
             because = dict(hit.allowed).get(code) or allowed.get((code, name)) or allowed.get((code, "")) or ""
