@@ -1,6 +1,6 @@
 # Needs Python 3.11 or newer, git and make; everything else is installed into backend/.venv.
 .DEFAULT_GOAL := help
-.PHONY: help up demo test test-fast test-containers test-storms test-majors test-chains test-patience test-release lint bench bench-check bench-start-up clean
+.PHONY: help up demo test test-fast test-containers test-rules test-storms test-majors test-chains test-patience test-release lint bench bench-check bench-start-up clean
 
 PYTHON ?= python3
 TOOLS := .cache/tools
@@ -20,7 +20,10 @@ demo: backend/.venv/.up  ## Fill the database of `make up` (in another terminal)
 test: lint test-fast test-containers  ## Run all checks and tests; those of containers when a Docker engine answers
 
 test-fast: backend/.venv/.done  ## Run the tests that need no Docker engine
-	$(RUN)python -m pytest -q -m "not containers and not storms and not chains and not patience" $(ARGS)
+	$(RUN)python -m pytest -q -n 2 --dist worksteal -m "not containers and not storms and not rules and not chains and not patience" $(ARGS)
+
+test-rules: backend/.venv/.done  ## Try each rule of `liftlock check`, and each statement of the table of locks
+	$(RUN)python -m pytest -q -n 2 --dist worksteal -m rules $(ARGS)
 
 test-storms: backend/.venv/.done  ## Run each operation on real tables: as Alembic does it, killed at each step, against held locks
 	$(RUN)python -m pytest -q -m "storms and not patience" $(ARGS)

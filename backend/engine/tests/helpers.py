@@ -134,15 +134,14 @@ class Project:
 def make_project(
     folder: Path, database: Address, *, template: str = "generic", driver: str = "psycopg", revisions: str | None = None
 ) -> Project:
-    """A project as `alembic init` makes it, with nothing changed but the URL in its ini."""
+    """A project as `alembic init` makes it there, with nothing changed but the URL in its ini."""
     config = Config(str(folder / "alembic.ini"))
     command.init(config, str(folder / "migrations"), template=template)
     parts = {"username": database.user, "password": database.password, "host": database.host, "database": database.dbname}
     url = URL.create(f"postgresql+{driver}", port=int(database.port), **parts).render_as_string(hide_password=False)
     ini = folder / "alembic.ini"
-    lines = [
-        f"sqlalchemy.url = {url.replace('%', '%%')}" if line.startswith("sqlalchemy.url") else line for line in ini.read_text().splitlines()
-    ]
+    given = {"sqlalchemy.url": url.replace("%", "%%"), "script_location": "%(here)s/migrations"}
+    lines = [f"{name} = {given[name]}" if (name := line.partition(" = ")[0]) in given else line for line in ini.read_text().splitlines()]
     ini.write_text("\n".join(lines))
     for source in (PROJECTS / revisions).glob("*.py") if revisions else []:
         shutil.copy(source, folder / "migrations" / "versions")

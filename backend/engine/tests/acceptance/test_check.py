@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -57,6 +56,7 @@ def example(project: Project, one: Example) -> None:
     project.revision("r1", "r0", one.upgrade, one.downgrade)
 
 
+@pytest.mark.rules
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
 def test_a_bad_example_is_found(project: Project, cache: Path, rule: Rule) -> None:
     """By its rule, in the revision's file; and it fails the check unless it is a note."""
@@ -68,6 +68,7 @@ def test_a_bad_example_is_found(project: Project, cache: Path, rule: Rule) -> No
     assert report.ok is (rule.severity is Severity.NOTE and len(found) == len(report.findings))
 
 
+@pytest.mark.rules
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
 def test_a_good_example_is_clean(project: Project, cache: Path, rule: Rule) -> None:
     """By its own rule, and by all others but for their notes."""
@@ -281,6 +282,7 @@ with liftlock.allow("LL-UNINDEXED", because="never deleted"):
 }
 
 
+@pytest.mark.rules
 @pytest.mark.parametrize("case", ORDINARY)
 def test_what_ordinary_revisions_give(project: Project, cache: Path, case: str) -> None:
     """What is found, and why it is allowed; nothing else."""
@@ -479,11 +481,11 @@ def test_when_it_is_killed_nothing_is_left(project: Project, tmp_path: Path, end
 
 
 def _alive(pid: int) -> bool:
+    """Whether a process runs; one that is only to be collected, by a parent that never does, doesn't."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return True
 
 
 def test_another_server_may_be_tried_on(project: Project, cache: Path, database: Address) -> None:

@@ -241,6 +241,7 @@ def observe(address: Address, row: Row) -> Observed:
         return seen.observed
 
 
+@pytest.mark.rules
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_it_sees_what_postgresql_does(server: Address, shadow: Address, row: Row) -> None:
     """Lock, rewrite, scan, build and validation are those of the table."""

@@ -107,14 +107,14 @@ class Stepper:
         """A statement whose locks nobody knows beforehand: PostgreSQL shows them.
 
         It may share the transaction when it is quick, or when nobody waits for what is locked. Else it is tried
-        alone; and when it is long even so, it goes on only if all that it locks itself are rows. Where no table counts
-        as small, it is alone from the first.
+        alone; and when it is long even so, it goes on only if all that it locks itself are rows. On a shadow, whose tables
+        are empty, each is quick: so it is alone from the first.
         """
         name = (self._work.progress.revision, part.key)
         run, flight = self._work.run, self._policy.flight
         self._work.make_room()
         strong = self._work.strong or (self._work.since is not None and bool(flight.locks()))
-        if outside or (strong and (not self._policy.small or name in run.apart | run.patient | run.permitted)):
+        if outside or (strong and (self._policy.watcher is not None or name in run.apart | run.patient | run.permitted)):
             self._work.commit_point()
             strong = False
         if name in run.patient:

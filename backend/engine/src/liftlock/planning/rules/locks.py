@@ -56,10 +56,10 @@ def _order(checked: Checked, _way: str) -> Iterator[Hit]:
 
 def _statistics(checked: Checked, way: str) -> Iterator[Hit]:
     trial = checked.plain if way == "plain" else checked.ours
-    analysed = {held.oid for one in trial.observed if one.sql.lstrip().upper().startswith("ANALYZE") for held in one.taken}
+    analysed = {held.relation for one in trial.observed if one.sql.lstrip().upper().startswith("ANALYZE") for held in one.taken}
     for place, old in sorted(checked.before.columns.items()):
         new = checked.after.columns.get(place)
-        if new is not None and new.type != old.type and place[0] not in analysed:
+        if new is not None and new.type != old.type and new.table not in analysed:
             one = sent_for(checked, {"alter_type"}, place[0], (old.name,), old.name)
             yield hit(f"{new.table}.{new.name} has a new type, and no statistics", one)
 
