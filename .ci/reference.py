@@ -1,4 +1,4 @@
-"""Write docs/reference/cli.md and rules.md from the command line and the rules themselves; with --check, only compare."""
+"""Write docs/reference: the command line, and a page for each rule, from themselves; with --check, only compare."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from liftlock.planning.rules import RULES, TABLES
 from liftlock.planning.rules.repeatability import EDITED
 from liftlock.planning.rules.rule import Example, Rule
 
+RULED = (*RULES, EDITED)
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 
 
@@ -28,8 +29,8 @@ def _help(command: click.Command, name: str) -> str:
 
 
 def rules() -> str:
-    """Each rule, with its examples."""
-    rows = [f"| [{one.code}](#{one.code.lower()}) | {one.severity.value} | {one.title} |" for one in (*RULES, EDITED)]
+    """All rules."""
+    rows = [f"| [{one.code}](rules/{one.code}.md) | {one.severity.value} | {one.title} |" for one in RULED]
     head = [
         "# Rules of `liftlock check`",
         "Made from the rules themselves by `.ci/reference.py`; their examples are run by the tests.",
@@ -37,16 +38,25 @@ def rules() -> str:
         "\n".join(["| rule | severity | finds that |", "|---|---|---|", *rows]),
         f"The examples are written for these tables:\n\n```sql\n{TABLES.strip()}\n```",
     ]
-    return "\n\n".join([*head, *(_rule(one) for one in (*RULES, EDITED))]) + "\n"
+    return "\n\n".join(head) + "\n"
 
 
-def _rule(rule: Rule) -> str:
-    parts = [f"## {rule.code}", f"{rule.severity.value.capitalize()}: {rule.title}. {rule.why}", rule.now]
+def rule_page(rule: Rule) -> str:
+    """A rule, with its examples."""
+    parts = [f"# {rule.code}", f"{rule.severity.value.capitalize()}: {rule.title}. {rule.why}", rule.now]
     if rule.only:
         parts.append(f"Looked for with `--as {rule.only}` alone.")
     if rule.bad.upgrade:
-        parts += [f"Found:\n\n{_example(rule.bad)}", f"Clean:\n\n{_example(rule.good)}"]
-    return "\n\n".join(parts)
+        parts += [
+            f"Found:\n\n{_example(rule.bad)}",
+            f"Clean:\n\n{_example(rule.good)}",
+            "The tables are those of [all rules](../rules.md).",
+        ]
+    reason = f'with liftlock.allow("{rule.code}", because="…"):'
+    parts.append(
+        f"Where it is meant: `{reason}` around it, or a line in `alembic.ini`; see [check](../../how-to/check.md#what-is-allowed)."
+    )
+    return "\n\n".join(parts) + "\n"
 
 
 def _example(one: Example) -> str:
@@ -57,9 +67,14 @@ def _example(one: Example) -> str:
 
 def main() -> int:
     """Write, or compare."""
-    pages = {"cli.md": commands(), "rules.md": rules()}
+    pages = {"cli.md": commands(), "rules.md": rules(), **{f"rules/{one.code}.md": rule_page(one) for one in RULED}}
+    there = {f"rules/{one.name}" for one in (FOLDER / "rules").glob("*")}
     if "--check" in sys.argv:
-        return int(any(not (FOLDER / name).exists() or (FOLDER / name).read_text() != text for name, text in pages.items()))
+        same = all((FOLDER / name).exists() and (FOLDER / name).read_text() == text for name, text in pages.items())
+        return int(not same or not there <= set(pages))
+    (FOLDER / "rules").mkdir(exist_ok=True)
+    for name in there - set(pages):
+        (FOLDER / name).unlink()
     for name, text in pages.items():
         (FOLDER / name).write_text(text)
     return 0

@@ -19,4 +19,4 @@ def test_nothing_is_found(tmp_path: Path) -> None:
         report = check(found, "base:heads", interrupts=interrupts, notify=silent)
     assert len(report.checked) >= 15
     assert [one for one in report.findings if one.counts] == []
-    assert {one.code for one in report.findings} == {"LL-BREAKS", "LL-LOSES", "LL-MIXED", "LL-TIGHTER"}
+    assert {one.code for one in report.findings} == {"LL-BREAKS", "LL-DATA-UNSEEN", "LL-LOSES", "LL-MIXED", "LL-TIGHTER"}

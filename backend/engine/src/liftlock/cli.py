@@ -202,7 +202,8 @@ def check(  # noqa: PLR0913 - its options
 ) -> None:
     """Try REVISIONS on a throwaway PostgreSQL, and judge what it reports; exit 1 when something is found.
 
-    REVISIONS is a:b (what comes after a, up to b) or a single one; by default what is new against git's main branch, else all.
+    REVISIONS is a:b (what comes after a, up to b) or a single one; by default what is new against git's main branch,
+    else what is pending on the database, else all.
     """
     from liftlock.commands.check import check as run  # noqa: PLC0415
     from liftlock.formats import text  # noqa: PLC0415

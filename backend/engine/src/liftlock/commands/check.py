@@ -10,12 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import psycopg
+
+from liftlock.commands.status import status
+from liftlock.errors import LiftlockError
 from liftlock.events import Event, Notify
 from liftlock.model.checked import Checked, WayBack
 from liftlock.model.finding import Finding
 from liftlock.model.report import Report, Size
 from liftlock.model.schema import Schema
-from liftlock.planning.hazards import found_in_data, hazards
+from liftlock.planning.hazards import found_in_data, hazards, unseen
 from liftlock.planning.rules import RULES
 from liftlock.planning.rules.chain import of_heads, of_models, of_offline
 from liftlock.planning.rules.repeatability import EDITED
@@ -49,7 +53,7 @@ def check(  # noqa: PLR0913 - the parts of a run
 
     Parameters:
         settings: the environment's.
-        wanted: ``a:b``, a single revision, or nothing: what is new against git's main branch, else all.
+        wanted: ``a:b``, a single revision, or nothing: what is new against git's main branch, else what is pending, else all.
         way: how they are to be run in production: by ``plain`` Alembic, or by ``liftlock``.
         chain: check the chain as a whole, from its base, and whether it can be written down as SQL.
         data: a real database, or a replica of one, whose rows are looked at; it is only read, and no revision reaches it.
@@ -65,7 +69,7 @@ def check(  # noqa: PLR0913 - the parts of a run
     with clock.part("load"):
         project = load(settings.config, x_arguments)
         configured = configured_in(project)
-        selection = select(project, "base:heads" if chain else wanted)
+        selection = select(project, "base:heads" if chain else wanted, functools.partial(_pending, settings, data))
     trials = Trials(project, settings, interrupts)
     if not selection.revisions:
         return Report(selection.told, way, "", clock.seconds, (), ())
@@ -85,11 +89,24 @@ def check(  # noqa: PLR0913 - the parts of a run
             whole += of_offline(trials.offline())
     findings += (replace(one, because=configured.allowances.get((one.code, ""), "")) for one in whole)
     sizes: dict[str, Size] = {}
-    if data is not None:
+    if data is None:
+        findings += (note for one in judged for note in unseen(one))
+    else:
         with clock.part("data"):
             sizes, found = _against(data, judged)
             findings += found
     return Report(selection.told, way, version, clock.seconds, checked, tuple(findings), sizes, estimated(judged, sizes))
+
+
+def _pending(settings: Settings, data: Address | None) -> tuple[frozenset[str], str] | None:
+    """What is pending on the real database, else on the environment's; None where neither can be asked."""
+    address = data or settings.address
+    if address is None:
+        return None
+    try:
+        return status(settings, address).pending, repr(address)
+    except (psycopg.OperationalError, LiftlockError):
+        return None
 
 
 def _against(address: Address, judged: Sequence[Checked]) -> tuple[dict[str, Size], list[Finding]]:

@@ -4,6 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+_WIDER = {
+    "smallint": {"integer", "bigint", "numeric"},
+    "integer": {"bigint", "numeric"},
+    "bigint": {"numeric"},
+    "real": {"double precision"},
+    "timestamp without time zone": {"timestamp with time zone"},
+    "timestamp with time zone": {"timestamp without time zone"},
+}
+"""Types that hold all of another; LL-TIMEZONE speaks of the last two."""
+
+
+def holds_all(old: str, new: str) -> bool:
+    """Whether a type is known to hold all values of another; their names are SQL text."""
+    return new in _WIDER.get(old, ())
+
 
 @dataclass(frozen=True, slots=True)
 class SchemaColumn:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from liftlock.model.checked import Checked
 from liftlock.model.finding import Finding, Severity
 from liftlock.model.operation import quoted
-from liftlock.model.schema import Schema
+from liftlock.model.schema import Schema, holds_all
 
 SAMPLE = 5
 _SOFT_INPUT = 160000
@@ -67,7 +67,7 @@ def _columns(before: Schema, after: Schema) -> Iterator[Hazard]:
         if new.not_null and not old.not_null:
             sql = f"SELECT {sample} FROM {old.table} WHERE {name} IS NULL LIMIT {SAMPLE}"
             yield Hazard(f"have no {old.name}, which is to be not null", old.table, sql)
-        if new.type != old.type:
+        if new.type != old.type and not holds_all(old.type, new.type):
             sql = f"SELECT {sample} FROM {old.table} WHERE {name} IS NOT NULL AND NOT pg_input_is_valid(CAST({name} AS text), :kind)"
             what = f"have a value of {old.name} that is no {new.type}"
             yield Hazard(what, old.table, f"{sql} LIMIT {SAMPLE}", _SOFT_INPUT, (("kind", new.type),))
@@ -81,6 +81,20 @@ def _known(before: Schema, table: int, columns: tuple[str, ...]) -> bool:
 def _sample(schema: Schema, table: int, prefix: str = "") -> str:
     key = next((one.columns for one in schema.uniques.values() if one.table_oid == table and one.primary), ())
     return ", ".join(prefix + quoted(name) for name in key) or f"CAST({prefix}ctid AS text) AS ctid"
+
+
+def unseen(checked: Checked) -> Iterator[Finding]:
+    """What the shadow can't show of a revision, since its tables are empty; a type that the server changes in place loses nothing."""
+    rewritten = {name for one in checked.plain.observed for name in one.work.rewrites}
+    texts = [
+        f"whether rows of {one.table} {one.what}"
+        for one in hazards(checked.before, checked.after)
+        if not one.parameters or one.table.rpartition(".")[2] in rewritten
+    ]
+    if texts:
+        why, now = "It is looked for when the revision runs, and ends it.", "Look beforehand: liftlock check --data-url."
+        what = "\n".join(("the tables on which it was tried are empty; not seen is", *texts))
+        yield Finding("LL-DATA-UNSEEN", Severity.NOTE, what, why, now, checked.revision.id, checked.path)
 
 
 def found_in_data(checked: Checked, hazard: Hazard, text: str, *, seen: bool) -> Finding:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,13 +34,14 @@ class Selection:
     told: str
 
 
-def select(project: Project, wanted: str = "") -> Selection:
+def select(project: Project, wanted: str, pending: Callable[[], tuple[frozenset[str], str] | None]) -> Selection:
     """Choose revisions.
 
     Parameters:
         project: the project.
         wanted: ``a:b`` (what comes after a, up to b), a single revision, or nothing: what is new against git's main
-            branch, else all.
+            branch, else what is pending, else all.
+        pending: what is pending on the project's database, and its name; None where there is none to ask.
 
     Raises:
         SettingsError: there is no such revision.
@@ -48,7 +50,9 @@ def select(project: Project, wanted: str = "") -> Selection:
         return _range(project, wanted)
     new, edited = _in_git(project)
     if new is None:
-        return _of(project, set(project.chain.revisions), frozenset(), "all revisions, since git says nothing of a main branch")
+        found, where = pending() or (frozenset(project.chain.revisions), "")
+        told = f"what is pending on {where}" if where else "all revisions, since git says nothing of a main branch"
+        return _of(project, set(found), frozenset(), told)
     return _of(project, new | edited, frozenset(edited), "what is new against the main branch")
 
 
@@ -65,25 +69,12 @@ def _range(project: Project, wanted: str) -> Selection:
 
 
 def _of(project: Project, chosen: set[str], edited: frozenset[str], told: str) -> Selection:
-    """The chosen ones with all that follow them, and what must come before."""
+    """The chosen ones, those between two of them, and what must come before."""
     chain = project.chain
-    ordered = [one.revision for one in project.script.iterate_revisions("heads", "base")][::-1]
-    selected: set[str] = set()
-    for one in ordered:
-        if one in chosen or (selected & set(chain.revisions[one].parents) and not chosen.isdisjoint(chain.ancestors([one]))):
-            selected.add(one)
+    selected = {one for one in chain.ancestors(chosen) if one in chosen or not chosen.isdisjoint(chain.ancestors([one]))}
     needed = chain.ancestors(selected) - selected
-    return Selection(
-        tuple(one for one in ordered if one in selected and _wanted(one, chosen, chain.ancestors(chosen))),
-        tuple(one for one in ordered if one in needed),
-        edited,
-        told,
-    )
-
-
-def _wanted(one: str, chosen: set[str], below: frozenset[str]) -> bool:
-    """Of those that follow a chosen one, those between two of them: the rest was chosen by nobody."""
-    return one in chosen or one in below
+    ordered = [one.revision for one in project.script.iterate_revisions("heads", "base")][::-1]
+    return Selection(tuple(one for one in ordered if one in selected), tuple(one for one in ordered if one in needed), edited, told)
 
 
 def _in_git(project: Project) -> tuple[set[str] | None, set[str]]:

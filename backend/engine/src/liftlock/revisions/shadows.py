@@ -33,12 +33,7 @@ def shadow_at(trials: Trials, revisions: Sequence[str], notify: Notify, server: 
     project = trials.project
 
     def build(address: Address, done: int) -> None:
-        notify(
-            Event(
-                "base.built",
-                f"building the base state: {len(revisions) - max(done, 0)} revisions",
-            )
-        )
+        notify(Event("base.built", f"building the base state: {len(revisions) - max(done, 0)} revisions"))
         followed = {parent for one in revisions for parent in project.chain.revisions[one].parents}
         for one in revisions:
             if one not in followed:

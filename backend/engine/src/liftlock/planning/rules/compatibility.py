@@ -9,7 +9,7 @@ from liftlock.model.finding import Severity
 from liftlock.model.lock import LockMode
 from liftlock.model.observed import Observed
 from liftlock.model.operation import ColumnParts
-from liftlock.model.schema import Check, Key, SchemaColumn, Unique
+from liftlock.model.schema import Check, Key, SchemaColumn, Unique, holds_all
 from liftlock.planning.rules.rule import Example, Hit, Rule, hit, requires_value, sent_for
 
 _Constraint = Unique | Check | Key
@@ -20,15 +20,6 @@ _TAKES_AWAY = frozenset(
 """What may go together: taking a column away often takes what stands on it first."""
 _SCHEMA = frozenset(LockMode) - {LockMode.ACCESS_SHARE, LockMode.ROW_SHARE, LockMode.ROW_EXCLUSIVE}
 """Locks of statements that change a table, and not only rows."""
-_WIDER = {
-    "smallint": {"integer", "bigint", "numeric"},
-    "integer": {"bigint", "numeric"},
-    "bigint": {"numeric"},
-    "real": {"double precision"},
-    "timestamp without time zone": {"timestamp with time zone"},
-    "timestamp with time zone": {"timestamp without time zone"},
-}
-"""Types that hold all of another; LL-TIMEZONE speaks of the last two."""
 
 
 def _breaking(checked: Checked) -> Iterator[tuple[str, Observed | None]]:
@@ -62,8 +53,10 @@ def _breaking_column(
     elif new.name != old.name:
         sender = sent_for(checked, {"rename_column"}, place[0], (old.name,), old.name)
         yield f"{table} has a column renamed: {old.name} to {new.name}", sender
-    elif new.type != old.type and not _holds_all(old.type, new.type, sent("alter_type")):
-        yield f"{table} has a column of another type: {old.name}, {old.type} to {new.type}", sent("alter_type")
+    elif new.type != old.type and not holds_all(old.type, new.type):
+        one = sent("alter_type")
+        if one is None or one.work.rewrites:  # where the server keeps what is there, the new type holds all of it
+            yield f"{table} has a column of another type: {old.name}, {old.type} to {new.type}", one
     elif new.not_null and not old.not_null:
         yield f"{table} has a column that must not be null any more: {old.name}", sent("alter_nullable")
 
@@ -75,11 +68,6 @@ def _required_at_once(checked: Checked, table: int, name: str) -> bool:
 
 def _column_of(one: Observed) -> str:
     return one.operation.parts.name if isinstance(one.operation.parts, ColumnParts) else ""
-
-
-def _holds_all(old: str, new: str, sent: Observed | None) -> bool:
-    """Whether the new type holds all of the old one: where the server keeps what is there, it does."""
-    return new in _WIDER.get(old, ()) or (sent is not None and not sent.work.rewrites)
 
 
 def _breaks(checked: Checked, _way: str) -> Iterator[Hit]:
