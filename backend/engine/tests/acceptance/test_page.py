@@ -121,6 +121,7 @@ def test_both_timelines_are_drawn(page: Page) -> None:
     assert ours.locator("rect.nothing").count() >= 1
     assert "others wait: milliseconds" in (ours.get_attribute("aria-label") or "")
     assert "batch by batch" in (page.locator("#r-r3").text_content() or "")
+    assert "+CREATE INDEX ix_nick ON public.person" in (page.locator("#r-r2").text_content() or "")
     assert "SHARE on person" in (page.locator("#r-r2").text_content() or "")
 
 

@@ -102,16 +102,21 @@ def test_it_is_cancelled_and_the_next_run_goes_on(item: Project) -> None:
     nothing_is_left(item.database)
 
 
+def wait_for_all_but(locked: int, item: Project, running: subprocess.Popen[str]) -> None:
+    """Until all other rows are filled."""
+    end = time.monotonic() + 30
+    while filled(item) < ROWS - locked:
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def test_rows_that_are_locked_are_left_for_later(item: Project) -> None:
     """All others are done while somebody holds some of them; these are done when they are free."""
     with psycopg.connect(**item.database.keywords()) as holder:  # type: ignore[arg-type]
         holder.execute("UPDATE item SET size = 2000 WHERE id IN (500, 15000)")
         running = item.start("upgrade", LIFTLOCK_SMALL_TABLE="0")
-        end = time.monotonic() + 30
-        while filled(item) < ROWS - 2:
-            assert running.poll() is None, running.communicate()
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        wait_for_all_but(2, item, running)
         holder.commit()
     _, errors = running.communicate(timeout=60)
     assert running.returncode == 0, errors
@@ -125,11 +130,7 @@ def test_without_a_condition_too_locked_rows_are_left_for_later_and_done_once(it
     with psycopg.connect(**item.database.keywords()) as holder:  # type: ignore[arg-type]
         holder.execute("UPDATE item SET size = -1 WHERE id IN (500, 15000)")
         running = item.start("upgrade", LIFTLOCK_SMALL_TABLE="0")
-        end = time.monotonic() + 30
-        while filled(item) < ROWS - 2:
-            assert running.poll() is None, running.communicate()
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        wait_for_all_but(2, item, running)
         running.kill()
         running.communicate()
         given_up = item.run("upgrade", LIFTLOCK_SMALL_TABLE="0", LIFTLOCK_DEADLINE="2")

@@ -39,7 +39,15 @@ REPORT = Report(
     "liftlock",
     "18.6",
     {"load": 0.1},
-    (Checked(Revision("r1", message=HOSTILE), "versions/r1.py", plain=Trial((BUILD,)), ours=Trial((ONLINE,))),),
+    (
+        Checked(
+            Revision("r1", message=HOSTILE),
+            "versions/r1.py",
+            plain=Trial((BUILD,)),
+            ours=Trial((ONLINE,)),
+            changes=("+CREATE INDEX ```", "-    nick text"),
+        ),
+    ),
     FINDINGS,
 )
 
@@ -69,6 +77,7 @@ def test_markdown_holds_no_markup_of_the_projects_own() -> None:
     assert "\\@team" in found
     assert "````sql\nCREATE INDEX ```\n````" in found
     assert "a\\|b" in found
+    assert "````diff\n+CREATE INDEX ```\n-    nick text\n````" in found
     assert "please look" in found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from liftlock.commands.status import status
+from liftlock.commands.status import build_of, compare
 from liftlock.errors import LiftlockError
 from liftlock.events import Event, Notify
 from liftlock.model.checked import Checked, WayBack
@@ -25,7 +25,8 @@ from liftlock.planning.rules.chain import of_heads, of_models, of_offline
 from liftlock.planning.rules.repeatability import EDITED
 from liftlock.planning.timelines import estimated
 from liftlock.postgres.catalog import schema
-from liftlock.postgres.data import Data
+from liftlock.postgres.data import Data, bounded
+from liftlock.postgres.dump import difference
 from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.session import Session, connect, execute
 from liftlock.postgres.shadow import Roles, Shadow
@@ -104,8 +105,9 @@ def _pending(settings: Settings, data: Address | None) -> tuple[frozenset[str], 
     if address is None:
         return None
     try:
-        return status(settings, address).pending, repr(address)
-    except (psycopg.OperationalError, LiftlockError):
+        with contextlib.closing(connect(bounded(address), "check", settle=False)) as session:
+            return compare(session, build_of(settings)).pending, repr(address)
+    except (psycopg.Error, LiftlockError):
         return None
 
 
@@ -182,13 +184,11 @@ class _Check:
                 if one.trial.refusal is not None:
                     plain = stack.enter_context(self.shadow.copied(ours))
                 with clock.part("schema"):
-                    after = self._schema(plain)
-                yield replace(checked, after=after, back=self._back(number, checked, dump, plain))
-                before = after
-                if number < len(self.selection.revisions):
-                    dump = trials.dump(plain)
-                    if other.trial.refusal is not None:
-                        ours = stack.enter_context(self.shadow.copied(plain))
+                    after, made = self._schema(plain), trials.dump(plain)
+                yield replace(checked, after=after, changes=difference(dump, made), back=self._back(number, checked, dump, plain))
+                before, dump = after, made
+                if other.trial.refusal is not None and number < len(self.selection.revisions):
+                    ours = stack.enter_context(self.shadow.copied(plain))
 
     def _checked(self, name: str, one: Tried, other: Tried, before: Schema) -> Checked:
         found = self.project.script.get_revision(name)

@@ -75,6 +75,7 @@ def _revision(one: Checked, report: Report, sizes: Mapping[str, Size]) -> dict[s
         "message": one.revision.message,
         "path": one.path,
         "findings": findings,
+        "changes": one.changes,
         "verdict": counted[0].severity.value if counted else "ok",
         "longest": estimates.told(longest),
         "ways": [_way(name, each, longest) for name, each in zip(WAYS, spans, strict=True)],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from liftlock.formats.text import felt, place, summary
 from liftlock.model.checked import Checked
@@ -32,6 +32,8 @@ def _lines(report: Report) -> Iterator[str]:
             yield ""
             yield from _finding(finding)
         yield ""
+        if one.changes:
+            yield from ("<details><summary>What it makes of the schema</summary>", "", *_fenced("diff", one.changes), "", "</details>", "")
         yield "<details><summary>Who waits</summary>"
         yield ""
         yield "| statement | plain Alembic | liftlock |"
@@ -46,10 +48,14 @@ def _finding(finding: Finding) -> Iterator[str]:
     mark = "✅" if finding.because else _MARKS[finding.severity.value]
     yield f"{mark} **{finding.code}**{f' `{place(finding)}`' if finding.path else ''}: {_plain(first)}"
     if rest:
-        fence = "`" * max(3, 1 + max(len(run) for line in rest for run in re.findall("`*", line)))
-        yield from ("", f"{fence}sql", *rest, fence)
+        yield from ("", *_fenced("sql", rest))
     yield ""
     yield f"Allowed: {_plain(finding.because)}" if finding.because else f"{_plain(finding.why)} {_plain(finding.now)}"
+
+
+def _fenced(language: str, lines: Sequence[str]) -> Iterator[str]:
+    fence = "`" * max(3, 1 + max(len(run) for line in lines for run in re.findall("`*", line)))
+    yield from (f"{fence}{language}", *lines, fence)
 
 
 def _rows(one: Checked) -> Iterator[str]:

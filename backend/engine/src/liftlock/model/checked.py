@@ -40,7 +40,7 @@ class WayBack:
     Parameters:
         statements: how many it sends.
         error: why it fails; empty when it doesn't.
-        difference: lines of the schema that aren't as they were before the upgrade, as ``diff`` shows them.
+        difference: lines of the schema that aren't as they were before the upgrade, as ``diff`` marks them.
         again: why it can't be applied again afterwards; empty when it can.
     """
 
@@ -62,6 +62,7 @@ class Checked:
         ours: as liftlock does.
         again: what it asks for on another run; that differs where values are made in Python.
         before, after: the schema.
+        changes: lines of the schema that it makes and takes away, as ``diff`` marks them.
         back: its downgrade; None where that wasn't tried.
         edited: whether the file has changed since it was merged.
     """
@@ -74,5 +75,6 @@ class Checked:
     again: tuple[Operation, ...] = ()
     before: Schema = field(default_factory=Schema)
     after: Schema = field(default_factory=Schema)
+    changes: tuple[str, ...] = ()
     back: WayBack | None = None
     edited: bool = False

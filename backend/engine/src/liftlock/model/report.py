@@ -73,6 +73,7 @@ class Report:
                     "revision": one.revision.id,
                     "message": one.revision.message,
                     "path": one.path,
+                    "changes": list(one.changes),
                     "plain": [statement.as_dict() for statement in one.plain.observed],
                     "liftlock": [statement.as_dict() for statement in one.ours.observed],
                     "estimates": {

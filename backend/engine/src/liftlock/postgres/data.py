@@ -18,6 +18,19 @@ _SECONDS = 5
 _SAMPLE_SECONDS = 1.0
 
 
+def bounded(address: Address) -> Address:
+    """The same database, for a session that can't write, and whose queries end."""
+    bounds = f"-c default_transaction_read_only=on -c statement_timeout={_SECONDS}s -c lock_timeout=1s -c idle_session_timeout=0"
+    return Address(
+        host=address.host,
+        port=address.port,
+        user=address.user,
+        password=address.password,
+        dbname=address.dbname,
+        options={**address.options, "options": f"{address.options.get('options', '')} {bounds}".strip()},
+    )
+
+
 class Data:
     """A session that can't write.
 
@@ -32,17 +45,8 @@ class Data:
         verdict = probe(address, writable=False)
         if verdict is not None:
             raise verdict.error()
-        bounds = f"-c default_transaction_read_only=on -c statement_timeout={_SECONDS}s -c lock_timeout=1s -c idle_session_timeout=0"
-        given = Address(
-            host=address.host,
-            port=address.port,
-            user=address.user,
-            password=address.password,
-            dbname=address.dbname,
-            options={**address.options, "options": f"{address.options.get('options', '')} {bounds}".strip()},
-        )
         try:
-            self._session = connect(given, "check", settle=False)
+            self._session = connect(bounded(address), "check", settle=False)
         except psycopg.OperationalError as error:
             raise SettingsError("LL-DATA-URL", f"{address!r}: {error}", now="Give the address of the server itself.") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from difflib import unified_diff
 
 from liftlock.errors import StepFailed
 from liftlock.postgres import embedded
@@ -11,6 +12,12 @@ from liftlock.settings import Address
 
 _TABLE = re.compile(r"(?<=^CREATE TABLE )(\S+ \()\n(.*?)\n(?=\);)", re.MULTILINE | re.DOTALL)
 _SESSION = ("--", "\\restrict", "\\unrestrict", "SET ", "SELECT ")
+
+
+def difference(before: str, after: str) -> tuple[str, ...]:
+    """The lines that one text has and the other hasn't, as ``diff`` marks them."""
+    lines = unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
+    return tuple(line for line in lines if not line.startswith(("@@", "--- ", "+++ ")))
 
 
 def schema_text(address: Address, version_table: str) -> str:

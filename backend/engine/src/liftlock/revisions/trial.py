@@ -7,7 +7,6 @@ import copy
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from difflib import unified_diff
 from typing import Any
 
 import psycopg
@@ -20,7 +19,7 @@ from liftlock.events import silent
 from liftlock.model.checked import Refusal, Trial, WayBack
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import Operation
-from liftlock.postgres.dump import schema_text
+from liftlock.postgres.dump import difference, schema_text
 from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.session import connect, query
 from liftlock.revisions.environment import Guard
@@ -121,10 +120,8 @@ class Trials:
         after = self.dump(address)
         statements = len(tried.operations) + sum(one.kind == "connection" for one in tried.trial.observed)
         once_more = self.plain(address, revision) if statements and again else tried
-        lines = unified_diff(before.splitlines(), after.splitlines(), "before", f"after the downgrade of {revision}", n=0, lineterm="")
-        shown = tuple(line for line in lines if not line.startswith("@@"))
         refused = once_more.trial.refusal.what if once_more.trial.refusal is not None else ""
-        return WayBack(statements, difference=shown, again=refused)
+        return WayBack(statements, difference=difference(before, after), again=refused)
 
     def models(self, address: Address, *, read_only: bool) -> list[str]:
         """What the models want that a database hasn't, or hasn't so, by Alembic's comparator; none where env.py names no models.
