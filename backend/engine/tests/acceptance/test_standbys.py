@@ -6,9 +6,12 @@ import time
 from pathlib import Path
 
 import psycopg
+import pytest
 from helpers import PASSWORD, at, connected, make_project, rows, standby_of
 
 from liftlock.postgres import embedded
+from liftlock.postgres.standbys import beside
+from liftlock.settings import Address
 
 
 def test_long_queries_on_a_standby_are_named(tmp_path: Path) -> None:
@@ -42,3 +45,22 @@ def test_long_queries_on_a_standby_are_named(tmp_path: Path) -> None:
     assert f"standby postgres@127.0.0.1:{standby.port}/postgres: reads of a table that is changed may wait there, up to 30s" in done.stderr
     assert "'the report', idle in transaction" in done.stderr
     assert "standby postgres@127.0.0.1:1/postgres can't be asked: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("named", "host", "port"),
+    [
+        ("replica", "replica", "6000"),
+        ("replica:5433", "replica", "5433"),
+        ("fd00::5", "fd00::5", "6000"),
+        ("[fd00::5]:5433", "fd00::5", "5433"),
+        ("[fd00::5]", "fd00::5", "6000"),
+    ],
+)
+def test_how_they_are_named(named: str, host: str, port: str) -> None:
+    """With a port or without; what leads to the primary's own host isn't taken over."""
+    primary = Address(
+        host="primary", port="6000", user="u", password=PASSWORD, dbname="d", options={"sslmode": "require", "hostaddr": "10.0.0.1"}
+    )
+    found = beside(primary, named)
+    assert (found.host, found.port, found.options) == (host, port, {"sslmode": "require"})

@@ -31,7 +31,7 @@ class Standbys:
     """
 
     def __init__(self, primary: Address, hosts: Sequence[str], notify: Notify) -> None:
-        self._addresses = [_beside(primary, one) for one in hosts]
+        self._addresses = [beside(primary, one) for one in hosts]
         self._notify = notify
         self._looked = float("-inf")
 
@@ -56,7 +56,13 @@ class Standbys:
         self._looked = time.monotonic()
 
 
-def _beside(primary: Address, host: str) -> Address:
-    name, _, port = host.rpartition(":") if ":" in host else (host, "", primary.port)
-    given = {"port": port, "user": primary.user, "password": primary.password, "dbname": primary.dbname}
-    return Address(host=name, options=primary.options, **given)  # type: ignore[arg-type]
+def beside(primary: Address, host: str) -> Address:
+    """The address of a standby: ``host``, ``host:port``, or an IPv6 address, which takes brackets before a port."""
+    name, port = host, primary.port
+    if host.startswith("["):
+        name, _, rest = host[1:].partition("]")
+        port = rest.removeprefix(":") or port
+    elif host.count(":") == 1:
+        name, _, port = host.partition(":")
+    options = {key: value for key, value in primary.options.items() if key != "hostaddr"}
+    return Address(host=name, port=port, user=primary.user, password=primary.password, dbname=primary.dbname, options=options)
