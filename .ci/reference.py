@@ -52,10 +52,9 @@ def rule_page(rule: Rule) -> str:
             f"Clean:\n\n{_example(rule.good)}",
             "The tables are those of [all rules](../rules.md).",
         ]
-    reason = f'with liftlock.allow("{rule.code}", because="…"):'
-    parts.append(
-        f"Where it is meant: `{reason}` around it, or a line in `alembic.ini`; see [check](../../how-to/check.md#what-is-allowed)."
-    )
+    inline = f'`with liftlock.allow("{rule.code}", because="…"):` around it, or ' if rule.placed else ""
+    configured = "a line in `alembic.ini`, with the code that the finding shows"
+    parts.append(f"Where it is meant: {inline}{configured}; see [check](../../how-to/check.md#what-is-allowed).")
     return "\n\n".join(parts) + "\n"
 
 

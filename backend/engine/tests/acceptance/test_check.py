@@ -15,6 +15,7 @@ from sqlalchemy.engine import URL
 from liftlock import settings
 from liftlock.commands.check import Report, check
 from liftlock.events import silent
+from liftlock.formats import text
 from liftlock.model.finding import Severity
 from liftlock.planning.rules import RULES, TABLES
 from liftlock.planning.rules.rule import Example, Rule
@@ -274,6 +275,61 @@ with liftlock.allow("LL-UNINDEXED", because="never deleted"):
         'op.drop_index("ix_email")\nop.drop_column("country", "x")',
         ["LL-BLOCKS"],
     ),
+    "another type that must not be null": (
+        "pass",
+        'op.alter_column("person", "nick", type_=sa.String(9), nullable=False)',
+        'op.alter_column("person", "nick", type_=sa.Text(), nullable=True)',
+        ["LL-BREAKS", "LL-BREAKS", "LL-DATA-UNSEEN"],
+    ),
+    "a clean-up before a change": (
+        "pass",
+        'op.execute("UPDATE person SET age = NULL WHERE age < 0")\nop.execute("ALTER TABLE person ALTER age TYPE smallint")',
+        'op.execute("ALTER TABLE person ALTER age TYPE integer")',
+        ["LL-BLOCKS", "LL-STATISTICS", "LL-BREAKS", "LL-DATA-UNSEEN"],
+    ),
+    "a partitioned table": (
+        """op.execute("CREATE TABLE ev (at date NOT NULL, x integer) PARTITION BY RANGE (at)")
+op.execute("CREATE TABLE ev20 PARTITION OF ev FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')")
+op.execute("CREATE TABLE ev21 PARTITION OF ev FOR VALUES FROM ('2021-01-01') TO ('2022-01-01')")""",
+        """import liftlock
+with liftlock.allow("LL-BREAKS", "LL-LOSES", because="unused"):
+    op.drop_column("ev", "x")
+op.create_unique_constraint("once", "ev", ["at"])""",
+        None,
+        ["LL-BREAKS: unused", "LL-MIXED", "LL-TIGHTER", "LL-LOSES: unused", "LL-DATA-UNSEEN"],
+    ),
+    "a name in quotes": (
+        """op.execute('CREATE TABLE "user" (id integer)')""",
+        """import liftlock
+with liftlock.allow("LL-BREAKS", "LL-LOSES", because="unused"):
+    op.execute('DROP TABLE "user"')""",
+        None,
+        ["LL-BREAKS: unused", "LL-LOSES: unused"],
+    ),
+    "a default that was only for the old rows": (
+        "pass",
+        """import liftlock
+with liftlock.allow("LL-BREAKS", because="since 12 it is written"):
+    op.add_column("person", sa.Column("y", sa.Integer, server_default="0", nullable=False))
+    op.alter_column("person", "y", server_default=None)""",
+        'op.drop_column("person", "y")',
+        ["LL-BREAKS: since 12 it is written"],
+    ),
+    "a key that holds more": (
+        'op.create_table("k", sa.Column("id", sa.Integer, primary_key=True), sa.Column("n", sa.Integer, unique=True))',
+        'op.alter_column("k", "n", type_=sa.BigInteger())',
+        'op.alter_column("k", "n", type_=sa.Integer())',
+        [],
+    ),
+    "a trigger that is made anew": (
+        """op.execute("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'")
+op.execute("CREATE TRIGGER t BEFORE INSERT ON person FOR EACH ROW EXECUTE FUNCTION f()")""",
+        """op.execute("DROP TRIGGER t ON person")
+op.execute("CREATE TRIGGER t BEFORE UPDATE ON person FOR EACH ROW EXECUTE FUNCTION f()")""",
+        """op.execute("DROP TRIGGER t ON person")
+op.execute("CREATE TRIGGER t BEFORE INSERT ON person FOR EACH ROW EXECUTE FUNCTION f()")""",
+        [],
+    ),
     "a role": (
         "pass",
         'op.execute("CREATE ROLE {role} NOLOGIN")\nop.execute("GRANT SELECT ON person TO {role}")',
@@ -318,15 +374,32 @@ def test_raw_statements_break_the_running_release_too(project: Project, cache: P
 
 def test_what_plain_alembic_cannot_run_does_not_end_it(project: Project, cache: Path) -> None:
     """Where liftlock can: the next revisions are tried after its own run; plain Alembic's refusal is found for plain Alembic."""
-    body = 'op.create_index("ix_nick", "person", ["nick"], postgresql_concurrently=True)'
-    project.revision("r1", "r0", "pass")
-    project.revision("r2", "r1", body, 'op.drop_index("ix_nick")')
-    project.revision("r3", "r2", 'op.drop_column("person", "age")', 'op.add_column("person", sa.Column("age", sa.Integer))')
-    report = checked(project, cache, "r1:r3")
-    assert [one.revision.id for one in report.checked] == ["r2", "r3"], report.findings
-    assert {(one.revision, one.code) for one in report.findings} == {("r3", "LL-BREAKS"), ("r3", "LL-LOSES")}, report.findings
-    report = checked(project, cache, "r1:r3", way="plain")
+    project.revision("r1", "r0", 'op.create_table("a", sa.Column("x", sa.Integer), sa.Column("y", sa.Integer))', 'op.drop_table("a")')
+    body = """import liftlock
+op.create_index("ix_x", "a", ["x"], postgresql_concurrently=True)
+op.create_index("ix_y", "a", ["y"], postgresql_concurrently=True)
+with liftlock.allow("LL-BREAKS", "LL-LOSES", "LL-MIXED", because="unused"):
+    op.drop_column("person", "nick")"""
+    down = """op.add_column("person", sa.Column("nick", sa.Text))
+op.drop_index("ix_y", postgresql_concurrently=True)
+op.drop_index("ix_x", postgresql_concurrently=True)"""
+    project.revision("r2", "r1", body, down)
+    project.revision(
+        "r3", "r2", 'op.drop_column("a", "x")', 'op.add_column("a", sa.Column("x", sa.Integer))\nop.create_index("ix_x", "a", ["x"])'
+    )
+    report = checked(project, cache, "r0:r3")
+    assert [one.revision.id for one in report.checked] == ["r1", "r2", "r3"], report.findings
+    found = [(one.revision, one.code, one.because) for one in report.findings]
+    assert found == [
+        ("r2", "LL-BREAKS", "unused"),
+        ("r2", "LL-MIXED", "unused"),
+        ("r2", "LL-LOSES", "unused"),
+        ("r3", "LL-BREAKS", ""),
+        ("r3", "LL-LOSES", ""),
+    ], report.findings
+    report = checked(project, cache, "r0:r3", way="plain")
     assert next((one.revision, one.code) for one in report.findings) == ("r2", "LL-STEP-FAILED")
+    assert any("plain Alembic  doesn't run: " in line for line, _, _ in text.lines(report))
 
 
 def test_what_the_running_release_writes_may_be_refused(project: Project, cache: Path) -> None:
@@ -479,11 +552,11 @@ def test_when_it_is_killed_nothing_is_left(project: Project, tmp_path: Path, end
     mine.mkdir()
     running = project.start("check", "r1", TMPDIR=str(mine), XDG_CACHE_HOME=str(tmp_path / "cache"))
     end = time.monotonic() + 60
-    while not list(mine.glob("*/shadow/data/postmaster.pid")):
+    while not (said := [one.read_text() for one in mine.glob("*/shadow/data/postmaster.pid")]) or "ready" not in said[0]:
         assert running.poll() is None, running.communicate()
         assert time.monotonic() < end
         time.sleep(0.05)
-    server = int(next(mine.glob("*/shadow/data/postmaster.pid")).read_text().split()[0])
+    server = int(said[0].split()[0])
     time.sleep(1)
     running.send_signal(ended)
     running.communicate(timeout=60)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from helpers import PASSWORD, make_project
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from liftlock import settings
 from liftlock.commands.check import check
@@ -108,21 +108,26 @@ def test_the_chain_is_a_picture(page: Page) -> None:
     assert rows == pytest.approx(drawn, abs=2)
 
 
+def section(page: Page, revision: str) -> Locator:
+    """What is said of a revision."""
+    return page.locator("section", has=page.get_by_role("heading", name=f"{revision} {revision}", exact=True))
+
+
 def test_both_timelines_are_drawn(page: Page) -> None:
     """Of an index that plain Alembic builds while writes wait, and liftlock while they go on; and of a column that is filled in batches."""
     bars = "[...one.querySelectorAll('rect')].map(bar => [bar.getAttribute('class'), bar.getBoundingClientRect().width])"
-    found = page.locator("#r-r2 svg").evaluate_all(f"all => all.map(one => {bars})")
+    found = section(page, "r2").locator("svg").evaluate_all(f"all => all.map(one => {bars})")
     plain, ours = found
     assert [kind for kind, _ in plain] == ["writes"]
     assert [kind for kind, _ in ours] == ["nothing"]
     assert min(plain[0][1], ours[0][1]) > PHONE / 2
-    plain, ours = page.locator("#r-r3 svg").all()
+    plain, ours = section(page, "r3").locator("svg").all()
     assert plain.locator("rect.reads-and-writes").count() == 1
     assert ours.locator("rect.nothing").count() >= 1
     assert "others wait: milliseconds" in (ours.get_attribute("aria-label") or "")
-    assert "batch by batch" in (page.locator("#r-r3").text_content() or "")
-    assert "+CREATE INDEX ix_nick ON public.person" in (page.locator("#r-r2").text_content() or "")
-    assert "SHARE on person" in (page.locator("#r-r2").text_content() or "")
+    assert "batch by batch" in (section(page, "r3").text_content() or "")
+    assert "+CREATE INDEX ix_nick ON public.person" in (section(page, "r2").text_content() or "")
+    assert "SHARE on person" in (section(page, "r2").text_content() or "")
 
 
 def test_it_is_used_with_the_keyboard(page: Page) -> None:
@@ -135,15 +140,15 @@ def test_it_is_used_with_the_keyboard(page: Page) -> None:
     for _ in range(4):
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "r-r5"
+    assert page.evaluate("document.activeElement.id") == "r-5"
     for _ in range(5):
         if page.evaluate("document.activeElement.tagName") == "SUMMARY":
             break
         page.keyboard.press("Tab")
-    assert page.locator("#r-r5 details[open]").count() == 0
+    assert page.locator("#r-5 details[open]").count() == 0
     page.keyboard.press("Enter")
-    assert page.locator("#r-r5 details[open]").count() == 1
-    assert page.locator("#r-r5 details[open] pre").first.is_visible()
+    assert page.locator("#r-5 details[open]").count() == 1
+    assert page.locator("#r-5 details[open] pre").first.is_visible()
 
 
 def test_it_is_readable_in_the_dark(page: Page) -> None:

@@ -12,12 +12,14 @@ from typing import Any
 
 import psycopg
 
+from liftlock.commands.exec import address_of
 from liftlock.commands.status import build_of, compare
 from liftlock.errors import LiftlockError
 from liftlock.events import Event, Notify
 from liftlock.model.checked import Checked, WayBack
 from liftlock.model.finding import Finding
 from liftlock.model.report import Report, Size
+from liftlock.model.revision import Standing
 from liftlock.model.schema import Schema
 from liftlock.planning.hazards import found_in_data, hazards, unseen
 from liftlock.planning.rules import RULES
@@ -99,16 +101,18 @@ def check(  # noqa: PLR0913 - the parts of a run
     return Report(selection.told, way, version, clock.seconds, checked, tuple(findings), sizes, estimated(judged, sizes))
 
 
-def _pending(settings: Settings, data: Address | None) -> tuple[frozenset[str], str] | None:
-    """What is pending on the real database, else on the environment's; None where neither can be asked."""
-    address = data or settings.address
-    if address is None:
-        return None
+def _pending(settings: Settings, data: Address | None) -> tuple[frozenset[str] | None, str]:
+    """What is pending on the real database, else on the project's own, and how that is told; None where it can't be asked."""
     try:
+        address = data or address_of(settings)
         with contextlib.closing(connect(bounded(address), "check", settle=False)) as session:
-            return compare(session, build_of(settings)).pending, repr(address)
-    except (psycopg.Error, LiftlockError):
-        return None
+            found = compare(session, build_of(settings))
+    except (psycopg.Error, LiftlockError) as error:
+        reason = str(error).strip().splitlines()[0]
+        return None, f"all revisions, since neither git nor a database says what is new: {reason}"
+    if found.standing is Standing.FOREIGN:
+        return None, f"all revisions, since {address!r} has some that no file has"
+    return frozenset() if found.satisfied else found.pending, f"what is pending on {address!r}"
 
 
 def _against(address: Address, judged: Sequence[Checked]) -> tuple[dict[str, Size], list[Finding]]:
@@ -174,9 +178,11 @@ class _Check:
             for number, name in enumerate(self.selection.revisions, 1):
                 self.notify(Event("revision.checked", f"trying {name} ({number} of {len(self.selection.revisions)})"))
                 with clock.part("plain"):
-                    one = trials.plain(plain, name)
+                    one = trials.run(plain, name, plain=True)
+                if one.trial.refusal is not None:  # what comes after will be a copy of liftlock's, where things have other identities
+                    before, dump = self._schema(ours), trials.dump(ours)
                 with clock.part("liftlock"), roles.others():
-                    other = trials.ours(ours, name)
+                    other = trials.run(ours, name, plain=False)
                 checked = self._checked(name, one, other, before)
                 if one.trial.refusal is not None and other.trial.refusal is not None:
                     yield replace(checked, after=before)
@@ -198,7 +204,7 @@ class _Check:
             one.operations,
             one.trial,
             other.trial,
-            other.operations if other.trial.refusal is None else (),
+            other.operations if one.trial.refusal is None and other.trial.refusal is None else (),
             before,
             edited=name in self.selection.edited,
         )
@@ -213,8 +219,8 @@ class _Check:
         if not chain.ancestors([name]) >= there or len(revision.parents) > 1:
             return None
         with self.clock.part("downgrade"), contextlib.nullcontext(plain) if last else self.shadow.copied(plain) as copy:
-            again = checked.plain.refusal is None
-            return self.trials.back(copy, name, revision.down[0] if revision.down else "base", dump, again=again)
+            target = revision.down[0] if revision.down else "base"
+            return self.trials.back(copy, name, target, dump, plain=checked.plain.refusal is None)
 
     def _schema(self, address: Address) -> Schema:
         with contextlib.closing(connect(address, "check")) as session:

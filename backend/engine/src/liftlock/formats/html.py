@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from liftlock.formats.text import WAYS, felt, lasting, place, summary
-from liftlock.model.checked import Checked
+from liftlock.model.checked import Checked, Trial
 from liftlock.model.report import Estimate, Report, Size
 from liftlock.planning import estimates, timelines
 
@@ -53,15 +54,18 @@ def write(report: Report) -> str:
 
 
 def picture(checked: Sequence[Checked]) -> list[Dot]:
-    """The revisions in the order in which they run; one goes on in the lane of what it follows, unless another has."""
+    """The revisions in the order in which they run; one goes on in the lane of what it follows, else in the first that is free."""
     dots: dict[str, Dot] = {}
-    continued: set[int] = set()
+    ahead = Counter(name for one in checked for name in one.revision.parents)
+    ends: dict[int, str] = {}
     for row, one in enumerate(checked):
-        parents = [dots[name] for name in one.revision.parents if name in dots]
-        free = [parent for parent in parents if parent.row not in continued]
-        lane = free[0].lane if free else 1 + max((dot.lane for dot in dots.values()), default=-1)
-        continued.update(parent.row for parent in free)
-        dots[one.revision.id] = Dot(row, lane, tuple((parent.row, parent.lane) for parent in parents))
+        parents = [name for name in one.revision.parents if name in dots]
+        ahead.subtract(parents)
+        mine = [dots[name].lane for name in parents if ends[dots[name].lane] == name]
+        free = (lane for lane in range(len(ends) + 1) if lane not in ends or not ahead[ends[lane]])
+        lane = mine[0] if mine else next(free)
+        ends[lane] = one.revision.id
+        dots[one.revision.id] = Dot(row, lane, tuple((dots[name].row, dots[name].lane) for name in parents))
     return list(dots.values())
 
 
@@ -78,14 +82,17 @@ def _revision(one: Checked, report: Report, sizes: Mapping[str, Size]) -> dict[s
         "changes": one.changes,
         "verdict": counted[0].severity.value if counted else "ok",
         "longest": estimates.told(longest),
-        "ways": [_way(name, each, longest) for name, each in zip(WAYS, spans, strict=True)],
+        "ways": [_way(name, trial, each, longest) for name, trial, each in zip(WAYS, (one.plain, one.ours), spans, strict=True)],
     }
 
 
-def _way(name: str, spans: Sequence[timelines.Span], longest: float) -> dict[str, Any]:
+def _way(name: str, trial: Trial, spans: Sequence[timelines.Span], longest: float) -> dict[str, Any]:
+    told = lasting(Estimate(timelines.takes(spans), timelines.blocks(spans))) if spans else "nothing that others feel"
+    if trial.refusal is not None:
+        told = f"doesn't run: {trial.refusal.what.splitlines()[0]}"
     return {
         "name": name,
-        "told": lasting(Estimate(timelines.takes(spans), timelines.blocks(spans))) if spans else "nothing that others feel",
+        "told": told,
         "statements": [
             {
                 "sql": one.statement.sql,

@@ -77,7 +77,9 @@ def _side_by_side(one: Checked, report: Report) -> Iterator[str]:
             yield f"{name:<13}  {head}"
             seconds = estimates.working(statement, report.sizes)
             yield f"{'':<13}  → {felt(statement)}{f', {estimates.told(seconds)}' if seconds else ''}"
-        if not statements:
+        if trial.refusal is not None:
+            yield f"{name:<13}  doesn't run: {trial.refusal.what.splitlines()[0]}"
+        elif not statements:
             yield f"{name:<13}  nobody waits"
         elif estimate is not None:
             yield f"{'':<13}  {lasting(estimate)}"

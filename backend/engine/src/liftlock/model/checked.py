@@ -78,3 +78,8 @@ class Checked:
     changes: tuple[str, ...] = ()
     back: WayBack | None = None
     edited: bool = False
+
+    @property
+    def statements(self) -> tuple[Observed, ...]:
+        """What made the schema that comes after: plain Alembic's statements, or liftlock's where only that could run it."""
+        return self.ours.observed if self.plain.refusal is not None and self.ours.refusal is None else self.plain.observed

@@ -14,6 +14,11 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def bare(relation: str) -> str:
+    """The name in SQL text, without its schema and quotes."""
+    return re.sub(r'^.*\.(?=[^."]+$|"(?:[^"]|"")*"$)', "", relation).removeprefix('"').removesuffix('"').replace('""', '"')
+
+
 @dataclass(frozen=True, slots=True)
 class IndexParts:
     """What an operation on an index is made of.

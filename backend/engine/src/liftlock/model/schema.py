@@ -22,13 +22,23 @@ def holds_all(old: str, new: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SchemaColumn:
-    """A column: its table, its name, its type as SQL text, whether it must not be null, and whether the server gives it a value."""
+    """A column.
+
+    Parameters:
+        table: its table, as SQL text.
+        name: its name.
+        type: its type as SQL text.
+        not_null: whether it must not be null.
+        has_default: whether the server gives it a value.
+        inherited: whether it is a partition's, or a child's, and its parent's as well: what is said of that is said once.
+    """
 
     table: str
     name: str
     type: str
     not_null: bool
     has_default: bool = False
+    inherited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +53,11 @@ class Key:
     refers: str = ""
     refers_columns: tuple[str, ...] = ()
 
+    @property
+    def demand(self) -> tuple[object, ...]:
+        """What it demands of rows, whatever it is called."""
+        return self.table_oid, self.columns, self.refers, self.refers_columns
+
 
 @dataclass(frozen=True, slots=True)
 class Unique:
@@ -54,6 +69,11 @@ class Unique:
     table_oid: int
     primary: bool
 
+    @property
+    def demand(self) -> tuple[object, ...]:
+        """What it demands of rows, whatever it is called."""
+        return self.table_oid, self.columns
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -63,6 +83,11 @@ class Check:
     name: str
     columns: tuple[str, ...]
     table_oid: int
+
+    @property
+    def demand(self) -> tuple[object, ...]:
+        """What it demands of rows, as far as it is told from others: one that is made anew with its column keeps its name."""
+        return self.table_oid, self.columns, self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from liftlock.model.facts import Table
+from liftlock.model.lock import LockMode
 from liftlock.model.observed import Observed
 from liftlock.model.report import Size
 from liftlock.model.step import Means, Pace, Step
 
+_PROVES = frozenset({LockMode.SHARE_UPDATE_EXCLUSIVE, LockMode.SHARE_ROW_EXCLUSIVE, LockMode.ACCESS_EXCLUSIVE})
+"""Locks under which a foreign key is proven, on the table that has it."""
 ROWS_BACKFILLED = 100_000
 ROWS_INDEXED = 1_000_000
 BYTES_SCANNED = 200_000_000
@@ -39,29 +42,21 @@ def working(statement: Observed, sizes: Mapping[str, Size]) -> float:
 
     Parameters:
         statement: what was observed.
-        sizes: of tables, by their names as the server shows them.
+        sizes: of tables, by their names as SQL text.
     """
+
+    def scan(name: str) -> float:
+        return sizes[name].bytes / BYTES_SCANNED if name in sizes else 0.0
+
+    def rows(name: str) -> float:
+        return sizes[name].rows if name in sizes else 0.0
+
     work = statement.work
-    scans = [*work.scans, *([statement.operation.table] if work.validates and statement.operation.table else [])]
-    written = sum(3 * _scan(name, sizes) for name in work.rewrites)
-    built = sum(2 * _scan(name, sizes) + _rows(name, sizes) / ROWS_INDEXED for name in work.builds)
-    updated = sum(_scan(name, sizes) + _rows(name, sizes) / ROWS_BACKFILLED for name in work.updates)
-    return written + built + updated + sum(_scan(name, sizes) for name in scans)
-
-
-def _scan(name: str, sizes: Mapping[str, Size]) -> float:
-    size = _size(name, sizes)
-    return size.bytes / BYTES_SCANNED if size else 0.0
-
-
-def _rows(name: str, sizes: Mapping[str, Size]) -> float:
-    size = _size(name, sizes)
-    return size.rows if size else 0.0
-
-
-def _size(name: str, sizes: Mapping[str, Size]) -> Size | None:
-    """The server's words about work have names without a schema."""
-    return sizes.get(name) or next((size for full, size in sizes.items() if full.rpartition(".")[2] == name), None)
+    written = sum(3 * scan(name) for name in work.rewrites)
+    built = sum(2 * scan(name) + rows(name) / ROWS_INDEXED for name in work.builds)
+    updated = sum(scan(name) + rows(name) / ROWS_BACKFILLED for name in work.updates)
+    validated = max((scan(one.relation) for one in statement.held if one.mode in _PROVES), default=0.0) if work.validates else 0.0
+    return written + built + updated + validated + sum(scan(name) for name in work.scans)
 
 
 def told(estimate: float | None) -> str:

@@ -40,16 +40,17 @@ class Hazard:
 def hazards(before: Schema, after: Schema) -> Iterator[Hazard]:
     """What to look for in a database that is as ``before`` and is to become as ``after``."""
     yield from _columns(before, after)
-    for oid, one in sorted(after.uniques.items()):
-        if oid in before.uniques or not _known(before, one.table_oid, one.columns):
+    demanded = {one.demand for one in before.uniques.values()} | {one.demand for one in before.keys.values()}
+    for _, one in sorted(after.uniques.items()):
+        if one.demand in demanded or not _known(before, one.table_oid, one.columns):
             continue
         listed = [quoted(name) for name in one.columns]
         present = " AND ".join(f"{name} IS NOT NULL" for name in listed)
         sql = f"SELECT CAST(min(ctid) AS text) AS first, count(*) AS times FROM {one.table} WHERE {present}"
         sql += f" GROUP BY {', '.join(listed)} HAVING count(*) > 1"
         yield Hazard(f"have the same {', '.join(one.columns)}, which are to be unique", one.table, f"{sql} LIMIT {SAMPLE}")
-    for oid, key in sorted(after.keys.items()):
-        if oid in before.keys or not _known(before, key.table_oid, key.columns) or key.refers not in before.tables.values():
+    for _, key in sorted(after.keys.items()):
+        if key.demand in demanded or not _known(before, key.table_oid, key.columns) or key.refers not in before.tables.values():
             continue
         present = " AND ".join(f"t.{quoted(name)} IS NOT NULL" for name in key.columns)
         same = " AND ".join(f"r.{quoted(other)} = t.{quoted(name)}" for name, other in zip(key.columns, key.refers_columns, strict=True))
@@ -61,7 +62,7 @@ def hazards(before: Schema, after: Schema) -> Iterator[Hazard]:
 def _columns(before: Schema, after: Schema) -> Iterator[Hazard]:
     for place, new in sorted(after.columns.items()):
         old = before.columns.get(place)
-        if old is None:
+        if old is None or new.inherited:
             continue
         name, sample = quoted(old.name), _sample(before, place[0])
         if new.not_null and not old.not_null:
@@ -85,11 +86,11 @@ def _sample(schema: Schema, table: int, prefix: str = "") -> str:
 
 def unseen(checked: Checked) -> Iterator[Finding]:
     """What the shadow can't show of a revision, since its tables are empty; a type that the server changes in place loses nothing."""
-    rewritten = {name for one in checked.plain.observed for name in one.work.rewrites}
+    rewritten = {name for one in checked.statements for name in one.work.rewrites}
     texts = [
         f"whether rows of {one.table} {one.what}"
         for one in hazards(checked.before, checked.after)
-        if not one.parameters or one.table.rpartition(".")[2] in rewritten
+        if not one.parameters or one.table in rewritten
     ]
     if texts:
         why, now = "It is looked for when the revision runs, and ends it.", "Look beforehand: liftlock check --data-url."

@@ -23,11 +23,13 @@ class Span:
     Parameters:
         statement: itself.
         begins, lasts: in seconds.
+        rows: tables of which its transaction has locked rows.
     """
 
     statement: Observed
     begins: float
     lasts: float
+    rows: frozenset[str]
 
     @property
     def ends(self) -> float:
@@ -39,20 +41,24 @@ class Span:
         """Whose queries wait meanwhile: of the worst off; ``nothing`` for nobody's."""
         if "reads and writes" in self.statement.blocked:
             return "reads and writes"
-        return "writes" if self.statement.blocked or self.statement.locks_rows else "nothing"
+        return "writes" if self.statement.blocked or self.rows else "nothing"
 
 
 def timeline(observed: Iterable[Observed], sizes: Mapping[str, Size]) -> tuple[Span, ...]:
     """The statements one after another.
 
     Parameters:
-        observed: of one way to run a revision; what failed and what takes no time is left out.
+        observed: of one way to run a revision; what failed is left out.
         sizes: of the tables.
     """
     spans: list[Span] = []
+    rows: dict[int, frozenset[str]] = {}
     for one in observed:
-        if not one.error:
-            spans.append(Span(one, spans[-1].ends if spans else 0.0, estimates.working(one, sizes) or MOMENT))
+        if one.error:
+            continue
+        rows[one.transaction] = rows.get(one.transaction, frozenset()) | one.locks_rows
+        begins = spans[-1].ends if spans else 0.0
+        spans.append(Span(one, begins, estimates.working(one, sizes) or MOMENT, rows[one.transaction]))
     return tuple(spans)
 
 
@@ -68,7 +74,7 @@ def blocks(spans: Iterable[Span]) -> float:
     """
     longest, since = 0.0, dict[tuple[int, str], float]()
     for one in spans:
-        for name in one.statement.locks_rows.union(*one.statement.blocked.values()):
+        for name in one.rows.union(*one.statement.blocked.values()):
             begun = since.setdefault((one.statement.transaction, name), one.begins)
             longest = max(longest, one.ends - begun)
     return longest
@@ -83,14 +89,10 @@ def estimated(checked: Iterable[Checked], sizes: Mapping[str, Size]) -> dict[str
     return found
 
 
-def assumed(checked: Iterable[Checked], sizes: Mapping[str, Size]) -> dict[str, Size]:
-    """The sizes of all tables that the revisions work on, assumed where they aren't known."""
-    named = {
-        name
-        for one in checked
-        for trial in (one.plain, one.ours)
-        for seen in trial.observed
-        for name in (*seen.work.rewrites, *seen.work.scans, *seen.work.builds, *seen.work.updates, seen.operation.table or "")
-    } - {""}
-    known = {full.rpartition(".")[2] for full in sizes}
-    return {**{name: ASSUMED for name in named if name.rpartition(".")[2] not in known}, **sizes}
+def assumed(checked: Iterable[Checked], sizes: Mapping[str, Size]) -> Mapping[str, Size]:
+    """The sizes of the tables that the revisions work on: assumed where no real database was looked at."""
+    if sizes:
+        return sizes
+    observed = [seen for one in checked for trial in (one.plain, one.ours) for seen in trial.observed]
+    worked = {name for seen in observed for name in (*seen.work.rewrites, *seen.work.scans, *seen.work.builds, *seen.work.updates)}
+    return dict.fromkeys(worked | {held.relation for seen in observed if seen.work.validates for held in seen.held}, ASSUMED)

@@ -403,7 +403,7 @@ SELECT json_build_object(
     'columns', (
         SELECT coalesce(json_agg(json_build_array(
             r.oid::bigint, a.attnum, r.name, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-            a.atthasdef OR a.attidentity <> '')), '[]')
+            a.atthasdef OR a.attidentity <> '', a.attinhcount > 0)), '[]')
         FROM relations AS r
         JOIN pg_catalog.pg_attribute AS a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped),
     'keys', (
@@ -432,7 +432,9 @@ SELECT json_build_object(
                 FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS u (attnum, place)
                 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = u.attnum
                 WHERE u.place <= i.indnkeyatts)))), '[]')
-        FROM pg_catalog.pg_index AS i JOIN relations AS r ON r.oid = i.indrelid
+        FROM pg_catalog.pg_index AS i
+        JOIN relations AS r ON r.oid = i.indrelid
+        JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid AND NOT x.relispartition
         WHERE i.indisunique AND i.indexprs IS NULL AND i.indpred IS NULL),
     'checks', (
         SELECT coalesce(json_agg(json_build_array(k.oid::bigint, json_build_object(
@@ -442,11 +444,11 @@ SELECT json_build_object(
                 FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey))))), '[]')
         FROM pg_catalog.pg_constraint AS k
         JOIN relations AS r ON r.oid = k.conrelid
-        WHERE k.contype = 'c' AND k.conparentid = 0),
+        WHERE k.contype = 'c' AND k.coninhcount = 0),
     'triggers', (
         SELECT coalesce(json_agg(json_build_array(t.oid::bigint, t.tgname, r.oid::bigint)), '[]')
         FROM pg_catalog.pg_trigger AS t JOIN relations AS r ON r.oid = t.tgrelid
-        WHERE NOT t.tgisinternal),
+        WHERE NOT t.tgisinternal AND t.tgparentid = 0),
     'unproven', (
         SELECT coalesce(json_agg(json_build_array(r.name, k.conname)), '[]')
         FROM pg_catalog.pg_constraint AS k JOIN relations AS r ON r.oid = k.conrelid

@@ -25,10 +25,12 @@ from psycopg import sql
 from liftlock.errors import NotNow, SettingsError
 from liftlock.postgres.patience import attempts
 from liftlock.postgres.probe import probe
-from liftlock.postgres.session import connect
+from liftlock.postgres.session import connect, query
 from liftlock.settings import Address
 
 _START_SECONDS = 60
+_PORTS = 5
+_WORDS = 5
 _UNPRIVILEGED = "nobody"
 THROWAWAY = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off"}
 """Settings of a server whose data nobody will miss."""
@@ -38,6 +40,10 @@ _JANITOR = 'cat >/dev/null; tries=0; while ! rm -rf "$1" 2>/dev/null && [ "$trie
 
 class _NotYet(Exception):
     """The server doesn't answer yet."""
+
+
+class _PortTakenError(NotNow):
+    """Somebody else was faster to listen on the port that was free."""
 
 
 def program(name: str) -> str:
@@ -76,7 +82,8 @@ def throwaway(roles: Sequence[str] = ()) -> Iterator[Address]:
 def make_roles(server: Address, roles: Sequence[str]) -> None:
     """Give a new server roles, none of which may log in."""
     with contextlib.closing(connect(server, "roles")) as session:
-        for one in roles:
+        there = {row["name"] for row in query(session, "roles")}
+        for one in set(roles) - there:
             session.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(one)))
 
 
@@ -116,22 +123,30 @@ def serve(data: Path, password: str, *, port: int | None = None, settings: Mappi
     data.parent.mkdir(parents=True, exist_ok=True)
     if not (data / "PG_VERSION").exists():
         _initialise(data, password)
-    port = port or free_port()
-    settings = {"listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": ""} | dict(settings or {})
-    options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
-    address = Address(host="127.0.0.1", port=str(port), user="postgres", password=password, dbname="postgres")
-    log = data.parent / "postgres.log"
-    with log.open("ab") as out:
-        server = subprocess.Popen(  # noqa: S603 - our own arguments
-            [*as_postgres(postgres, data), postgres, "-D", str(data), *options], stdout=out, stderr=out, start_new_session=True
-        )
-    try:
-        _await(address, server, log)
-        yield address
-    finally:
-        if server.poll() is None:
-            server.send_signal(signal.SIGINT)
-            server.wait(_START_SECONDS)
+    given = {"listen_addresses": "127.0.0.1", "unix_socket_directories": ""} | dict(settings or {})
+    for tries_left in reversed(range(1 if port else _PORTS)):
+        address = Address(host="127.0.0.1", port=str(port or free_port()), user="postgres", password=password, dbname="postgres")
+        options = [part for key, value in {**given, "port": address.port}.items() for part in ("-c", f"{key}={value}")]
+        with contextlib.ExitStack() as stack:
+            log = stack.enter_context((data.parent / "postgres.log").open("a+b"))
+            server = subprocess.Popen(  # noqa: S603 - our own arguments
+                [*as_postgres(postgres, data), postgres, "-D", str(data), *options], stdout=log, stderr=log, start_new_session=True
+            )
+            stack.callback(_stop, server)
+            try:
+                _await(address, server, data)
+            except _PortTakenError:
+                if tries_left:
+                    continue
+                raise
+            yield address
+            return
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    if server.poll() is None:
+        server.send_signal(signal.SIGINT)
+        server.wait(_START_SECONDS)
 
 
 def _initialise(data: Path, password: str) -> None:
@@ -197,21 +212,33 @@ def free_port() -> int:
         return int(probe_socket.getsockname()[1])
 
 
-def _await(address: Address, server: subprocess.Popen[bytes], log: Path) -> None:
+def _await(address: Address, server: subprocess.Popen[bytes], data: Path) -> None:
+    """Wait until it answers; whoever else answers on its port isn't it."""
     verdict = None
     try:
         for attempt in attempts(_NotYet, _START_SECONDS, first=0.05, most=0.5):
             with attempt:
                 verdict = probe(address)
-                if verdict is None:
+                ready = _is_ready(data)
+                if verdict is None and ready:
                     return
-                if server.poll() is None and verdict.trouble.passes:
+                if server.poll() is None and (verdict is None or verdict.trouble.passes or not ready):
                     raise _NotYet
     except _NotYet:
         pass
-    words = log.read_text(errors="replace").strip().splitlines()[-5:]
-    raise NotNow(
+    log = data.parent / "postgres.log"
+    words = log.read_text(errors="replace").strip().splitlines()[-_WORDS:]
+    kind = _PortTakenError if any("Address already in use" in line for line in words) else NotNow
+    raise kind(
         "LL-EMBEDDED-DOWN",
         "The embedded PostgreSQL doesn't come up:\n" + "\n".join(words or [str(verdict and verdict.text)]),
         now=f"Read {log}; remove the folder beside it to begin anew (its data is lost).",
     )
+
+
+def _is_ready(data: Path) -> bool:
+    """What the server itself says: https://www.postgresql.org/docs/current/storage-file-layout.html, postmaster.pid."""
+    try:
+        return (data / "postmaster.pid").read_text().rstrip().endswith("ready")
+    except FileNotFoundError:
+        return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -111,16 +111,18 @@ class Observer:
     def _work(self, before: Mapping[int, int], held: set[Held]) -> Work:
         """What the server tells of is counted where its table is locked: another of that name may be new."""
         told, after = work_in(self._subject.messages()), self._files()
-        locked = {self._visible[one.oid]["name"] for one in held}
-        changed = {oid for oid, file in before.items() if oid in self._visible and after.get(oid, file) != file}
-        tables = {self._visible[oid]["name"] for oid in changed if self._visible[oid]["kind"] in {"r", "m"}}
-        indexes = {self._visible[oid]["table_name"] for oid in changed if self._visible[oid]["kind"] == "i"}
+        locked = {one.oid: self._visible[one.oid] for one in held}
+        changed = [self._visible[oid] for oid, file in before.items() if oid in self._visible and after.get(oid, file) != file]
+
+        def known(names: Collection[str]) -> frozenset[str]:
+            return frozenset(row["relation"] for row in locked.values() if row["name"] in names)
+
         return Work(
-            rewrites=frozenset(tables | (told.rewrites & locked)),
-            scans=told.scans & locked,
-            builds=frozenset(indexes | (told.builds & locked)),
+            rewrites=known(told.rewrites) | {row["relation"] for row in changed if row["kind"] in {"r", "m"}},
+            scans=known(told.scans),
+            builds=known(told.builds) | {row["of_table"] for row in changed if row["kind"] == "i"},
             validates=told.validates if locked else frozenset(),
-            proven=told.proven & locked,
+            proven=known(told.proven),
         )
 
     @contextlib.contextmanager

@@ -120,7 +120,7 @@ ORDER BY c.relname;
 
 -- name: visible
 -- The relations that this session sees, and the tables that the indexes among them stand on.
-SELECT c.oid::bigint AS oid, c.oid::regclass::text AS relation, c.relname AS name, c.relkind::text AS kind, t.relname AS table_name
+SELECT c.oid::bigint AS oid, c.oid::regclass::text AS relation, c.relname AS name, c.relkind::text AS kind, t.oid::regclass::text AS of_table
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_index AS i ON i.indexrelid = c.oid

@@ -21,7 +21,7 @@ _CONSTRAINT = frozenset(
     }
 )
 _CONSTRAINT_NAME = re.compile(r'CONSTRAINT ("(?:[^"]|"")+"|\S+) ')
-_COLUMN = frozenset({"alter_nullable", "drop_not_null", "alter_type", "drop_column", "rename_column"})
+_COLUMN = frozenset({"alter_nullable", "alter_default", "drop_not_null", "alter_type", "drop_column", "rename_column"})
 
 
 def plain_text(sql: str, dialect: Dialect) -> str:

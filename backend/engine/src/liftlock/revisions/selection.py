@@ -34,14 +34,14 @@ class Selection:
     told: str
 
 
-def select(project: Project, wanted: str, pending: Callable[[], tuple[frozenset[str], str] | None]) -> Selection:
+def select(project: Project, wanted: str, pending: Callable[[], tuple[frozenset[str] | None, str]]) -> Selection:
     """Choose revisions.
 
     Parameters:
         project: the project.
         wanted: ``a:b`` (what comes after a, up to b), a single revision, or nothing: what is new against git's main
             branch, else what is pending, else all.
-        pending: what is pending on the project's database, and its name; None where there is none to ask.
+        pending: what is pending on a database, and how that is told; None where it can't be asked.
 
     Raises:
         SettingsError: there is no such revision.
@@ -50,9 +50,8 @@ def select(project: Project, wanted: str, pending: Callable[[], tuple[frozenset[
         return _range(project, wanted)
     new, edited = _in_git(project)
     if new is None:
-        found, where = pending() or (frozenset(project.chain.revisions), "")
-        told = f"what is pending on {where}" if where else "all revisions, since git says nothing of a main branch"
-        return _of(project, set(found), frozenset(), told)
+        found, told = pending()
+        return _of(project, set(project.chain.revisions if found is None else found), frozenset(), told)
     return _of(project, new | edited, frozenset(edited), "what is new against the main branch")
 
 

@@ -96,30 +96,26 @@ class Trials:
         self.version_table = guard.reports[0].version_table
         return guard.reports[0]
 
-    def plain(self, address: Address, revision: str) -> Tried:
-        """Run a revision as plain Alembic does."""
-        return self._watched(address, revision, self._up(revision), plain=True)
+    def run(self, address: Address, revision: str, *, plain: bool) -> Tried:
+        """Run a revision as plain Alembic does, or as liftlock does."""
+        return self._watched(address, revision, self._up(revision), plain=plain)
 
-    def ours(self, address: Address, revision: str) -> Tried:
-        """Run a revision as liftlock does."""
-        return self._watched(address, revision, self._up(revision), plain=False)
-
-    def back(self, address: Address, revision: str, target: str, before: str, *, again: bool) -> WayBack:
-        """Take a revision back, with plain Alembic, and apply it again.
+    def back(self, address: Address, revision: str, target: str, before: str, *, plain: bool) -> WayBack:
+        """Take a revision back, and apply it again.
 
         Parameters:
             address: a database at the revision.
             revision: the revision.
             target: the one before it, or ``base``.
             before: the schema's dump before the upgrade.
-            again: whether plain Alembic can apply it.
+            plain: by plain Alembic, or by liftlock, where that alone can run it.
         """
-        tried = self._watched(address, target, lambda rev, _context: self.project.script._downgrade_revs(target, rev), plain=True)  # noqa: SLF001
+        tried = self._watched(address, target, lambda rev, _context: self.project.script._downgrade_revs(target, rev), plain=plain)  # noqa: SLF001
         if tried.trial.refusal is not None:
             return WayBack(error=tried.trial.refusal.what)
         after = self.dump(address)
         statements = len(tried.operations) + sum(one.kind == "connection" for one in tried.trial.observed)
-        once_more = self.plain(address, revision) if statements and again else tried
+        once_more = self.run(address, revision, plain=plain) if statements else tried
         refused = once_more.trial.refusal.what if once_more.trial.refusal is not None else ""
         return WayBack(statements, difference=difference(before, after), again=refused)
 
@@ -220,7 +216,7 @@ def _shown(one: Any, version_table: str, *, plain: bool) -> bool:  # noqa: ANN40
     """Of plain Alembic, all that the revision sent; of liftlock, what took a lock or worked."""
     if version_table in one.sql and one.kind in {"insert", "update", "delete", "create_table", "drop_table", "connection"}:
         return False
-    return bool(one.error or one.work.long or any(held.mode is not LockMode.ACCESS_SHARE for held in one.taken)) or (
+    return bool(one.error or one.work.told() or any(held.mode is not LockMode.ACCESS_SHARE for held in one.taken)) or (
         plain and one.kind != "" and one.line is not None
     )
 

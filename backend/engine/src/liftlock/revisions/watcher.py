@@ -103,7 +103,7 @@ class Watcher:
             return
         self._filled, operation = step, self.working.operation
         sql = " ".join(("UPDATE", step.tables[0], "SET", step.sql, *(("WHERE", step.where) if step.where else ())))
-        table = operation.table or step.tables[0]
+        table = step.tables[0]
         locks, work = frozenset({Held(table, LockMode.ROW_EXCLUSIVE)}), Work(updates=frozenset({table}))
         self.observed.append(Observed(sql, self._revision, operation, taken=locks, held=locks, work=work, batched=True))
 
@@ -151,8 +151,11 @@ def _updated(statement: Observed, tag: str) -> Work:
     """Its work, with the tables whose rows it changes: of the psycopg drivers, which pass on the server's word for what was done."""
     if tag.partition(" ")[0] not in {"UPDATE", "DELETE", "MERGE"}:
         return statement.work
-    of = statement.taken or statement.held
-    return replace(statement.work, updates=frozenset(one.relation for one in of if one.mode is LockMode.ROW_EXCLUSIVE and one.kind != "i"))
+    taken, held = (
+        frozenset(one.relation for one in locks if one.mode is LockMode.ROW_EXCLUSIVE and one.kind in {"r", "p"})
+        for locks in (statement.taken, statement.held)
+    )
+    return replace(statement.work, updates=taken or held)
 
 
 class _Subject:

@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from liftlock.model.checked import Checked
 from liftlock.model.finding import Severity
-from liftlock.model.lock import LockMode
 from liftlock.model.observed import Observed
-from liftlock.model.operation import ColumnParts
+from liftlock.model.operation import ColumnParts, bare, quoted
 from liftlock.model.schema import Check, Key, SchemaColumn, Unique, holds_all
-from liftlock.planning.rules.rule import Example, Hit, Rule, hit, requires_value, sent_for
+from liftlock.planning.rules.rule import CHANGES_TABLE, Example, Hit, Rule, hit, requires_value, sent_for
 
 _Constraint = Unique | Check | Key
 _TAKES_AWAY = frozenset(
@@ -18,52 +17,50 @@ _TAKES_AWAY = frozenset(
     | {"drop_constraint", "drop_index", "drop_not_null", "comment"}
 )
 """What may go together: taking a column away often takes what stands on it first."""
-_SCHEMA = frozenset(LockMode) - {LockMode.ACCESS_SHARE, LockMode.ROW_SHARE, LockMode.ROW_EXCLUSIVE}
-"""Locks of statements that change a table, and not only rows."""
 
 
 def _breaking(checked: Checked) -> Iterator[tuple[str, Observed | None]]:
     """What the running release knows and won't find any more, or not so; and the statement that does it."""
     before, after = checked.before, checked.after
     for oid, name in sorted(before.tables.items()):
-        bare = name.rpartition(".")[2]
         if oid not in after.tables:
-            yield f"{name} is dropped", sent_for(checked, {"drop_table"}, oid, (), bare)
+            yield f"{name} is dropped", sent_for(checked, {"drop_table"}, oid, (), bare(name))
         elif after.tables[oid] != name:
-            schema = name.rpartition(".")[0]  # where that is renamed, no statement needs to name the table
-            sent = sent_for(checked, {"rename_table"}, oid, (), bare) or sent_for(checked, (), oid, (), schema or bare)
-            yield f"{name} is renamed to {after.tables[oid]}", sent
-    for place, new in sorted({**before.columns, **after.columns}.items()):
-        if place[0] in before.tables and place[0] in after.tables:
-            yield from _breaking_column(checked, place, before.columns.get(place), after.columns.get(place), new)
+            sent = sent_for(checked, {"rename_table"}, oid, (), bare(name))
+            schema = name.removesuffix(f".{quoted(bare(name))}").removesuffix(f".{bare(name)}")  # where that is renamed, no table is named
+            yield f"{name} is renamed to {after.tables[oid]}", sent or sent_for(checked, (), oid, (), bare(schema))
+    for place, old in sorted(before.columns.items()):
+        if place[0] in after.tables and not old.inherited:
+            yield from _breaking_column(checked, place, old, after.columns.get(place))
+    for place, new in sorted(after.columns.items()):
+        required = new.not_null and not new.has_default and not new.inherited
+        if required and place[0] in before.tables and place not in before.columns and not _required_at_once(checked, place[0], new.name):
+            sent = sent_for(checked, {"alter_nullable", "add_column"}, place[0], (new.name,), new.name)
+            yield f"{new.table} has a new column that must not be null: {new.name}", sent
 
 
 def _breaking_column(
-    checked: Checked, place: tuple[int, int], old: SchemaColumn | None, new: SchemaColumn | None, known: SchemaColumn
+    checked: Checked, place: tuple[int, int], old: SchemaColumn, new: SchemaColumn | None
 ) -> Iterator[tuple[str, Observed | None]]:
     def sent(kind: str) -> Observed | None:
-        return sent_for(checked, {kind}, place[0], (known.name,), known.name)
+        return sent_for(checked, {kind}, place[0], (old.name,), old.name)
 
-    table = checked.before.tables[place[0]]
-    if old is None:
-        if known.not_null and not known.has_default and not _required_at_once(checked, place[0], known.name):
-            yield f"{table} has a new column that must not be null: {known.name}", sent("alter_nullable")
-    elif new is None:
-        yield f"{table} loses a column: {old.name}", sent_for(checked, {"drop_column"}, place[0], (old.name,), old.name)
-    elif new.name != old.name:
-        sender = sent_for(checked, {"rename_column"}, place[0], (old.name,), old.name)
-        yield f"{table} has a column renamed: {old.name} to {new.name}", sender
-    elif new.type != old.type and not holds_all(old.type, new.type):
+    if new is None:
+        yield f"{old.table} loses a column: {old.name}", sent("drop_column")
+        return
+    if new.name != old.name:
+        yield f"{old.table} has a column renamed: {old.name} to {new.name}", sent("rename_column")
+    if new.type != old.type and not holds_all(old.type, new.type):
         one = sent("alter_type")
         if one is None or one.work.rewrites:  # where the server keeps what is there, the new type holds all of it
-            yield f"{table} has a column of another type: {old.name}, {old.type} to {new.type}", one
-    elif new.not_null and not old.not_null:
-        yield f"{table} has a column that must not be null any more: {old.name}", sent("alter_nullable")
+            yield f"{old.table} has a column of another type: {old.name}, {old.type} to {new.type}", one
+    if new.not_null and not old.not_null:
+        yield f"{old.table} has a column that must not be null any more: {old.name}", sent("alter_nullable")
 
 
 def _required_at_once(checked: Checked, table: int, name: str) -> bool:
     """What LL-REQUIRED speaks of."""
-    return any(requires_value(one) and one.own == table and _column_of(one) == name for one in checked.plain.observed)
+    return any(requires_value(one) and one.own == table and _column_of(one) == name for one in checked.statements)
 
 
 def _column_of(one: Observed) -> str:
@@ -77,14 +74,22 @@ def _breaks(checked: Checked, _way: str) -> Iterator[Hit]:
 
 def _mixed(checked: Checked, _way: str) -> Iterator[Hit]:
     breaking = [one for _, one in _breaking(checked) if one is not None]
-    rest = [one for one in checked.plain.observed if one.kind not in _TAKES_AWAY and one.strongest in _SCHEMA and one not in breaking]
+    columns = {(one.own, _column_of(one)) for one in breaking if _column_of(one)}
+    rest = [
+        one
+        for one in checked.statements
+        if one.kind not in _TAKES_AWAY
+        and one.strongest in CHANGES_TABLE
+        and one not in breaking
+        and (one.own, _column_of(one)) not in columns
+    ]
     if breaking and rest:
         first, other = breaking[0].line or "?", rest[0].line or "?"
         yield hit(f"line {first} breaks the running release, and line {other} doesn't:\n{rest[0].sql[:300]}", breaking[0])
 
 
 def _tighter(checked: Checked, _way: str) -> Iterator[Hit]:
-    """New constraints on old columns; one that was made anew with its column is known by its name."""
+    """New constraints on old columns."""
     before, after = checked.before, checked.after
     families: tuple[tuple[Mapping[int, _Constraint], Mapping[int, _Constraint], set[str]], ...] = (
         (before.uniques, after.uniques, {"create_unique_constraint", "create_primary_key", "create_index"}),
@@ -92,12 +97,11 @@ def _tighter(checked: Checked, _way: str) -> Iterator[Hit]:
         (before.keys, after.keys, {"create_foreign_key"}),
     )
     for old, new, kinds in families:
-        known = {(one.table_oid, one.name) for one in old.values()}
-        for _, one in sorted(new.items(), key=lambda pair: pair[0]):
-            columns = {column.name for (oid, _), column in before.columns.items() if oid == one.table_oid}
-            if (one.table_oid, one.name) not in known and one.columns and set(one.columns) <= columns:
+        known = {one.demand for one in old.values()}
+        for oid, one in sorted(new.items(), key=lambda pair: pair[0]):
+            columns = {column.name for (table, _), column in before.columns.items() if table == one.table_oid}
+            if oid not in old and one.demand not in known and one.columns and set(one.columns) <= columns:
                 sent = sent_for(checked, kinds, one.table_oid, one.columns, one.name)
-                sent = sent or sent_for(checked, (), one.table_oid, (), one.columns[0])
                 yield hit(f"{one.table}: {_demand(one)}, by {one.name}", sent)
 
 
@@ -109,8 +113,8 @@ def _demand(one: _Constraint) -> str:
 
 
 def _triggers(checked: Checked, _way: str) -> Iterator[Hit]:
-    for oid, (name, table) in sorted(checked.after.triggers.items()):
-        if oid not in checked.before.triggers and table in checked.before.tables:
+    for name, table in sorted(set(checked.after.triggers.values()) - set(checked.before.triggers.values())):
+        if table in checked.before.tables:
             yield hit(f"{checked.after.tables[table]} has a new trigger: {name}", sent_for(checked, (), table, (), name))
 
 

@@ -6,19 +6,20 @@ from collections.abc import Iterator
 
 from liftlock.model.checked import Checked
 from liftlock.model.finding import Severity
+from liftlock.model.operation import bare
 from liftlock.planning.rules.rule import Example, Hit, Rule, empties, hit, sent_for
 
 
 def _loses(checked: Checked, _way: str) -> Iterator[Hit]:
     for oid, name in sorted(checked.before.tables.items()):
         if oid not in checked.after.tables:
-            one = sent_for(checked, {"drop_table"}, oid, (), name.rpartition(".")[2])
+            one = sent_for(checked, {"drop_table"}, oid, (), bare(name))
             yield hit(f"table {name} is dropped, with all that is in it", one)
     for place, column in sorted(checked.before.columns.items()):
-        if place[0] in checked.after.tables and place not in checked.after.columns:
+        if place[0] in checked.after.tables and place not in checked.after.columns and not column.inherited:
             one = sent_for(checked, {"drop_column"}, place[0], (column.name,), column.name)
             yield hit(f"column {column.table}.{column.name} is dropped, with all that is in it", one)
-    for one in checked.plain.observed:
+    for one in checked.statements:
         if empties(one) and one.blocked:
             yield hit(f"all rows are removed:\n{one.sql[:300]}", one)
 

@@ -46,6 +46,7 @@ RULES = (
             """op.add_column("person", sa.Column("size", sa.Integer))""",
             """op.drop_column("person", "size")""",
         ),
+        placed=False,
     ),
     Rule(
         "LL-OTHER-WAY-BACK",
@@ -62,5 +63,6 @@ RULES = (
             """op.add_column("person", sa.Column("size", sa.Integer))\nop.create_index("ix_age", "person", ["age"])""",
             """op.drop_index("ix_age")\nop.drop_column("person", "size")""",
         ),
+        placed=False,
     ),
 )

@@ -31,7 +31,7 @@ def _refused(checked: Checked, way: str) -> Iterator[Hit]:
 
 
 def _required(checked: Checked, _way: str) -> Iterator[Hit]:
-    for one in checked.plain.observed:
+    for one in checked.statements:
         if requires_value(one) and one.strongest:
             yield hit(f"the new column can't be null and has no default:\n{one.sql[:300]}", one)
 
@@ -59,7 +59,7 @@ def _statistics(checked: Checked, way: str) -> Iterator[Hit]:
     analysed = {held.relation for one in trial.observed if one.sql.lstrip().upper().startswith("ANALYZE") for held in one.taken}
     for place, old in sorted(checked.before.columns.items()):
         new = checked.after.columns.get(place)
-        if new is not None and new.type != old.type and new.table not in analysed:
+        if new is not None and new.type != old.type and new.table not in analysed and not new.inherited:
             one = sent_for(checked, {"alter_type"}, place[0], (old.name,), old.name)
             yield hit(f"{new.table}.{new.name} has a new type, and no statistics", one)
 
@@ -96,6 +96,7 @@ RULES = (
             """op.execute("ALTER TABLE person ADD COLUMN size integer")""",
             """op.drop_column("person", "size")""",
         ),
+        placed=False,
     ),
     Rule(
         "LL-REQUIRED",
@@ -128,6 +129,7 @@ RULES = (
             """op.create_check_constraint("old", "person", "age > 0")""",
             """op.drop_constraint("old", "person")""",
         ),
+        placed=False,
     ),
     Rule(
         "LL-ORDER",

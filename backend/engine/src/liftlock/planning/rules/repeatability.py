@@ -26,7 +26,7 @@ def _edited(checked: Checked, _way: str) -> Iterator[Hit]:
 
 
 def _reads(checked: Checked, _way: str) -> Iterator[Hit]:
-    asked = [one for one in checked.plain.observed if one.kind == "connection" and one.returns]
+    asked = [one for one in checked.statements if one.kind == "connection" and one.returns]
     if asked:
         yield hit(f"what it does may depend on rows, and the shadow has none:\n{asked[0].sql[:200]}", asked[0])
 
@@ -75,5 +75,6 @@ EDITED = Rule(
     _edited,
     bad=Example("", ""),
     good=Example("", ""),
+    placed=False,
 )
 """Isn't judged by what a revision does, so its examples are files; see the tests."""

@@ -8,8 +8,12 @@ from dataclasses import dataclass
 
 from liftlock.model.checked import Checked
 from liftlock.model.finding import Finding, Severity
+from liftlock.model.lock import LockMode
 from liftlock.model.observed import Observed
 from liftlock.model.operation import ColumnParts, ConstraintParts
+
+CHANGES_TABLE = frozenset(LockMode) - {LockMode.ACCESS_SHARE, LockMode.ROW_SHARE, LockMode.ROW_EXCLUSIVE}
+"""Locks of statements that change a table, and not only rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +65,29 @@ def hit(what: str, statement: Observed | None) -> Hit:
 
 
 def sent_for(checked: Checked, kinds: Collection[str], table: int, columns: tuple[str, ...], name: str) -> Observed | None:
-    """The statement that did something: of an operation on these columns of a table, or of that name; else one that names it.
+    """The statement that did something: an operation's, else a raw one that has changed the table, else one that names it.
 
     Parameters:
         checked: the revision.
         kinds: of operations that do such things.
         table: the table's identity.
         columns: its columns; empty where it is about the table itself.
-        name: of a constraint, or what a raw statement names.
+        name: of the constraint, column or table.
     """
-    for one in checked.plain.observed:
+    for one in checked.statements:
         parts = one.operation.parts
         mine = (parts.name,) if isinstance(parts, ColumnParts) else getattr(parts, "columns", ())
         named = isinstance(parts, ConstraintParts) and parts.name == name
         if one.kind in kinds and one.own == table and (not columns or mine == columns or named):
             return one
-    raw = [one for one in checked.plain.observed if one.kind in {"execute", "connection"}]
-    return next((one for one in raw if re.search(rf"\b{re.escape(name)}\b", one.sql)), None)
+    raw = [one for one in checked.statements if one.kind in {"execute", "connection"} and not one.work.updates]
+    names = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
+    changed = [one for one in raw if any(held.oid == table and held.mode in CHANGES_TABLE for held in one.held)]
+    first = [one for one in changed if any(held.oid == table and held.mode in CHANGES_TABLE for held in one.taken)]
+    for likely in ([one for one in changed if names.search(one.sql)], first, [one for one in raw if names.search(one.sql)]):
+        if likely:
+            return likely[0]
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,7 @@ class Rule:
         bad: an example that it finds.
         good: the same end without it.
         only: the way that it judges; both by default.
+        placed: whether its hits are at operations, where the revision can allow them.
     """
 
     code: str
@@ -105,6 +116,7 @@ class Rule:
     bad: Example
     good: Example
     only: str = ""
+    placed: bool = True
 
     def findings(self, checked: Checked, way: str, allowed: dict[tuple[str, str], str]) -> Iterable[Finding]:
         """What it finds in a revision.
