@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from liftlock.errors import NotNow
 from liftlock.events import Event
 from liftlock.postgres.flight import Flight, key_for, single_flight
 from liftlock.postgres.interrupts import Interrupts
+from liftlock.postgres.session import connect, query
 from liftlock.settings import Address
 
 TABLE = "public.alembic_version"
@@ -100,3 +102,21 @@ def test_it_is_let_go(database: Address, interrupts: Interrupts) -> None:
     with connected(database) as session:
         row = session.execute("SELECT pg_try_advisory_lock(%s)", [key_for(TABLE)]).fetchone()
     assert row == (True,)
+
+
+def test_a_lock_on_a_row_is_no_lock_on_its_table(database: Address) -> None:
+    """Who waits for a row holds a heavy lock on it meanwhile, and who appends to a table one on its end: both name the table."""
+    with connected(database) as first, contextlib.closing(connect(database, "test")) as other, connected(database) as waiting:
+        first.execute("CREATE TABLE t (a integer)")
+        first.execute("INSERT INTO t VALUES (1)")
+        pid = waiting.info.backend_pid
+        with first.transaction():
+            first.execute("UPDATE t SET a = 2")
+            thread = threading.Thread(target=lambda: waiting.execute("UPDATE t SET a = 3"))
+            thread.start()
+            end = time.monotonic() + 30
+            while not other.execute("SELECT 1 FROM pg_locks WHERE pid = %s AND locktype = 'tuple' AND granted", [pid]).fetchone():
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            assert query(other, "held", pid=pid) == []
+        thread.join()

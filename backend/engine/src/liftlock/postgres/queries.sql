@@ -77,7 +77,7 @@ JOIN unnest(CAST(:pids AS int[]), CAST(:starts AS timestamptz[])) AS known (pid,
 SELECT DISTINCT CAST(c.oid::regclass AS text) AS relation, l.mode
 FROM pg_catalog.pg_locks AS l
 JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
-WHERE l.pid = :pid AND l.granted AND c.relkind IN ('r', 'p', 'm')
+WHERE l.pid = :pid AND l.granted AND l.locktype = 'relation' AND c.relkind IN ('r', 'p', 'm')
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
   AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
   AND c.relnamespace <> 'pg_catalog'::regnamespace
