@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from liftlock.formats.html import picture
+from liftlock.formats.text import felt
 from liftlock.model.checked import Checked
 from liftlock.model.lock import LockMode
 from liftlock.model.observed import Held, Observed, Work
@@ -38,6 +39,7 @@ def test_rows_are_locked_until_then_too() -> None:
     spans = timeline([changed, built], SIZES)
     assert [one.waits for one in spans] == ["writes", "writes"]
     assert blocks(spans) == pytest.approx(20 + 3)
+    assert felt(spans[1]) == "writes to the same rows of person wait while it builds an index on country"
     batched = Observed("UPDATE", transaction=1, taken=WRITES, held=WRITES, work=work, batched=True)
     assert (takes(timeline([batched], SIZES)), blocks(timeline([batched], SIZES))) == (pytest.approx(20), 0)
 

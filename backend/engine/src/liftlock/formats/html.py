@@ -112,4 +112,4 @@ def _way(name: str, trial: Trial, spans: Sequence[timelines.Span], longest: floa
 
 def _felt(span: timelines.Span) -> str:
     long = f" ({estimates.told(span.lasts)})" if span.lasts > timelines.MOMENT else ""
-    return (felt(span.statement) or "nobody waits") + long
+    return (felt(span) or "nobody waits") + long

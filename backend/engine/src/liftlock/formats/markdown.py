@@ -9,6 +9,7 @@ from liftlock.formats.text import felt, place, summary
 from liftlock.model.checked import Checked
 from liftlock.model.finding import Finding
 from liftlock.model.report import Report
+from liftlock.planning.timelines import timeline
 
 _MARKS = {"error": "❌", "warning": "⚠️", "note": "💬"}
 
@@ -60,11 +61,11 @@ def _fenced(language: str, lines: Sequence[str]) -> Iterator[str]:
 
 def _rows(one: Checked) -> Iterator[str]:
     for name, trial in (("plain", one.plain), ("ours", one.ours)):
-        for statement in trial.observed:
-            text = felt(statement)
+        for span in timeline(trial.observed, {}):
+            text = felt(span)
             if text:
                 cells = (text, "") if name == "plain" else ("", text)
-                yield f"| `{_cell(' '.join(statement.sql.split())[:120])}` | {_cell(cells[0])} | {_cell(cells[1])} |"
+                yield f"| `{_cell(' '.join(span.statement.sql.split())[:120])}` | {_cell(cells[0])} | {_cell(cells[1])} |"
 
 
 def _plain(text: str) -> str:

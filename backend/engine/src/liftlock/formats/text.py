@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from liftlock.model.checked import Checked
 from liftlock.model.finding import Finding, Severity
-from liftlock.model.observed import Observed
 from liftlock.model.report import Estimate, Report
 from liftlock.planning import estimates
+from liftlock.planning.timelines import MOMENT, Span, timeline
 
 WAYS = ("plain Alembic", "liftlock")
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: None}
@@ -45,14 +45,15 @@ def summary(report: Report) -> str:
     return f"{revisions} ({report.told}), {findings}" + (f", {allowed} allowed" if allowed else "")
 
 
-def felt(statement: Observed) -> str:
+def felt(span: Span) -> str:
     """What a statement makes others feel: who waits, and for which work; empty for nothing."""
+    statement = span.statement
     waits = "; ".join(f"{who} of {', '.join(sorted(names))} wait" for who, names in statement.blocked.items())
     work = statement.work.told() + (", batch by batch" if statement.batched else "")
     if waits:
         return f"{waits} while it {work}" if work else f"{waits} for a moment"
-    if statement.locks_rows:
-        return f"writes to the same rows wait while it {work}"
+    if span.rows and work:
+        return f"writes to the same rows of {', '.join(sorted(span.rows))} wait while it {work}"
     return f"nobody waits while it {work}" if work else ""
 
 
@@ -71,15 +72,14 @@ def _told(finding: Finding) -> Iterator[str]:
 def _side_by_side(one: Checked, report: Report) -> Iterator[str]:
     nothing = (None, None)
     for name, trial, estimate in zip(WAYS, (one.plain, one.ours), report.estimates.get(one.revision.id, nothing), strict=True):
-        statements = [statement for statement in trial.observed if felt(statement)]
-        for statement in statements:
-            head = " ".join(statement.sql.split())[:100]
+        spans = [span for span in timeline(trial.observed, report.sizes) if felt(span)]
+        for span in spans:
+            head = " ".join(span.statement.sql.split())[:100]
             yield f"{name:<13}  {head}"
-            seconds = estimates.working(statement, report.sizes)
-            yield f"{'':<13}  → {felt(statement)}{f', {estimates.told(seconds)}' if seconds else ''}"
+            yield f"{'':<13}  → {felt(span)}{f', {estimates.told(span.lasts)}' if span.lasts > MOMENT else ''}"
         if trial.refusal is not None:
             yield f"{name:<13}  doesn't run: {trial.refusal.what.splitlines()[0]}"
-        elif not statements:
+        elif not spans:
             yield f"{name:<13}  nobody waits"
         elif estimate is not None:
             yield f"{'':<13}  {lasting(estimate)}"

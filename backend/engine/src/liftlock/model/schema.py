@@ -41,17 +41,28 @@ class SchemaColumn:
     inherited: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A foreign key: its table, name and columns, whether an index begins with these, and what it refers to."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constraint:
+    """What the rows of a table must satisfy: its table, its name, and the columns that it is about."""
 
     table: str
+    table_oid: int
     name: str
     columns: tuple[str, ...]
+
+    @property
+    def demand(self) -> tuple[object, ...]:
+        """What it demands of rows, whatever its identity: one that is made anew with its column is the same."""
+        return self.table_oid, self.columns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key(Constraint):
+    """A foreign key: what it refers to as well, and whether an index begins with its columns."""
+
     indexed: bool
-    table_oid: int
-    refers: str = ""
-    refers_columns: tuple[str, ...] = ()
+    refers: str
+    refers_columns: tuple[str, ...]
 
     @property
     def demand(self) -> tuple[object, ...]:
@@ -59,34 +70,20 @@ class Key:
         return self.table_oid, self.columns, self.refers, self.refers_columns
 
 
-@dataclass(frozen=True, slots=True)
-class Unique:
-    """A unique index on columns alone: its table, name and columns, and whether it is the primary key's."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unique(Constraint):
+    """A unique index on columns alone, and whether it is the primary key's."""
 
-    table: str
-    name: str
-    columns: tuple[str, ...]
-    table_oid: int
     primary: bool
 
-    @property
-    def demand(self) -> tuple[object, ...]:
-        """What it demands of rows, whatever it is called."""
-        return self.table_oid, self.columns
 
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A check constraint: its table, name and columns."""
-
-    table: str
-    name: str
-    columns: tuple[str, ...]
-    table_oid: int
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check(Constraint):
+    """A check constraint."""
 
     @property
     def demand(self) -> tuple[object, ...]:
-        """What it demands of rows, as far as it is told from others: one that is made anew with its column keeps its name."""
+        """As far as it is told from others on the same columns."""
         return self.table_oid, self.columns, self.name
 
 
@@ -100,7 +97,7 @@ class Schema:
         keys: foreign keys, by identity.
         uniques: unique indexes, by identity.
         checks: check constraints, by identity.
-        triggers: names of triggers, by identity, each with that of its table.
+        triggers: names of triggers, each with the identity of its table.
         unproven: constraints that aren't valid, and the tables they are on.
         broken: invalid indexes, and the tables they are on.
     """
@@ -110,6 +107,6 @@ class Schema:
     keys: dict[int, Key] = field(default_factory=dict)
     uniques: dict[int, Unique] = field(default_factory=dict)
     checks: dict[int, Check] = field(default_factory=dict)
-    triggers: dict[int, tuple[str, int]] = field(default_factory=dict)
+    triggers: frozenset[tuple[str, int]] = frozenset()
     unproven: frozenset[tuple[str, str]] = frozenset()
     broken: frozenset[tuple[str, str]] = frozenset()

@@ -60,7 +60,7 @@ def schema(execute: Execute, version_table: str) -> Schema:
         keys={oid: Key(**one | {name: tuple(one[name]) for name in ("columns", "refers_columns")}) for oid, one in found["keys"]},
         uniques={oid: Unique(**one | {"columns": tuple(one["columns"])}) for oid, one in found["uniques"]},
         checks={oid: Check(**one | {"columns": tuple(one["columns"])}) for oid, one in found["checks"]},
-        triggers={oid: (name, table) for oid, name, table in found["triggers"]},
+        triggers=frozenset((name, table) for name, table in found["triggers"]),
         unproven=frozenset((table, name) for table, name in found["unproven"]),
         broken=frozenset((table, name) for table, name in found["broken"]),
     )

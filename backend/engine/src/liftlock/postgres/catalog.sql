@@ -446,7 +446,7 @@ SELECT json_build_object(
         JOIN relations AS r ON r.oid = k.conrelid
         WHERE k.contype = 'c' AND k.coninhcount = 0),
     'triggers', (
-        SELECT coalesce(json_agg(json_build_array(t.oid::bigint, t.tgname, r.oid::bigint)), '[]')
+        SELECT coalesce(json_agg(json_build_array(t.tgname, r.oid::bigint)), '[]')
         FROM pg_catalog.pg_trigger AS t JOIN relations AS r ON r.oid = t.tgrelid
         WHERE NOT t.tgisinternal AND t.tgparentid = 0),
     'unproven', (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -214,7 +215,8 @@ class Trials:
 
 def _shown(one: Any, version_table: str, *, plain: bool) -> bool:  # noqa: ANN401
     """Of plain Alembic, all that the revision sent; of liftlock, what took a lock or worked."""
-    if version_table in one.sql and one.kind in {"insert", "update", "delete", "create_table", "drop_table", "connection"}:
+    names_it = re.search(rf"(?<!\w){re.escape(version_table)}(?!\w)", one.sql)
+    if names_it and one.kind in {"insert", "update", "delete", "create_table", "drop_table", "connection"}:
         return False
     return bool(one.error or one.work.told() or any(held.mode is not LockMode.ACCESS_SHARE for held in one.taken)) or (
         plain and one.kind != "" and one.line is not None

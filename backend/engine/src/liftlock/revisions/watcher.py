@@ -102,8 +102,8 @@ class Watcher:
         if step is self._filled or self.working is None or self.working.operation is None:
             return
         self._filled, operation = step, self.working.operation
-        sql = " ".join(("UPDATE", step.tables[0], "SET", step.sql, *(("WHERE", step.where) if step.where else ())))
         table = step.tables[0]
+        sql = " ".join(("UPDATE", table, "SET", step.sql, *(("WHERE", step.where) if step.where else ())))
         locks, work = frozenset({Held(table, LockMode.ROW_EXCLUSIVE)}), Work(updates=frozenset({table}))
         self.observed.append(Observed(sql, self._revision, operation, taken=locks, held=locks, work=work, batched=True))
 

@@ -8,10 +8,9 @@ from liftlock.model.checked import Checked
 from liftlock.model.finding import Severity
 from liftlock.model.observed import Observed
 from liftlock.model.operation import ColumnParts, bare, quoted
-from liftlock.model.schema import Check, Key, SchemaColumn, Unique, holds_all
+from liftlock.model.schema import Constraint, Key, SchemaColumn, Unique, holds_all
 from liftlock.planning.rules.rule import CHANGES_TABLE, Example, Hit, Rule, hit, requires_value, sent_for
 
-_Constraint = Unique | Check | Key
 _TAKES_AWAY = frozenset(
     {"rename_table", "rename_column", "drop_table", "drop_column", "alter_nullable", "alter_type"}
     | {"drop_constraint", "drop_index", "drop_not_null", "comment"}
@@ -91,7 +90,7 @@ def _mixed(checked: Checked, _way: str) -> Iterator[Hit]:
 def _tighter(checked: Checked, _way: str) -> Iterator[Hit]:
     """New constraints on old columns."""
     before, after = checked.before, checked.after
-    families: tuple[tuple[Mapping[int, _Constraint], Mapping[int, _Constraint], set[str]], ...] = (
+    families: tuple[tuple[Mapping[int, Constraint], Mapping[int, Constraint], set[str]], ...] = (
         (before.uniques, after.uniques, {"create_unique_constraint", "create_primary_key", "create_index"}),
         (before.checks, after.checks, {"create_check_constraint"}),
         (before.keys, after.keys, {"create_foreign_key"}),
@@ -105,7 +104,7 @@ def _tighter(checked: Checked, _way: str) -> Iterator[Hit]:
                 yield hit(f"{one.table}: {_demand(one)}, by {one.name}", sent)
 
 
-def _demand(one: _Constraint) -> str:
+def _demand(one: Constraint) -> str:
     listed = ", ".join(one.columns)
     if isinstance(one, Key):
         return f"{listed} must refer to {one.refers}"
@@ -113,7 +112,7 @@ def _demand(one: _Constraint) -> str:
 
 
 def _triggers(checked: Checked, _way: str) -> Iterator[Hit]:
-    for name, table in sorted(set(checked.after.triggers.values()) - set(checked.before.triggers.values())):
+    for name, table in sorted(checked.after.triggers - checked.before.triggers):
         if table in checked.before.tables:
             yield hit(f"{checked.after.tables[table]} has a new trigger: {name}", sent_for(checked, (), table, (), name))
 
