@@ -61,8 +61,8 @@ def _database(server: Address) -> Address:
 
 
 def _serve(variables: Mapping[str, str]) -> int:
-    """Run the service as a container would, and pass SIGTERM on; Ctrl-C reaches it by the terminal."""
-    command = [str(Path(sys.executable).with_name("liftlock")), "exec", "--", sys.executable, "-m", "recaller"]
+    """Run the service as a container would, and pass SIGTERM on; Ctrl-C reaches it by the terminal. It ends when we are killed."""
+    command = [*embedded.tied("TERM"), str(Path(sys.executable).with_name("liftlock")), "exec", "--", sys.executable, "-m", "recaller"]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     child = subprocess.Popen(command, cwd=_BACKEND, env={**os.environ, **variables}, preexec_fn=_listen)  # noqa: S603, PLW1509 - our own command, no threads yet
     signal.signal(signal.SIGTERM, lambda *_: child.send_signal(signal.SIGTERM))

@@ -177,6 +177,16 @@ def _hand_over(path: Path) -> None:
         os.chown(path, user.pw_uid, user.pw_gid)
 
 
+def tied(ended_by: str) -> list[str]:
+    """What makes a program end when we do, even when we are killed; nothing where setpriv (util-linux) isn't installed.
+
+    Parameters:
+        ended_by: the signal that it gets, such as ``INT``.
+    """
+    setpriv = shutil.which("setpriv")
+    return [setpriv, f"--pdeathsig={ended_by}"] if setpriv else []
+
+
 def as_postgres(executable: str, data: Path) -> list[str]:
     """What makes a program run as somebody else than root, who PostgreSQL refuses to run as.
 
@@ -185,17 +195,17 @@ def as_postgres(executable: str, data: Path) -> list[str]:
     user that isn't root, access(2) would ignore the capability, but for ``no_setuid_fixup``.
     It ends when we do, even when we are killed.
     """
-    setpriv = shutil.which("setpriv")
+    command = tied("INT")
     if os.geteuid() != 0:
-        return [setpriv, "--pdeathsig=INT"] if setpriv else []
-    if setpriv is None:
+        return command
+    if not command:
         raise SettingsError(
             "LL-ROOT",
             "PostgreSQL refuses to run as root, and setpriv (util-linux), which changes the user, isn't installed.",
             now="Install util-linux, or run as an ordinary user.",
         )
     user = pwd.getpwnam(_UNPRIVILEGED)
-    command = [setpriv, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--pdeathsig=INT"]
+    command += [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
     if not (_open_to_all(Path(executable)) and _open_to_all(data)):
         command += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override", "--securebits=+no_setuid_fixup"]
     return command
