@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import psycopg
 import pytest
+from sqlalchemy.exc import OperationalError
 
 import liftlock
 from liftlock.errors import NotNow, SettingsError, StepFailed, UnsafeRevision
 from liftlock.postgres.flight import key_for
 from liftlock.postgres.probe import diagnose
 from liftlock.postgres.sql import LEDGER, QUERIES
+from liftlock.revisions.failures import connection_lost
 
 
 def test_each_family_has_its_exit_code() -> None:
@@ -70,3 +72,17 @@ def test_the_package_names_its_public_parts() -> None:
         "__version__",
         "allow",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "lost"),
+    [
+        ("sending query failed: terminating connection due to administrator command\nanother command is already in progress", True),
+        ("connection socket closed", True),
+        ("sending query and params failed: number of parameters must be between 0 and 65535", False),
+        ('connection failed: connection to server at "127.0.0.1", port 1 failed: Connection refused', False),
+    ],
+)
+def test_a_connection_that_was_lost_is_known_by_its_words_too(text: str, lost: bool) -> None:  # noqa: FBT001 - the expectation
+    """While the driver hasn't noticed yet; what was never connected, or is the client's own mistake, is something else."""
+    assert connection_lost(OperationalError(None, None, psycopg.OperationalError(text))) is lost

@@ -28,6 +28,8 @@ DATA_BREAKS = frozenset({"23502", "23503", "23505", "23514", "23P01"})
 """The rows themselves break a constraint."""
 _TRANSIENT = frozenset({LOCK_NOT_AVAILABLE, "40P01", "40001"})
 _UNDEFINED_OBJECT = "42704"
+_LOST = re.compile("terminating connection|server closed the connection|connection socket closed|the connection is (closed|lost)")
+"""The words of libpq and of the drivers for it: one that hasn't noticed the end yet, with a command under way, gives no code."""
 _CONNECTION = ("08", "57P")
 
 
@@ -133,7 +135,7 @@ def connection_lost(error: Exception) -> bool:
     if not isinstance(error, DBAPIError | psycopg.Error):
         return False
     state = sqlstate(error)
-    invalid = isinstance(error, DBAPIError) and error.connection_invalidated
+    invalid = isinstance(error, DBAPIError) and (error.connection_invalidated or (state is None and _LOST.search(str(error)) is not None))
     own = isinstance(error, psycopg.OperationalError) and state is None
     return invalid or own or (state is not None and state.startswith(_CONNECTION))
 
