@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,7 @@ class Project:
         for function, lines in (("upgrade", upgrade), ("downgrade", downgrade)):
             body += [f"def {function}():", *(f"    {line}" for line in lines.splitlines())]
         path.write_text("\n".join(body) + "\n")
+        Path(cache_from_source(path)).unlink(missing_ok=True)  # it would be taken for this file's if that is as long and of the same second
         return path
 
     def variables(self, **more: str) -> dict[str, str]:
