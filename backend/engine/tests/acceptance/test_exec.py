@@ -155,3 +155,27 @@ def test_sigterm_while_it_migrates(small: Project) -> None:
     out, err = running.communicate(timeout=30)
     assert (running.returncode, out) == (4, ""), err
     assert rows(small.database, "SELECT version_num FROM alembic_version") == ["r1"]
+
+
+@pytest.mark.parametrize("baked", [False, True], ids=["without a manifest", "with a manifest"])
+def test_a_version_table_that_only_env_py_names(small: Project, *, baked: bool) -> None:
+    """In the schema that the role's settings make the first, too: other than where `bake` met it."""
+    small.env(
+        (small.folder / "migrations" / "env.py")
+        .read_text()
+        .replace("connection=connection,", "connection=connection, version_table='history',")
+    )
+    if baked:
+        assert small.run("bake").returncode == 0
+    with connected(small.database) as session:
+        session.execute("CREATE SCHEMA app")
+        session.execute("CREATE TABLE other_history AS SELECT varchar 'of another project' AS version_num")
+        session.execute(f'ALTER DATABASE "{small.database.dbname}" SET search_path = app, public')
+    variables = small.database.environ() | {"ALEMBIC_CONFIG": small.ini}
+    for _ in range(2):
+        done = small.run("exec", "--", "true", **variables)
+        assert done.returncode == 0, done.stderr
+    done = small.run("status")
+    assert done.returncode == 0, done.stdout
+    assert "at r1, as this build needs it" in done.stdout
+    assert rows(small.database, "SELECT version_num FROM app.history") == ["r1"]

@@ -143,10 +143,7 @@ def status(settings: Settings, address: Address) -> Status:
 
 def compare(session: Session, build: Build) -> Status:
     """Compare the database of a session with a build."""
-    table = build.version_table
-    if "." not in table:
-        schema = query(session, "server_facts")[0]["schema"] or "public"
-        table = f"{schema}.{table}"
+    table = _version_table(session, build)
     have = current(session, table)
     rows = tuple(applied(session, table))
     verdict = standing(build.chain, build.required, have, chain_of(rows))
@@ -159,6 +156,17 @@ def compare(session: Session, build: Build) -> Status:
         applied=rows,
         unfinished=unfinished(session, table),
     )
+
+
+def _version_table(session: Session, build: Build) -> str:
+    """Where this database keeps its revisions: env.py and the role's settings say it, and the build needn't know."""
+    expected = build.version_table
+    if "." not in expected:
+        schema = query(session, "server_facts")[0]["schema"] or "public"
+        expected = f"{schema}.{expected}"
+    found = [row["name"] for row in query(session, "version_tables")]
+    own = [] if expected in found else [one for one in found if not build.chain.revisions.keys().isdisjoint(current(session, one))]
+    return own[0] if len(own) == 1 else expected
 
 
 def _listed(ids: frozenset[str]) -> str:

@@ -97,6 +97,17 @@ WHERE a.pid = :pid AND a.xact_start = :xact_start;
 -- Whether a table is there, without an error when it isn't.
 SELECT to_regclass(:relation) IS NOT NULL AS found;
 
+-- name: version_tables
+-- Tables that look like Alembic's own, which have one column, and may be read.
+SELECT n.nspname || '.' || c.relname AS name
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relkind IN ('r', 'p') AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
+GROUP BY n.nspname, c.relname
+HAVING array_agg(a.attname::text) = ARRAY['version_num']
+ORDER BY 1;
+
 -- name: server_facts
 -- What doctor says of the server and the role.
 SELECT current_setting('server_version') AS version,
