@@ -20,7 +20,7 @@ from liftlock.model.finding import Severity
 from liftlock.planning.rules import RULES, TABLES
 from liftlock.planning.rules.rule import Example, Rule
 from liftlock.postgres.interrupts import Interrupts
-from liftlock.postgres.shadow import embedded_shadow
+from liftlock.revisions.selection import prefix
 from liftlock.settings import Address
 
 NOWHERE = Address(host="nowhere.invalid", port="1", user="nobody", password=PASSWORD, dbname="none")
@@ -498,15 +498,6 @@ def test_a_base_state_depends_on_all_that_revisions_read(project: Project, cache
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_state_that_is_wanted_is_never_the_one_that_is_dropped(tmp_path: Path) -> None:
-    """A new one takes the age of the one that it is made from, which may be the oldest."""
-    for keys in (["base"], ["x"], ["y"], ["z"], ["base", "next"]):
-        with embedded_shadow(tmp_path, keys, [], lambda _address, _done: None) as shadow:
-            assert shadow.version
-    assert (tmp_path / "next" / "done").exists()
-    assert len(list(tmp_path.iterdir())) == 4
-
-
 def _git(folder: Path, *arguments: str) -> None:
     who = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
     subprocess.run(["git", "-C", str(folder), *who, *arguments], check=True, capture_output=True)
@@ -528,6 +519,15 @@ def test_what_is_new_in_git_is_checked(project: Project, cache: Path) -> None:
     report = checked(project, cache, "")
     assert [one.revision.id for one in report.checked] == ["r1", "r2"]
     assert codes(report) == ["LL-EDITED"]
+
+
+def test_paths_are_told_from_the_top_of_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is one."""
+    (tmp_path / "services" / "api").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "services" / "api")
+    assert prefix() == ""
+    _git(tmp_path, "init", "-q")
+    assert prefix() == "services/api/"
 
 
 def test_elsewhere_what_is_pending_is_checked(project: Project, cache: Path, database: Address) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -86,6 +87,13 @@ def test_annotations_are_one_line_each() -> None:
     lines = FORMATS["github"](REPORT).splitlines()
     assert [line.split(" ")[0] for line in lines] == ["::error", "::notice"]
     assert lines[0].startswith("::error file=versions/r1.py,line=12,title=LL-BLOCKS::writes wait:%0ACREATE INDEX")
+
+
+def test_paths_begin_at_the_top_of_the_repository() -> None:
+    """For those who know no other folder."""
+    report = replace(REPORT, prefix="services/api/")
+    assert "file=services/api/versions/r1.py," in FORMATS["github"](report)
+    assert '"uri": "services/api/versions/r1.py"' in FORMATS["sarif"](report)
 
 
 def test_sarif_and_junit() -> None:

@@ -34,7 +34,7 @@ from liftlock.postgres.session import Session, connect, execute
 from liftlock.postgres.shadow import Roles, Shadow
 from liftlock.revisions.configured import configured_in
 from liftlock.revisions.history import Project, load
-from liftlock.revisions.selection import Selection, select
+from liftlock.revisions.selection import Selection, prefix, select
 from liftlock.revisions.shadows import shadow_at
 from liftlock.revisions.trial import Trials, Tried
 from liftlock.settings import Address, Settings
@@ -98,7 +98,7 @@ def check(  # noqa: PLR0913 - the parts of a run
         with clock.part("data"):
             sizes, found = _against(data, judged)
             findings += found
-    return Report(selection.told, way, version, clock.seconds, checked, tuple(findings), sizes, estimated(judged, sizes))
+    return Report(selection.told, way, version, clock.seconds, checked, tuple(findings), sizes, estimated(judged, sizes), prefix())
 
 
 def _pending(settings: Settings, data: Address | None) -> tuple[frozenset[str] | None, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from posixpath import normpath
+
 from liftlock.model.finding import Finding
 from liftlock.model.report import Report
 
@@ -10,11 +12,11 @@ _WORDS = {"error": "error", "warning": "warning", "note": "notice"}
 
 def write(report: Report) -> str:
     """One line a finding; those that are allowed are left out."""
-    return "".join(f"{_line(one)}\n" for one in report.findings if not one.because)
+    return "".join(f"{_line(one, report.prefix)}\n" for one in report.findings if not one.because)
 
 
-def _line(one: Finding) -> str:
-    facts = ({"file": one.path, "line": str(one.line or 1)} if one.path else {}) | {"title": one.code}
+def _line(one: Finding, prefix: str) -> str:
+    facts = ({"file": normpath(prefix + one.path), "line": str(one.line or 1)} if one.path else {}) | {"title": one.code}
     listed = ",".join(f"{name}={_escaped(value, more=True)}" for name, value in facts.items())
     text = f"{one.what}\n{one.why} {one.now}"
     return f"::{_WORDS[one.severity.value]} {listed}::{_escaped(text)}"

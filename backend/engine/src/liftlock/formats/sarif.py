@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from posixpath import normpath
 from typing import Any
 
 from liftlock import __version__
@@ -15,13 +16,13 @@ def write(report: Report) -> str:
     codes = {one.code: one for one in report.findings}
     rules = [{"id": code, "shortDescription": {"text": one.why}, "help": {"text": one.now}} for code, one in sorted(codes.items())]
     driver = {"name": "liftlock", "version": __version__, "rules": rules}
-    run = {"tool": {"driver": driver}, "results": [_result(one) for one in report.findings]}
+    run = {"tool": {"driver": driver}, "results": [_result(one, report.prefix) for one in report.findings]}
     schema = "https://json.schemastore.org/sarif-2.1.0.json"
     return json.dumps({"$schema": schema, "version": "2.1.0", "runs": [run]}, indent=1)
 
 
-def _result(one: Finding) -> dict[str, Any]:
-    place = {"artifactLocation": {"uri": one.path.replace("\\", "/")}, "region": {"startLine": one.line or 1}}
+def _result(one: Finding, prefix: str) -> dict[str, Any]:
+    place = {"artifactLocation": {"uri": normpath(prefix + one.path)}, "region": {"startLine": one.line or 1}}
     found: dict[str, Any] = {
         "ruleId": one.code,
         "level": one.severity.value,

@@ -39,6 +39,7 @@ class Report:
         findings: what the rules found, those that are allowed as well.
         sizes: of the tables of a real database, where one was looked at.
         estimates: from those sizes, by revision: of plain Alembic and of liftlock.
+        prefix: what leads from the top of a git repository to the folder that the paths begin in.
     """
 
     told: str
@@ -49,6 +50,7 @@ class Report:
     findings: tuple[Finding, ...]
     sizes: dict[str, Size] = field(default_factory=dict)
     estimates: dict[str, tuple[Estimate, Estimate]] = field(default_factory=dict)
+    prefix: str = ""
 
     @property
     def ok(self) -> bool:

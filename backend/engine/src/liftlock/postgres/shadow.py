@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import secrets
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -124,13 +124,11 @@ def embedded_shadow(cache: Path, keys: Sequence[str], roles: Sequence[str], buil
             f"The folder for shadows can't be made: {cache}: {error.strerror}.",
             now="Set XDG_CACHE_HOME to a folder that can be written.",
         ) from error
-    wanted = cache / keys[-1]
     with embedded.vanishing() as folder:
-        if not (wanted / "done").exists():
-            _make(cache, keys, roles, build, folder / "new")
-        os.utime(wanted)
-        _copy(wanted, folder / "shadow")
-        with _serve(folder / "shadow") as server:
+        state = folder / "shadow"
+        if not _taken(cache / keys[-1], state):
+            _make(cache, keys, roles, build, state)
+        with _serve(state) as server:
             yield Shadow(server, _at(server, _BASE), _version(server), "liftlock")
 
 
@@ -174,12 +172,9 @@ def server_shadow(server: Address, build: Callable[[Address, int], None]) -> Ite
 
 
 def _make(cache: Path, keys: Sequence[str], roles: Sequence[str], build: Callable[[Address, int], None], folder: Path) -> None:
-    """Make a base state from the nearest one that is kept; it takes its place when it is whole."""
-    nearest = next((number for number in reversed(range(len(keys))) if (cache / keys[number] / "done").exists()), -1)
-    if nearest >= 0:
-        _copy(cache / keys[nearest], folder)
-        (folder / "done").unlink()
-    else:
+    """Make a base state from the nearest one that is kept, and keep it too."""
+    nearest = next((number for number in reversed(range(len(keys))) if _taken(cache / keys[number], folder)), -1)
+    if nearest < 0:
         folder.mkdir()
         (folder / "password").touch(mode=0o600)
         (folder / "password").write_text(secrets.token_urlsafe(16))
@@ -190,14 +185,43 @@ def _make(cache: Path, keys: Sequence[str], roles: Sequence[str], build: Callabl
         for name in _SPARE:
             _execute(server, f"UPDATE pg_catalog.pg_database SET datistemplate = false WHERE datname = '{name}'")  # noqa: S608 - our own name
             _execute(server, f"DROP DATABASE IF EXISTS {name}")
-    (folder / "done").touch()
     with embedded.vanishing(cache) as beside:
         _copy(folder, beside / "state")
+        (beside / "state" / "done").touch()
         with contextlib.suppress(OSError):  # another call was faster
             (beside / "state").rename(cache / keys[-1])
-    kept = sorted((one for one in cache.iterdir() if (one / "done").exists()), key=lambda one: (one.name == keys[-1], one.stat().st_mtime))
-    for one in kept[:-_KEPT]:
-        shutil.rmtree(one, ignore_errors=True)
+        kept = (one for one in cache.iterdir() if (one / "done").exists() and one.name != keys[-1])
+        for one in sorted(kept, key=lambda state: state.stat().st_mtime)[: 1 - _KEPT]:
+            with _locked(one, fcntl.LOCK_EX) as got:
+                if got:
+                    one.rename(beside / one.name)
+
+
+def _taken(state: Path, folder: Path) -> bool:
+    """Copy a state that is kept; False where there is none, or another call is throwing it away."""
+    with _locked(state, fcntl.LOCK_SH) as got:
+        if got:
+            os.utime(state)
+            _copy(state, folder)
+            (folder / "done").unlink()
+        return got
+
+
+@contextlib.contextmanager
+def _locked(state: Path, kind: int) -> Iterator[bool]:
+    """Whether a state is there and, for as long as the context lasts, ours: shared by those who copy it, alone by who throws it away."""
+    try:
+        file = (state / "done").open("rb")
+    except FileNotFoundError:
+        yield False
+        return
+    with file:
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield (state / "done").exists()
 
 
 def _serve(folder: Path) -> contextlib.AbstractContextManager[Address]:

@@ -92,6 +92,11 @@ def _in_git(project: Project) -> tuple[set[str] | None, set[str]]:
     return new, {revision for path, revision in files.items() if path in there & changed}
 
 
+def prefix() -> str:
+    """What leads from the top of the git repository to the current folder, such as ``backend/``; empty outside of any."""
+    return (_git(Path(), "rev-parse", "--show-prefix") or [""])[0] if shutil.which("git") is not None else ""
+
+
 def _git(folder: Path, *arguments: str) -> list[str] | None:
     done = subprocess.run(  # noqa: S603 - our own arguments
         ["git", "-C", str(folder), "-c", "core.quotePath=false", *arguments],  # noqa: S607 - whichever is on the path
