@@ -213,6 +213,7 @@ def check(  # noqa: PLR0913 - its options
     def call(found: settings.Settings, interrupts: Interrupts) -> int:
         data = settings.from_url(data_url) if data_url else None
         os.environ.pop("LIFTLOCK_DATA_URL", None)  # revisions are code, and need not know it
+        sys.argv[1:] = ["check"]
         report = run(
             found,
             revisions,
@@ -234,9 +235,12 @@ def check(  # noqa: PLR0913 - its options
 
 
 @cli.command()
+@click.option(
+    "--shadow-url", envvar="LIFTLOCK_SHADOW_URL", metavar="URL", help="Run the history on this server instead. [LIFTLOCK_SHADOW_URL]"
+)
 @_wait
 @_console
-def drift(console: Console) -> None:
+def drift(console: Console, shadow_url: str | None) -> None:
     """Compare the database with what its revisions make, and with the models; exit 1 when they differ."""
     from liftlock.commands import exec as starting  # noqa: PLC0415
     from liftlock.commands import wait as waiting  # noqa: PLC0415
@@ -244,7 +248,8 @@ def drift(console: Console) -> None:
 
     def call(found: settings.Settings, interrupts: Interrupts) -> int:
         waiting.wait(starting.address_of(found), found.wait, interrupts=interrupts, notify=console.tell, writable=False)
-        seen = run(found, interrupts=interrupts, notify=console.tell, x_arguments=console.x_arguments)
+        server = settings.from_url(shadow_url) if shadow_url else None
+        seen = run(found, server=server, interrupts=interrupts, notify=console.tell, x_arguments=console.x_arguments)
         lines = [
             f"{one.kind:<9}  {line if not number else '  ' + line}" for one in seen for number, line in enumerate(one.what.splitlines())
         ]

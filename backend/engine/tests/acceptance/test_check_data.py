@@ -69,18 +69,28 @@ def test_rows_that_would_break_it_are_found(real: tuple[Project, str], database:
     assert [one for one in sent if not one.startswith(("SELECT", "--", "BEGIN", "ROLLBACK", "SHOW"))] == []
 
 
-def test_a_revision_cannot_reach_it(real: tuple[Project, str], database: Address, tmp_path: Path) -> None:
-    """Neither by an engine of its own, nor by the environment."""
-    project, url = real
+@pytest.mark.parametrize("given", ["by the environment", "by an option"])
+@pytest.mark.parametrize("chain", [False, True], ids=["", "chain"])
+def test_a_revision_cannot_reach_it(real: tuple[Project, str], database: Address, tmp_path: Path, *, chain: bool, given: str) -> None:
+    """Neither by an engine of its own, of a role that may do anything, nor by what the command was given."""
+    project, _ = real
+    parts = {"username": database.user, "password": database.password, "host": database.host, "database": database.dbname}
+    url = URL.create("postgresql+psycopg", port=int(database.port), **parts).render_as_string(hide_password=False)
+    seen = tmp_path / "seen"
     body = (
-        "import os\nassert 'LIFTLOCK_DATA_URL' not in os.environ\n"
-        f"engine = sa.create_engine({url.replace('postgresql:', 'postgresql+psycopg:')!r})\n"
-        "with engine.begin() as connection:\n    connection.exec_driver_sql('CREATE TABLE stolen (x integer)')"
+        f"import os, sys\nopen({str(seen)!r}, 'a').write(repr([os.environ.get('LIFTLOCK_DATA_URL'), *sys.argv]))\n"
+        f"engine = sa.create_engine({url!r})\n"
+        "with engine.begin() as connection:\n    connection.exec_driver_sql('CREATE TABLE IF NOT EXISTS stolen (x integer)')"
     )
     project.revision("r1", "r0", body, "op.drop_table('stolen')")
-    done = project.run("check", "r1", LIFTLOCK_DATA_URL=url, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    plain = url.replace("+psycopg", "")
+    told = ["--data-url", plain] if given == "by an option" else []
+    more = {} if told else {"LIFTLOCK_DATA_URL": plain}
+    done = project.run("check", *(["--chain"] if chain else ["r1"]), *told, XDG_CACHE_HOME=str(tmp_path / "cache"), **more)
     assert done.returncode in {0, 1}, done.stderr
     assert rows(database, "SELECT to_regclass('stolen')::text") == [None]
+    assert "None" in seen.read_text()
+    assert database.host not in seen.read_text()
 
 
 def test_one_that_cannot_be_reached_is_told(real: tuple[Project, str], tmp_path: Path) -> None:
@@ -88,3 +98,46 @@ def test_one_that_cannot_be_reached_is_told(real: tuple[Project, str], tmp_path:
     project, url = real
     done = project.run("check", "r1", LIFTLOCK_DATA_URL=url.replace("p%40ss", "wrong"), XDG_CACHE_HOME=str(tmp_path / "cache"))
     assert (done.returncode, "wrong password" in done.stderr) == (2, True), done.stderr
+
+
+def findings(project: Project, url: str, tmp_path: Path, code: str) -> dict[str, str]:
+    """What was found by a rule, with its severity."""
+    done = project.run("--format", "json", "check", "r1", LIFTLOCK_DATA_URL=url, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert done.returncode in {0, 1}, done.stderr
+    return {one["what"]: one["severity"] for one in json.loads(done.stdout)["findings"] if one["code"] == code}
+
+
+def test_rows_that_the_revision_corrects_itself_are_a_note(real: tuple[Project, str], tmp_path: Path) -> None:
+    """Whether it does, isn't tried; and what an expression of its own makes of a value, isn't either."""
+    project, url = real
+    body = (
+        "op.execute(\"UPDATE person SET nick = '' WHERE nick IS NULL\")\nop.alter_column('person', 'nick', nullable=False)\n"
+        "op.alter_column('person', 'email', type_=sa.Integer, postgresql_using='length(email)')"
+    )
+    project.revision("r1", "r0", body)
+    (found,) = findings(project, url, tmp_path, "LL-DATA").items()
+    assert (found[0].startswith("rows of person have no nick"), found[1]) == (True, "note")
+    (unseen,) = findings(project, url, tmp_path, "LL-DATA-UNSEEN")
+    assert "by an expression of its own" in unseen
+
+
+def test_what_was_not_seen_is_told(real: tuple[Project, str], database: Address, tmp_path: Path) -> None:
+    """A table that is locked, and one that isn't there; each query is bounded."""
+    project, url = real
+    with connected(database) as session, session.transaction():
+        session.execute("LOCK TABLE person")
+        unseen = "\n".join(findings(project, url, tmp_path, "LL-DATA-UNSEEN"))
+    assert "lock timeout" in unseen
+    assert "how large the tables are, wasn't seen" in unseen
+    with connected(database) as session:
+        session.execute("DROP TABLE person CASCADE")
+    assert "does not exist" in "\n".join(findings(project, url, tmp_path, "LL-DATA-UNSEEN"))
+
+
+def test_what_is_found_may_be_allowed(real: tuple[Project, str], tmp_path: Path) -> None:
+    """In alembic.ini, as all else."""
+    project, url = real
+    ini = Path(project.ini)
+    ini.write_text(f"{ini.read_text()}\n[liftlock]\nallow =\n    LL-DATA r1: corrected by the job before it\n")
+    done = project.run("--format", "json", "check", "r1", LIFTLOCK_DATA_URL=url, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert {one["because"] for one in json.loads(done.stdout)["findings"] if one["code"] == "LL-DATA"} == {"corrected by the job before it"}

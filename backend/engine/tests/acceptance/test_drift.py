@@ -79,3 +79,35 @@ def test_a_role_that_may_only_read_is_enough(made: Project) -> None:
     url = f"postgresql+psycopg://reader:reader@{made.database.host}:{made.database.port}/{made.database.dbname}"
     ini.write_text("\n".join(f"sqlalchemy.url = {url}" if line.startswith("sqlalchemy.url") else line for line in lines))
     assert differences(made) == set()
+
+
+def test_what_a_function_does_is_a_part_of_it(made: Project) -> None:
+    """And a table's lines are told of that table, whatever stands before it."""
+    function = "CREATE {}FUNCTION f() RETURNS bigint LANGUAGE sql AS $$\nSELECT {}\n$$"
+    body = [
+        function.format("", 1),
+        "CREATE TABLE day (at date, n integer) PARTITION BY RANGE (at)",
+        "CREATE TABLE deed (n integer, at date)",
+    ]
+    made.revision("r2", "r1", "\n".join(f"op.execute({one!r})" for one in body))
+    assert made.run("upgrade").returncode == 0
+    assert differences(made) == set()
+    with connected(made.database) as session:
+        session.execute(function.format("OR REPLACE ", 2))
+        session.execute("ALTER TABLE deed ADD more text")
+    found = differences(made)
+    assert {what for kind, what in found if kind == "extra" and "TABLE" in what} == {"TABLE public.deed: more text"}
+    assert any("SELECT 2" in what for kind, what in found if kind == "extra")
+
+
+def test_an_env_py_that_writes_is_told(made: Project) -> None:
+    """Nothing is written, and the remedy is named."""
+    env = made.folder / "migrations" / "env.py"
+    writes = 'connection.exec_driver_sql("CREATE SCHEMA IF NOT EXISTS ops"); connection.commit()\n        context'
+    env.write_text(
+        env.read_text().replace(
+            "        context.configure(\n            connection", f"        {writes}.configure(\n            connection"
+        )
+    )
+    done = made.run("drift")
+    assert (done.returncode, "only reads the database" in done.stderr) == (2, True), done.stderr

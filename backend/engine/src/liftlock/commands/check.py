@@ -6,7 +6,7 @@ import contextlib
 import functools
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from liftlock.model.finding import Finding
 from liftlock.model.report import Report, Size
 from liftlock.model.revision import Standing
 from liftlock.model.schema import Schema
-from liftlock.planning.hazards import found_in_data, hazards, unseen
+from liftlock.planning.hazards import found_in_data, hazards, unseen, unsized
 from liftlock.planning.rules import RULES
 from liftlock.planning.rules.chain import of_heads, of_models, of_offline
 from liftlock.planning.rules.repeatability import EDITED
@@ -32,7 +32,7 @@ from liftlock.postgres.dump import difference
 from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.session import Session, connect, execute
 from liftlock.postgres.shadow import Roles, Shadow
-from liftlock.revisions.configured import configured_in
+from liftlock.revisions.configured import Configured, configured_in
 from liftlock.revisions.history import Project, load
 from liftlock.revisions.selection import Selection, prefix, select
 from liftlock.revisions.shadows import shadow_at
@@ -75,30 +75,36 @@ def check(  # noqa: PLR0913 - the parts of a run
         selection = select(project, "base:heads" if chain else wanted, functools.partial(_pending, settings, data))
     trials = Trials(project, settings, interrupts)
     if not selection.revisions:
-        return Report(selection.told, way, "", clock.seconds, (), ())
+        found = _whole(project, configured, of_heads(project.chain.heads))
+        return Report(selection.told, way, "", clock.seconds, (), tuple(found), prefix=prefix())
     with contextlib.ExitStack() as stack:
         with clock.part("shadow"):
             shadow = stack.enter_context(shadow_at(trials, selection.base, notify, server))
         run = _Check(project, selection, trials, shadow, notify, clock)
         checked = tuple(run.tried())
-        version = shadow.version
+        version, offline = shadow.version, ""
+        if chain:
+            with clock.part("offline"):
+                offline = trials.offline(shadow.base)
         with clock.part("shadow"):
             stack.close()
-    judged = [one for one in checked if one.revision.id not in configured.excused]
+    judged = [one for one in checked if one.revision.id in selection.chosen - configured.excused]
     findings = [one for revision in judged for rule in (*RULES, EDITED) for one in rule.findings(revision, way, configured.allowances)]
-    whole = [*of_heads(project.chain.heads), *of_models(run.models)]
-    if chain:
-        with clock.part("offline"):
-            whole += of_offline(trials.offline())
-    findings += (replace(one, because=configured.allowances.get((one.code, ""), "")) for one in whole)
+    findings += _whole(project, configured, (*of_heads(project.chain.heads), *of_models(run.models), *of_offline(offline)))
     sizes: dict[str, Size] = {}
     if data is None:
-        findings += (note for one in judged for note in unseen(one))
+        seen = [note for one in judged for note in unseen(one)]
     else:
         with clock.part("data"):
-            sizes, found = _against(data, judged)
-            findings += found
+            sizes, seen = _against(data, judged, checked[0].before)
+    findings += (replace(one, because=configured.reason(one.code, one.revision)) for one in seen)
     return Report(selection.told, way, version, clock.seconds, checked, tuple(findings), sizes, estimated(judged, sizes), prefix())
+
+
+def _whole(project: Project, configured: Configured, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """What is found of the chain as a whole; it stands where the chain is named."""
+    path = os.path.relpath(str(project.config.config_file_name))
+    return (replace(one, path=path, because=configured.reason(one.code)) for one in findings)
 
 
 def _pending(settings: Settings, data: Address | None) -> tuple[frozenset[str] | None, str]:
@@ -115,17 +121,24 @@ def _pending(settings: Settings, data: Address | None) -> tuple[frozenset[str] |
     return frozenset() if found.satisfied else found.pending, f"what is pending on {address!r}"
 
 
-def _against(address: Address, judged: Sequence[Checked]) -> tuple[dict[str, Size], list[Finding]]:
-    """What the rows of a real database say to the revisions, and how large its tables are."""
+def _against(address: Address, judged: Sequence[Checked], base: Schema) -> tuple[dict[str, Size], list[Finding]]:
+    """What the rows of a real database say to the revisions, and how large its tables are.
+
+    Parameters:
+        address: of the database.
+        judged: the revisions.
+        base: the schema before the first that was tried: what isn't of it has no rows there.
+    """
     findings = []
     with contextlib.closing(Data(address)) as data:
         for one in judged:
-            for hazard in hazards(one.before, one.after):
-                text, seen = data.look(hazard)
+            for hazard in (each for each in hazards(one) if each.table_oid in base.tables):
+                text, seen = data.look(hazard) if hazard.sql else (hazard.unseen, False)
                 if text:
                     findings.append(found_in_data(one, hazard, text, seen=seen))
         named = {held.relation for one in judged for trial in (one.plain, one.ours) for seen in trial.observed for held in seen.held}
-        return data.sizes(sorted(named)), findings
+        sizes, error = data.sizes(sorted(named))
+    return sizes, [*findings, *unsized(error)]
 
 
 class Clock:
@@ -181,7 +194,7 @@ class _Check:
                     one = trials.run(plain, name, plain=True)
                 if one.trial.refusal is not None:  # what comes after will be a copy of liftlock's, where things have other identities
                     before, dump = self._schema(ours), trials.dump(ours)
-                with clock.part("liftlock"), roles.others():
+                with clock.part("liftlock"), roles.others(seen.sql for seen in one.trial.observed):
                     other = trials.run(ours, name, plain=False)
                 checked = self._checked(name, one, other, before)
                 if one.trial.refusal is not None and other.trial.refusal is not None:

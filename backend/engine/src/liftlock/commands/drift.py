@@ -10,14 +10,14 @@ from typing import Any
 
 from liftlock.commands.exec import address_of
 from liftlock.errors import SettingsError
-from liftlock.events import Notify
+from liftlock.events import Event, Notify
 from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.session import connect, query
 from liftlock.postgres.sql import CATALOG
 from liftlock.revisions.history import load
 from liftlock.revisions.shadows import shadow_at
 from liftlock.revisions.trial import Trials
-from liftlock.settings import Settings
+from liftlock.settings import Address, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,14 @@ class Difference:
         return asdict(self)
 
 
-def drift(settings: Settings, *, interrupts: Interrupts, notify: Notify, x_arguments: Sequence[str] = ()) -> list[Difference]:
+def drift(
+    settings: Settings, *, server: Address | None = None, interrupts: Interrupts, notify: Notify, x_arguments: Sequence[str] = ()
+) -> list[Difference]:
     """Compare the database with what its revisions make on a shadow, and with the models; it is only read.
 
     Parameters:
         settings: the environment's.
+        server: where the shadow is made; the embedded server by default. Servers of two majors write some definitions otherwise.
         interrupts: stops it.
         notify: is told what happens.
         x_arguments: what Alembic's ``-x`` passes to ``env.py``.
@@ -55,6 +58,7 @@ def drift(settings: Settings, *, interrupts: Interrupts, notify: Notify, x_argum
     trials = Trials(project, settings, interrupts)
     heads = trials.standing(address).after
     with contextlib.closing(connect(address, "drift")) as session:
+        version = session.info.server_version // 10000
         half = list(_half_made(query(session, "half_made", CATALOG)))
     unknown = sorted(heads - set(project.chain.revisions))
     if unknown:
@@ -66,7 +70,13 @@ def drift(settings: Settings, *, interrupts: Interrupts, notify: Notify, x_argum
         )
     ordered = [one.revision for one in project.script.iterate_revisions("heads", "base")][::-1]
     there = [one for one in ordered if one in project.chain.ancestors(heads)]
-    with shadow_at(trials, there, notify) as shadow:
+    with shadow_at(trials, there, notify, server) as shadow:
+        if int(shadow.version.split(".")[0]) != version:
+            text = (
+                f"the database is of PostgreSQL {version}, and is compared with {shadow.version}, which may write the same otherwise:"
+                f" give a server of its major by --shadow-url"
+            )
+            notify(Event("drift.majors", text, {"database": version, "shadow": shadow.version}))
         wanted = trials.dump(shadow.base)
     found = trials.dump(address)
     wants = trials.models(address, read_only=True) if heads == project.chain.heads else []

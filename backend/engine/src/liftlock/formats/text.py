@@ -26,7 +26,8 @@ def lines(report: Report) -> Iterator[tuple[str, str | None, bool]]:
         yield finding.code, None if finding.because else _COLOURS[finding.severity], False
         yield from ((f"  {text}", None, False) for text in _told(finding))
     for name, size in sorted(report.sizes.items()):
-        yield f"{name}: {size.bytes / 1e6:.1f} MB, {size.rows:.0f} rows, {size.writes:.0f} written a second", None, False
+        written = "" if size.writes is None else f", {size.writes:.0f} written a second"
+        yield f"{name}: {size.bytes / 1e6:.1f} MB, {size.rows:.0f} rows{written}", None, False
     yield summary(report), None, True
 
 

@@ -18,17 +18,19 @@ class Held:
         mode: of the lock.
         kind: ``r`` table, ``p`` partitioned table, ``i`` index, ``m`` materialized view, ``v`` view, ``S`` sequence and so on.
         oid: its identity, whatever it is called.
+        table: the table of an index; empty for others.
     """
 
     relation: str
     mode: LockMode
     kind: str = "r"
     oid: int = 0
+    table: str = ""
 
     @property
     def blocks(self) -> str:
-        """Which of an application's queries wait for it."""
-        return self.mode.blocks if self.kind not in {"i", "I"} else "nothing"
+        """Which of an application's queries wait for it: to plan one, all indexes of its tables are looked at."""
+        return self.mode.blocks if self.kind not in {"i", "I"} or self.mode is LockMode.ACCESS_EXCLUSIVE else "nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,9 @@ class Observed:
     def blocked(self) -> dict[str, set[str]]:
         """Who waits while it runs: the relations, by which of an application's queries wait for them."""
         felt = {
-            one.relation: one.blocks for one in sorted(self.held, key=lambda one: list(LockMode).index(one.mode)) if one.blocks != "nothing"
+            one.table or one.relation: one.blocks
+            for one in sorted(self.held, key=lambda one: list(LockMode).index(one.mode))
+            if one.blocks != "nothing"
         }
         return {who: {name for name, blocks in felt.items() if blocks == who} for who in sorted(set(felt.values()))}
 

@@ -11,11 +11,17 @@ from liftlock.model.finding import Finding
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A table of a real database: its bytes without indexes, the planner's count of its rows, and rows written a second."""
+    """A table of a real database, with its partitions.
+
+    Parameters:
+        bytes: without indexes.
+        rows: as the planner counts them.
+        writes: rows written a second; None on a standby, which counts only its own.
+    """
 
     bytes: int
     rows: float
-    writes: float
+    writes: float | None
 
 
 @dataclass(frozen=True, slots=True)

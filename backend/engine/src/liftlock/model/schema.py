@@ -79,7 +79,7 @@ class Unique(Constraint):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check(Constraint):
-    """A check constraint."""
+    """What an expression says of rows: a check, an exclusion, a unique index on an expression or of a part of the rows."""
 
     @property
     def demand(self) -> tuple[object, ...]:
@@ -93,16 +93,18 @@ class Schema:
 
     Parameters:
         tables: names by identity.
+        views: names of views.
         columns: by the identity of the table and the number of the column.
         keys: foreign keys, by identity.
         uniques: unique indexes, by identity.
-        checks: check constraints, by identity.
+        checks: checks, exclusions and unique indexes with expressions, by identity.
         triggers: names of triggers, each with the identity of its table.
         unproven: constraints that aren't valid, and the tables they are on.
         broken: invalid indexes, and the tables they are on.
     """
 
     tables: dict[int, str] = field(default_factory=dict)
+    views: frozenset[str] = frozenset()
     columns: dict[tuple[int, int], SchemaColumn] = field(default_factory=dict)
     keys: dict[int, Key] = field(default_factory=dict)
     uniques: dict[int, Unique] = field(default_factory=dict)

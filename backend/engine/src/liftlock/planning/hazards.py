@@ -5,12 +5,15 @@ Nothing that a revision wrote becomes a part of them, so a hostile one reaches n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from liftlock.model.checked import Checked
 from liftlock.model.finding import Finding, Severity
-from liftlock.model.operation import quoted
+from liftlock.model.lock import LockMode
+from liftlock.model.observed import Observed
+from liftlock.model.operation import ColumnParts, quoted
 from liftlock.model.schema import Schema, holds_all
 
 SAMPLE = 5
@@ -25,21 +28,27 @@ class Hazard:
     Parameters:
         what: for people, behind "rows of …".
         table: as SQL text.
-        sql: a query for some of the rows: their primary key, else their place; never other values.
+        table_oid: its identity.
+        sql: a query for some of the rows: their primary key, else their place; never other values. Empty where there is none.
         since: the first server version that understands it.
         parameters: of the query.
+        unseen: why there is no query.
     """
 
     what: str
     table: str
-    sql: str
+    table_oid: int
+    sql: str = ""
     since: int = 0
     parameters: tuple[tuple[str, str], ...] = ()
+    unseen: str = ""
 
 
-def hazards(before: Schema, after: Schema) -> Iterator[Hazard]:
-    """What to look for in a database that is as ``before`` and is to become as ``after``."""
-    yield from _columns(before, after)
+def hazards(checked: Checked) -> Iterator[Hazard]:
+    """What to look for in a database that a revision is going to change."""
+    before, after = checked.before, checked.after
+    yield from _columns(checked)
+    yield from _expressions(before, after)
     demanded = {one.demand for one in before.uniques.values()} | {one.demand for one in before.keys.values()}
     for _, one in sorted(after.uniques.items()):
         if one.demand in demanded or not _known(before, one.table_oid, one.columns):
@@ -48,18 +57,23 @@ def hazards(before: Schema, after: Schema) -> Iterator[Hazard]:
         present = " AND ".join(f"{name} IS NOT NULL" for name in listed)
         sql = f"SELECT CAST(min(ctid) AS text) AS first, count(*) AS times FROM {one.table} WHERE {present}"
         sql += f" GROUP BY {', '.join(listed)} HAVING count(*) > 1"
-        yield Hazard(f"have the same {', '.join(one.columns)}, which are to be unique", one.table, f"{sql} LIMIT {SAMPLE}")
+        yield Hazard(f"have the same {', '.join(one.columns)}, which are to be unique", one.table, one.table_oid, f"{sql} LIMIT {SAMPLE}")
     for _, key in sorted(after.keys.items()):
-        if key.demand in demanded or not _known(before, key.table_oid, key.columns) or key.refers not in before.tables.values():
+        if key.demand in demanded or not _known(before, key.table_oid, key.columns):
+            continue
+        what = f"refer to nothing in {key.refers}, by {', '.join(key.columns)}"
+        if key.refers not in before.tables.values():
+            yield Hazard(what, key.table, key.table_oid, unseen="the revision makes that table itself")
             continue
         present = " AND ".join(f"t.{quoted(name)} IS NOT NULL" for name in key.columns)
         same = " AND ".join(f"r.{quoted(other)} = t.{quoted(name)}" for name, other in zip(key.columns, key.refers_columns, strict=True))
         sql = f"SELECT {_sample(before, key.table_oid, 't.')} FROM {key.table} AS t WHERE {present}"
         sql += f" AND NOT EXISTS (SELECT FROM {key.refers} AS r WHERE {same})"
-        yield Hazard(f"refer to nothing in {key.refers}, by {', '.join(key.columns)}", key.table, f"{sql} LIMIT {SAMPLE}")
+        yield Hazard(what, key.table, key.table_oid, f"{sql} LIMIT {SAMPLE}")
 
 
-def _columns(before: Schema, after: Schema) -> Iterator[Hazard]:
+def _columns(checked: Checked) -> Iterator[Hazard]:
+    before, after = checked.before, checked.after
     for place, new in sorted(after.columns.items()):
         old = before.columns.get(place)
         if old is None or new.inherited:
@@ -67,11 +81,38 @@ def _columns(before: Schema, after: Schema) -> Iterator[Hazard]:
         name, sample = quoted(old.name), _sample(before, place[0])
         if new.not_null and not old.not_null:
             sql = f"SELECT {sample} FROM {old.table} WHERE {name} IS NULL LIMIT {SAMPLE}"
-            yield Hazard(f"have no {old.name}, which is to be not null", old.table, sql)
+            yield Hazard(f"have no {old.name}, which is to be not null", old.table, place[0], sql)
         if new.type != old.type and not holds_all(old.type, new.type):
             sql = f"SELECT {sample} FROM {old.table} WHERE {name} IS NOT NULL AND NOT pg_input_is_valid(CAST({name} AS text), :kind)"
             what = f"have a value of {old.name} that is no {new.type}"
-            yield Hazard(what, old.table, f"{sql} LIMIT {SAMPLE}", _SOFT_INPUT, (("kind", new.type),))
+            if _converts(checked, place[0], old.name):
+                yield Hazard(what, old.table, place[0], unseen="the revision makes the new value by an expression of its own")
+            else:
+                yield Hazard(what, old.table, place[0], f"{sql} LIMIT {SAMPLE}", _SOFT_INPUT, (("kind", new.type),))
+
+
+def _converts(checked: Checked, table: int, column: str) -> bool:
+    """Whether a revision says how values become those of another type: by USING, in an operation or in a statement of its own."""
+    for one in checked.statements:
+        parts = one.operation.parts
+        if one.own == table and isinstance(parts, ColumnParts) and parts.name == column and parts.using:
+            return True
+        raw = one.kind in {"execute", "connection"} and any(held.oid == table for held in one.held)
+        if raw and re.search(r"\bUSING\b", one.sql, re.IGNORECASE):
+            return True
+    return False
+
+
+def _expressions(before: Schema, after: Schema) -> Iterator[Hazard]:
+    """What only the revision's own expressions can tell; they are sent nowhere."""
+    demanded = {one.demand for one in before.checks.values()}
+    for _, one in sorted(after.checks.items()):
+        if (
+            one.demand not in demanded
+            and one.table_oid in before.tables
+            and (not one.columns or _known(before, one.table_oid, one.columns))
+        ):
+            yield Hazard(f"don't satisfy {one.name}", one.table, one.table_oid, unseen="the revision's own expression isn't sent there")
 
 
 def _known(before: Schema, table: int, columns: tuple[str, ...]) -> bool:
@@ -87,11 +128,7 @@ def _sample(schema: Schema, table: int, prefix: str = "") -> str:
 def unseen(checked: Checked) -> Iterator[Finding]:
     """What the shadow can't show of a revision, since its tables are empty; a type that the server changes in place loses nothing."""
     rewritten = {name for one in checked.statements for name in one.work.rewrites}
-    texts = [
-        f"whether rows of {one.table} {one.what}"
-        for one in hazards(checked.before, checked.after)
-        if not one.parameters or one.table in rewritten
-    ]
+    texts = [f"whether rows of {one.table} {one.what}" for one in hazards(checked) if not one.parameters or one.table in rewritten]
     if texts:
         why, now = "It is looked for when the revision runs, and ends it.", "Look beforehand: liftlock check --data-url."
         what = "\n".join(("the tables on which it was tried are empty; not seen is", *texts))
@@ -111,5 +148,23 @@ def found_in_data(checked: Checked, hazard: Hazard, text: str, *, seen: bool) ->
         what = f"whether rows of {hazard.table} {hazard.what}, wasn't seen: {text}"
         why, now = "It will be looked for when the revision runs.", "Look for yourself, or give it a replica with less to do."
         return Finding("LL-DATA-UNSEEN", Severity.NOTE, what, why, now, checked.revision.id, checked.path)
+    what, severity = f"rows of {hazard.table} {hazard.what}:\n{text}", Severity.ERROR
     why, now = "The revision would fail on them, or lose them.", "Correct those rows first."
-    return Finding("LL-DATA", Severity.ERROR, f"rows of {hazard.table} {hazard.what}:\n{text}", why, now, checked.revision.id, checked.path)
+    if any(_changes_rows(one, hazard.table_oid) for one in checked.statements):
+        severity, why, now = Severity.NOTE, "The revision changes rows of that table itself.", "Make sure that it corrects these."
+    return Finding("LL-DATA", severity, what, why, now, checked.revision.id, checked.path)
+
+
+def _changes_rows(one: Observed, table: int) -> bool:
+    return one.kind != "bulk_insert" and any(held.oid == table and held.mode is LockMode.ROW_EXCLUSIVE for held in one.taken)
+
+
+def unsized(error: str) -> Iterator[Finding]:
+    """The sizes of the tables weren't seen.
+
+    Parameters:
+        error: why; empty when they were.
+    """
+    if error:
+        why, now = "No step's time could be estimated.", "Look again later, or give it a replica with less to do."
+        yield Finding("LL-DATA-UNSEEN", Severity.NOTE, f"how large the tables are, wasn't seen: {error}", why, now)

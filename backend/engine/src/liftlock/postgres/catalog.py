@@ -56,6 +56,7 @@ def schema(execute: Execute, version_table: str) -> Schema:
     found = json.loads(execute(CATALOG["schema"], {"version_table": version_table.rpartition(".")[2]})[0]["schema"])
     return Schema(
         tables=dict(found["tables"]),
+        views=frozenset(found["views"]),
         columns={(oid, number): SchemaColumn(*rest) for oid, number, *rest in found["columns"]},
         keys={oid: Key(**one | {name: tuple(one[name]) for name in ("columns", "refers_columns")}) for oid, one in found["keys"]},
         uniques={oid: Unique(**one | {"columns": tuple(one["columns"])}) for oid, one in found["uniques"]},

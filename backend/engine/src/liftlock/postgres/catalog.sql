@@ -400,6 +400,10 @@ WITH relations AS (
 )
 SELECT json_build_object(
     'tables', (SELECT coalesce(json_agg(json_build_array(r.oid::bigint, r.name)), '[]') FROM relations AS r),
+    'views', (
+        SELECT coalesce(json_agg(c.oid::regclass::text), '[]')
+        FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('v', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')),
     'columns', (
         SELECT coalesce(json_agg(json_build_array(
             r.oid::bigint, a.attnum, r.name, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
@@ -437,14 +441,21 @@ SELECT json_build_object(
         JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid AND NOT x.relispartition
         WHERE i.indisunique AND i.indexprs IS NULL AND i.indpred IS NULL),
     'checks', (
-        SELECT coalesce(json_agg(json_build_array(k.oid::bigint, json_build_object(
-            'table', r.name, 'name', k.conname, 'table_oid', r.oid::bigint,
+        SELECT coalesce(json_agg(json_build_array(k.oid, json_build_object(
+            'table', r.name, 'name', k.name, 'table_oid', r.oid::bigint,
             'columns', (
                 SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]')
-                FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey))))), '[]')
-        FROM pg_catalog.pg_constraint AS k
-        JOIN relations AS r ON r.oid = k.conrelid
-        WHERE k.contype = 'c' AND k.coninhcount = 0),
+                FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = r.oid AND a.attnum = ANY (k.columns))))), '[]')
+        FROM (
+            SELECT c.oid::bigint AS oid, c.conrelid AS relation, c.conname AS name, c.conkey AS columns
+            FROM pg_catalog.pg_constraint AS c
+            WHERE c.contype IN ('c', 'x') AND c.coninhcount = 0
+            UNION ALL
+            SELECT i.indexrelid::bigint, i.indrelid, x.relname, i.indkey::int2[]
+            FROM pg_catalog.pg_index AS i
+            JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid AND NOT x.relispartition
+            WHERE i.indisunique AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)) AS k
+        JOIN relations AS r ON r.oid = k.relation),
     'triggers', (
         SELECT coalesce(json_agg(json_build_array(t.tgname, r.oid::bigint)), '[]')
         FROM pg_catalog.pg_trigger AS t JOIN relations AS r ON r.oid = t.tgrelid

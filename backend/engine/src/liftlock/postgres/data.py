@@ -20,7 +20,7 @@ _SAMPLE_SECONDS = 1.0
 
 def bounded(address: Address) -> Address:
     """The same database, for a session that can't write, and whose queries end."""
-    bounds = f"-c default_transaction_read_only=on -c statement_timeout={_SECONDS}s -c lock_timeout=1s -c idle_session_timeout=0"
+    bounds = f"-c default_transaction_read_only=on -c statement_timeout={_SECONDS}s -c lock_timeout=1s"
     return Address(
         host=address.host,
         port=address.port,
@@ -60,21 +60,29 @@ class Data:
             return f"it takes PostgreSQL {hazard.since // 10000}", False
         try:
             rows = execute(self._session, hazard.sql, dict(hazard.parameters)).fetchall()
-        except psycopg.errors.UndefinedTable:
-            return "", True  # this database isn't there yet; the table has no rows to look at
         except psycopg.Error as error:
             return str(error).strip().splitlines()[0], False
         return "\n".join(", ".join(f"{name}={value}" for name, value in row.items()) for row in rows), True
 
-    def sizes(self, tables: Sequence[str]) -> dict[str, Size]:
-        """How large tables are, and how much is written to them; those that aren't there are left out."""
+    def sizes(self, tables: Sequence[str]) -> tuple[dict[str, Size], str]:
+        """How large tables are, and how much is written to them; those that aren't there are left out. And why it couldn't look."""
+        try:
+            return self._sizes(tables), ""
+        except psycopg.Error as error:
+            return {}, str(error).strip().splitlines()[0]
+
+    def _sizes(self, tables: Sequence[str]) -> dict[str, Size]:
         before = {row["name"]: row for row in query(self._session, "sizes", names=list(tables))}
         if not before:
             return {}
         time.sleep(_SAMPLE_SECONDS)
         after = {row["name"]: row for row in query(self._session, "sizes", names=list(tables))}
         return {
-            name: Size(row["bytes"], max(row["rows"], 0), max(after[name]["writes"] - row["writes"], 0) / _SAMPLE_SECONDS)
+            name: Size(row["bytes"], max(row["rows"], 0), _rate(row["writes"], after[name]["writes"]))
             for name, row in before.items()
             if name in after
         }
+
+
+def _rate(before: int | None, after: int | None) -> float | None:
+    return max(after - before, 0) / _SAMPLE_SECONDS if before is not None and after is not None else None

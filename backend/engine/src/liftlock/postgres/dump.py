@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from difflib import unified_diff
+
+from psycopg.conninfo import make_conninfo
 
 from liftlock.errors import StepFailed
 from liftlock.postgres import embedded
 from liftlock.settings import Address
 
-_TABLE = re.compile(r"(?<=^CREATE TABLE )(\S+ \()\n(.*?)\n(?=\);)", re.MULTILINE | re.DOTALL)
-_SESSION = ("--", "\\restrict", "\\unrestrict", "SET ", "SELECT ")
+_TABLE = re.compile(r"(?<=^CREATE )((?:UNLOGGED |FOREIGN )?TABLE [^\n]+ \()\n(.*?)(?=^\))", re.MULTILINE | re.DOTALL)
+_SESSION = re.compile(
+    r"-- (Name|TOC entry|Data for Name|PostgreSQL database dump|Dumped)\b.*|--|\\(un)?restrict .*"
+    r"|SELECT pg_catalog\.set_config\('search_path', '', false\);"
+    r"|SET (default_\w+|\w+_timeout|client_\w+|standard_conforming_strings|check_function_bodies|xmloption|row_security) = .*;"
+)
+"""Lines of pg_dump's own, which tell nothing of the schema; those of a function's body look otherwise."""
 
 
 def difference(before: str, after: str) -> tuple[str, ...]:
@@ -31,12 +39,11 @@ def schema_text(address: Address, version_table: str) -> str:
         StepFailed: pg_dump can't read it.
     """
     options = ["--schema-only", "--no-owner", "--no-privileges", "--no-comments", "--exclude-schema=liftlock"]
-    given = {"PGHOST": address.host, "PGPORT": address.port, "PGUSER": address.user, "PGPASSWORD": address.password or ""}
-    if "sslmode" in address.options:
-        given["PGSSLMODE"] = address.options["sslmode"]
+    words = address.keywords()
+    secret = {"PGPASSWORD": words.pop("password")} if "password" in words else {}
     done = subprocess.run(  # noqa: S603 - our own arguments
-        [embedded.program("pg_dump"), *options, f"--exclude-table={version_table}", address.dbname],
-        env=given,
+        [embedded.program("pg_dump"), *options, f"--exclude-table={version_table}", make_conninfo(**words)],
+        env=os.environ | secret,
         capture_output=True,
         text=True,
         check=False,
@@ -48,5 +55,5 @@ def schema_text(address: Address, version_table: str) -> str:
             why="Without the schema there is nothing to compare.",
             now="Read its words; it is that of the extra [embedded], which reads servers up to its own major.",
         )
-    kept = [line for line in done.stdout.splitlines() if line and not line.startswith(_SESSION)]
-    return _TABLE.sub(lambda found: "\n".join([found[1], *sorted(line.rstrip(",") for line in found[2].split("\n"))]), "\n".join(kept))
+    kept = [line for line in done.stdout.splitlines() if line and not _SESSION.fullmatch(line)]
+    return _TABLE.sub(lambda found: "\n".join([found[1], *sorted(line.rstrip(",") for line in found[2].splitlines()), ""]), "\n".join(kept))

@@ -72,6 +72,7 @@ class Observer:
             statement: what is known of it before.
             alone: whether it runs outside of a transaction, so that its locks are gone when it has ended.
         """
+        self._asked("SELECT set_config('client_min_messages', 'debug1', false)")  # a revision may have set it otherwise
         before, files = self._held(), self._files()
         if not before:
             self._transaction += 1
@@ -90,7 +91,11 @@ class Observer:
 
     def _locks(self, session: Session, *, granted: bool) -> set[Held]:
         found = query(session, "relation_locks", pid=self._pid, granted=granted)
-        return {Held(row["relation"], _MODES[row["mode"]], row["kind"], row["oid"]) for row in found if row["oid"] in self._visible}
+        known = (row for row in found if row["oid"] in self._visible)
+        return {
+            Held(row["relation"], _MODES[row["mode"]], row["kind"], row["oid"], self._visible[row["oid"]]["of_table"] or "")
+            for row in known
+        }
 
     def _files(self) -> dict[int, int]:
         return {row["oid"]: row["file"] for row in self._asked(_FILES)}

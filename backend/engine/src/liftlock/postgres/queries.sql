@@ -159,12 +159,16 @@ SELECT l.locktype FROM pg_catalog.pg_locks AS l WHERE l.pid = :pid AND NOT l.gra
 SELECT pg_terminate_backend(a.pid, 5000) FROM pg_catalog.pg_stat_activity AS a WHERE a.datname = :dbname AND a.pid <> pg_backend_pid();
 
 -- name: sizes
--- How large tables are, and how many rows were ever written; the server's own counters, which it updates within a second.
-SELECT wanted.name, pg_table_size(c.oid)::bigint AS bytes, c.reltuples::float8 AS rows,
-       coalesce(s.n_tup_ins + s.n_tup_upd + s.n_tup_del, 0)::bigint AS writes
+-- How large tables are with their partitions, and how many rows were ever written; the server's own counters, which it
+-- updates within a second, and which a standby doesn't take over.
+SELECT wanted.name, sum(pg_table_size(leaf.oid))::bigint AS bytes, sum(greatest(leaf.reltuples, 0))::float8 AS rows,
+       CASE WHEN NOT pg_is_in_recovery() THEN coalesce(sum(s.n_tup_ins + s.n_tup_upd + s.n_tup_del), 0)::bigint END AS writes
 FROM unnest(CAST(:names AS text[])) AS wanted (name)
 JOIN pg_catalog.pg_class AS c ON c.oid = to_regclass(wanted.name) AND c.relkind IN ('r', 'p', 'm')
-LEFT JOIN pg_catalog.pg_stat_user_tables AS s ON s.relid = c.oid;
+LEFT JOIN LATERAL pg_partition_tree(c.oid) AS part ON c.relkind = 'p'
+JOIN pg_catalog.pg_class AS leaf ON leaf.oid = coalesce(part.relid, c.oid)
+LEFT JOIN pg_catalog.pg_stat_user_tables AS s ON s.relid = leaf.oid
+GROUP BY wanted.name;
 
 -- name: roles
 -- The roles of a server.

@@ -9,7 +9,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +63,7 @@ class Roles:
     """The roles of a server, which all its databases share: what a revision makes in one of them is hidden from its other run.
 
     Parameters:
-        server: its address.
+        server: its address; others may work there, and their roles aren't touched.
     """
 
     def __init__(self, server: Address) -> None:
@@ -73,10 +73,16 @@ class Roles:
             self._known = _roles(session)
 
     @contextlib.contextmanager
-    def others(self) -> Iterator[None]:
-        """The other run: it sees the roles that it made itself, in place of those of the first."""
+    def others(self, sent: Iterable[str]) -> Iterator[None]:
+        """The other run: it sees the roles that it made itself, in place of those of the first.
+
+        Parameters:
+            sent: the statements of the first run: a role that is in none of them is somebody else's.
+        """
+        texts = list(sent)
         with self._session() as session:
-            self._made |= {one for one in _roles(session) - self._known if not one.startswith(_HIDDEN)}
+            new = {one for one in _roles(session) - self._known if not one.startswith(_HIDDEN)}
+            self._made |= {one for one in new if any(one in text for text in texts)}
             for one in self._made:
                 _rename(session, one, f"{_HIDDEN}first {one}")
                 _rename(session, f"{_HIDDEN}{one}", one)

@@ -22,6 +22,10 @@ class Configured:
     excused: frozenset[str]
     roles: tuple[str, ...]
 
+    def reason(self, code: str, revision: str = "") -> str:
+        """Why a finding is allowed, in a revision or in all of them; empty where it isn't."""
+        return self.allowances.get((code, revision)) or self.allowances.get((code, ""), "")
+
 
 def configured_in(project: Project) -> Configured:
     """A project's own settings.

@@ -22,6 +22,8 @@ from liftlock.settings import DEFAULT_PORT, Address
 _LIBPQ = frozenset(one.keyword.decode() for one in Conninfo.get_defaults())
 _BASE = ("host", "port", "user", "password", "dbname", "database")
 _NOT_OURS = frozenset(_BASE) | {"options", "application_name", "connect_timeout", "client_encoding"}
+_ANYWHERE = frozenset({"options", "application_name", "connect_timeout", "client_encoding"})
+"""Keywords that make sense for another server too."""
 _LIBPQ_DRIVERS = ("psycopg", "psycopg2")
 
 
@@ -112,11 +114,15 @@ def address_from(parameters: Mapping[str, Any]) -> Address:
 
 
 def _redirect(dialect: Dialect, parameters: dict[str, Any], address: Address) -> None:
-    for name in ("ssl", "ssl_context", "sslmode", "service", "hostaddr"):
+    for name in {"ssl", "ssl_context", "direct_tls", *_LIBPQ} - _ANYWHERE:
         parameters.pop(name, None)
+    if not str(parameters.get("options", "")).startswith("-"):
+        parameters.pop("options", None)  # some hosts tell their databases apart by it
     name = "dbname" if dialect.driver.startswith(_LIBPQ_DRIVERS) else "database"
     parameters.update(host=address.host, port=int(address.port), user=address.user, password=address.password)
     parameters[name] = address.dbname
+    if dialect.driver.startswith(_LIBPQ_DRIVERS):
+        parameters.update({"sslmode": address.options.get("sslmode", "prefer")})
 
 
 def _settle(settings: Mapping[str, str]) -> str:

@@ -24,12 +24,14 @@ class Selection:
     Parameters:
         revisions: in the order in which they run.
         base: in the order in which they run, those that must have run before.
+        chosen: of the revisions, those that are judged; the others stand between them.
         edited: those whose files have changed since they were merged.
         told: how they were chosen, for people.
     """
 
     revisions: tuple[str, ...]
     base: tuple[str, ...]
+    chosen: frozenset[str]
     edited: frozenset[str]
     told: str
 
@@ -73,7 +75,8 @@ def _of(project: Project, chosen: set[str], edited: frozenset[str], told: str) -
     selected = {one for one in chain.ancestors(chosen) if one in chosen or not chosen.isdisjoint(chain.ancestors([one]))}
     needed = chain.ancestors(selected) - selected
     ordered = [one.revision for one in project.script.iterate_revisions("heads", "base")][::-1]
-    return Selection(tuple(one for one in ordered if one in selected), tuple(one for one in ordered if one in needed), edited, told)
+    revisions, base = (tuple(one for one in ordered if one in kind) for kind in (selected, needed))
+    return Selection(revisions, base, frozenset(chosen), edited, told)
 
 
 def _in_git(project: Project) -> tuple[set[str] | None, set[str]]:

@@ -50,7 +50,8 @@ def _keys(project: Project, revisions: Sequence[str]) -> list[str]:
     ini = Path(str(config.config_file_name))
     given = [__version__, embedded.version(), repr(getattr(config.cmd_opts, "x", None))]
     digest = hashlib.sha256("\n".join(given).encode())
-    for path in [ini, Path(script.dir) / "env.py", *sorted(_imported(ini.resolve().parent) - {one.resolve() for one in project.files})]:
+    read = (_imported(ini.resolve().parent) | _beside(Path(script.dir).resolve())) - {one.resolve() for one in project.files}
+    for path in [ini, *sorted(read)]:
         digest.update(path.read_bytes() if path.exists() else b"")
     keys = [digest.hexdigest()[:24]]
     for one in revisions:
@@ -59,6 +60,11 @@ def _keys(project: Project, revisions: Sequence[str]) -> list[str]:
         digest.update(Path(found.path).read_bytes())
         keys.append(digest.hexdigest()[:24])
     return keys
+
+
+def _beside(folder: Path) -> set[Path]:
+    """What lies in the script directory, such as SQL that revisions read."""
+    return {path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"}
 
 
 def _imported(folder: Path) -> set[Path]:

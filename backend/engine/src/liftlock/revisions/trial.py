@@ -30,6 +30,8 @@ from liftlock.revisions.runner import RunReport
 from liftlock.revisions.watcher import Watcher
 from liftlock.settings import Address, Settings
 
+_READ_ONLY = "25006"
+
 
 @dataclass(frozen=True, slots=True)
 class Tried:
@@ -92,7 +94,7 @@ class Trials:
         Raises:
             LiftlockError: env.py doesn't run, or names no version table.
         """
-        guard = Guard(self.settings, "drift", self.interrupts, silent, redirect=address, look=True)
+        guard = Guard(self.settings, "drift", self.interrupts, silent, redirect=address, look=True, read_only=True)
         self._move(guard, lambda _rev, _context: [], "heads")
         self.version_table = guard.reports[0].version_table
         return guard.reports[0]
@@ -142,10 +144,15 @@ class Trials:
         self._move(guard, compare, None)
         return found
 
-    def offline(self) -> str:
-        """Why the whole chain can't be written down as SQL; empty when it can."""
+    def offline(self, address: Address) -> str:
+        """Why the whole chain can't be written down as SQL; empty when it can.
+
+        Parameters:
+            address: a database at its head, where a revision that connects nevertheless is led.
+        """
+        guard = Guard(self.settings, "check", self.interrupts, silent, redirect=address, plain=True)
         try:
-            with contextlib.redirect_stdout(io.StringIO()) as out:
+            with guard, contextlib.redirect_stdout(io.StringIO()) as out:
                 self.project.config.output_buffer, before = out, self.project.config.output_buffer
                 try:
                     command.upgrade(self.project.config, "base:heads", sql=True)
@@ -205,9 +212,9 @@ class Trials:
             self.interrupts.check()
             place = place_in(error, script) or script.dir
             if "env.py" in place:
-                raise SettingsError(
-                    "LL-ENV", f"{place}: {type(error).__name__}: {words(error)}", now="Correct it, or what it reads."
-                ) from error
+                only_read = "This command only reads the database: let env.py ask first, and make only what isn't there."
+                now = only_read if guard.read_only and sqlstate(error) == _READ_ONLY else "Correct it, or what it reads."
+                raise SettingsError("LL-ENV", f"{place}: {type(error).__name__}: {words(error)}", now=now) from error
             if sqlstate(error) is not None:
                 raise StepFailed("LL-STEP-FAILED", f"{place}: {words(error)}", now=remedy(error)) from error
             raise UnsafeRevision("LL-REVISION-RAISED", f"{place}: {type(error).__name__}: {error}", now="Correct the revision.") from error

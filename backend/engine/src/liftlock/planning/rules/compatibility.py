@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from liftlock.model.checked import Checked
@@ -28,6 +29,8 @@ def _breaking(checked: Checked) -> Iterator[tuple[str, Observed | None]]:
             sent = sent_for(checked, {"rename_table"}, oid, (), bare(name))
             schema = name.removesuffix(f".{quoted(bare(name))}").removesuffix(f".{bare(name)}")  # where that is renamed, no table is named
             yield f"{name} is renamed to {after.tables[oid]}", sent or sent_for(checked, (), oid, (), bare(schema))
+    for name in sorted(before.views - after.views):
+        yield f"view {name} is dropped or renamed", sent_for(checked, (), 0, (), bare(name))
     for place, old in sorted(before.columns.items()):
         if place[0] in after.tables and not old.inherited:
             yield from _breaking_column(checked, place, old, after.columns.get(place))
@@ -55,6 +58,8 @@ def _breaking_column(
             yield f"{old.table} has a column of another type: {old.name}, {old.type} to {new.type}", one
     if new.not_null and not old.not_null:
         yield f"{old.table} has a column that must not be null any more: {old.name}", sent("alter_nullable")
+    elif new.not_null and old.has_default and not new.has_default:
+        yield f"{old.table} has a column that rows must bring along from now on: {old.name} loses its default", sent("alter_default")
 
 
 def _required_at_once(checked: Checked, table: int, name: str) -> bool:
@@ -77,14 +82,19 @@ def _mixed(checked: Checked, _way: str) -> Iterator[Hit]:
     rest = [
         one
         for one in checked.statements
-        if one.kind not in _TAKES_AWAY
-        and one.strongest in CHANGES_TABLE
-        and one not in breaking
-        and (one.own, _column_of(one)) not in columns
+        if one.kind not in _TAKES_AWAY and _adds(one) and one not in breaking and (one.own, _column_of(one)) not in columns
     ]
     if breaking and rest:
         first, other = breaking[0].line or "?", rest[0].line or "?"
         yield hit(f"line {first} breaks the running release, and line {other} doesn't:\n{rest[0].sql[:300]}", breaking[0])
+
+
+def _adds(one: Observed) -> bool:
+    """Whether a statement changes a table that is there, or makes one, and takes nothing away."""
+    if one.kind in {"execute", "connection"}:
+        changes = any(held.mode in CHANGES_TABLE and held.kind in {"r", "p"} for held in one.taken)
+        return changes and re.search(r"\b(DROP|RENAME|TRUNCATE|COMMENT)\b", one.sql, re.IGNORECASE) is None
+    return one.kind == "create_table" or one.strongest in CHANGES_TABLE
 
 
 def _tighter(checked: Checked, _way: str) -> Iterator[Hit]:
@@ -92,14 +102,14 @@ def _tighter(checked: Checked, _way: str) -> Iterator[Hit]:
     before, after = checked.before, checked.after
     families: tuple[tuple[Mapping[int, Constraint], Mapping[int, Constraint], set[str]], ...] = (
         (before.uniques, after.uniques, {"create_unique_constraint", "create_primary_key", "create_index"}),
-        (before.checks, after.checks, {"create_check_constraint"}),
+        (before.checks, after.checks, {"create_check_constraint", "create_exclude_constraint", "create_index"}),
         (before.keys, after.keys, {"create_foreign_key"}),
     )
     for old, new, kinds in families:
         known = {one.demand for one in old.values()}
         for oid, one in sorted(new.items(), key=lambda pair: pair[0]):
             columns = {column.name for (table, _), column in before.columns.items() if table == one.table_oid}
-            if oid not in old and one.demand not in known and one.columns and set(one.columns) <= columns:
+            if oid not in old and one.demand not in known and one.table_oid in before.tables and set(one.columns) <= columns:
                 sent = sent_for(checked, kinds, one.table_oid, one.columns, one.name)
                 yield hit(f"{one.table}: {_demand(one)}, by {one.name}", sent)
 
@@ -108,7 +118,7 @@ def _demand(one: Constraint) -> str:
     listed = ", ".join(one.columns)
     if isinstance(one, Key):
         return f"{listed} must refer to {one.refers}"
-    return f"{listed} must be unique" if isinstance(one, Unique) else f"{listed} must satisfy a check"
+    return f"{listed} must be unique" if isinstance(one, Unique) else f"{listed or 'rows'} must satisfy a check"
 
 
 def _triggers(checked: Checked, _way: str) -> Iterator[Hit]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from liftlock.model.checked import Checked
@@ -10,13 +11,18 @@ from liftlock.planning.rules.rule import Example, Hit, Rule, hit
 
 
 def _volatile(checked: Checked, _way: str) -> Iterator[Hit]:
-    for operation, other in zip(checked.operations, checked.again, strict=False):
-        if operation.asks != other.asks:
-            texts = [operation.sql[:200]] + ([other.sql[:200]] if other.sql != operation.sql else ["with other values"])
-            text = "\n".join(["on two runs it asks for two things:", *texts])
-            yield Hit(text, operation.line, tuple(operation.allowed.items()))
-            return
-    if checked.again and len(checked.operations) != len(checked.again):
+    if not checked.again:
+        return
+    first, second = (
+        Counter(one.asks for one in run) for run in (checked.operations, checked.again)
+    )  # SQLAlchemy has sets: their order is any
+    once = [one for one in checked.operations if one.asks not in second]
+    other = [one for one in checked.again if one.asks not in first]
+    if once and other:
+        texts = [once[0].sql[:200], other[0].sql[:200] if other[0].sql != once[0].sql else "with other values"]
+        text = "\n".join(["on two runs it asks for two things:", *texts])
+        yield Hit(text, once[0].line, tuple(once[0].allowed.items()))
+    elif first != second:
         yield Hit("on two runs it asks for more or fewer operations")
 
 
