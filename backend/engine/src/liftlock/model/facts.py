@@ -87,6 +87,7 @@ class Table:
         columns, constraints, indexes: what stands on it.
         partitions: its partitions, each after the one above it.
         relation_names, constraint_names: names that are taken in its schema and begin like its own.
+        triggers: those that each UPDATE of a row fires, whatever its columns.
         new: whether this run made it, so that nobody else uses it yet.
         newborn: whether this very revision made it.
     """
@@ -102,6 +103,7 @@ class Table:
     partitions: tuple[Partition, ...] = ()
     relation_names: frozenset[str] = frozenset()
     constraint_names: frozenset[str] = frozenset()
+    triggers: tuple[str, ...] = ()
     new: bool = False
     newborn: bool = False
 

@@ -77,6 +77,7 @@ class ColumnParts:
         identity: of an identity column, how its values are generated, as SQL text.
         using: of a type change, the expression that makes the new values; empty where the cast does.
         optional: whether the operation says IF [NOT] EXISTS.
+        key: the foreign key that is written with the column.
     """
 
     name: str
@@ -88,6 +89,15 @@ class ColumnParts:
     identity: str = ""
     using: str = ""
     optional: bool = False
+    key: ConstraintParts | None = None
+
+    @property
+    def written(self) -> str:
+        """The column by itself, as a definition: without its constraints but NOT NULL."""
+        words = [quoted(self.name), self.type]
+        words += [f"DEFAULT {self.default}"] if self.default else []
+        words += ["NOT NULL"] if self.not_null else []
+        return " ".join(words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +156,11 @@ class Operation:
     def fingerprint(self) -> str:
         """The exact text, as evidence."""
         return digest(self.sql)
+
+    @property
+    def evidence(self) -> str:
+        """The exact text and values, as evidence."""
+        return digest(" ".join(self.asks)) if self.values else self.fingerprint
 
     @property
     def asks(self) -> tuple[str, str]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from liftlock.model.facts import Facts, Table
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import ColumnParts, ConstraintParts, Operation, quoted
 from liftlock.model.step import Pace, Step
 from liftlock.planning import counters
-from liftlock.planning.constraints import check
-from liftlock.planning.filling import add, filling
+from liftlock.planning.constraints import check, referring
+from liftlock.planning.filling import add, filling, taken_back
 from liftlock.planning.forms import is_brief, phase, plain, sample, subject
 from liftlock.planning.names import automatic
 from liftlock.planning.not_null import not_null
@@ -66,24 +68,41 @@ def _refuse(operation: Operation, parts: ColumnParts, facts: Facts) -> None:
 
 
 def add_column(operation: Operation, facts: Facts) -> list[Step] | None:
-    """Split what would rewrite or scan the table: the column first, then its values, then its constraints."""
+    """Split what would rewrite or scan the table: the column first, then its values, then its constraints.
+
+    Rows that break one of these take the column away again.
+    """
     table, parts = subject(operation, facts), operation.parts
     if not isinstance(parts, ColumnParts) or table is None or is_brief(table, facts):
         return None
     if parts.optional and table.column(parts.name) is not None:
         return []
+    if parts.key is not None:
+        alone = replace(parts, special="", key=None)
+        bare = replace(operation, sql=f"ALTER TABLE {operation.relation} ADD COLUMN {parts.written}", parts=alone)
+        column = _added(bare, alone, table, facts) or [add(operation, parts.written)]
+        name = automatic(table.name, (parts.name,), "fkey", lambda name: name in table.constraint_names)
+        steps: list[Step] | None = [*column, *referring(operation.relation, table, parts.key, name)]
+    else:
+        steps = _added(operation, parts, table, facts)
+    return steps and taken_back(steps, f"ALTER TABLE {operation.relation} DROP COLUMN IF EXISTS {quoted(parts.name)}")
+
+
+def _added(operation: Operation, parts: ColumnParts, table: Table, facts: Facts) -> list[Step] | None:
     if facts.rehearsal is None or facts.rehearsal.rewrites:
         return _rewriting(operation, parts, table, facts)
     if parts.not_null and not parts.default and not parts.special:
         return [look(f"SELECT {sample(table)} FROM {operation.relation} LIMIT 5"), plain(operation, facts)]
-    if parts.checks:
-        words = _written(parts, default=bool(parts.default), not_null=parts.not_null)
-        return [add(operation, words), *_checks(operation, parts, table, facts)]
+    if parts.checks and parts.special not in {"GENERATED", "PRIMARY KEY"}:
+        return [add(operation, parts.written), *_checks(operation, parts, table, facts)]
     return None
 
 
 def _rewriting(operation: Operation, parts: ColumnParts, table: Table, facts: Facts) -> list[Step] | None:
     filled = None
+    if table.triggers:
+        _refuse_triggers(operation, parts, table, facts)
+        return None
     if parts.default and not parts.special:
         filled = _filled(operation, parts, table, facts)
     elif parts.special == "SERIAL":
@@ -102,17 +121,22 @@ def _rewriting(operation: Operation, parts: ColumnParts, table: Table, facts: Fa
     return None
 
 
+def _refuse_triggers(operation: Operation, parts: ColumnParts, table: Table, facts: Facts) -> None:
+    listed = ", ".join(table.triggers)
+    refuse_unless_allowed(
+        _REWRITE,
+        operation,
+        facts,
+        what=f"the new column {operation.table}.{parts.name} makes PostgreSQL rewrite the table while reads and writes wait, and to fill it"
+        f" in batches would fire {listed} for each row",
+        remedy="Add it as a plain column that may be null, and fill it in a way that these triggers know",
+    )
+
+
 def _filled(operation: Operation, parts: ColumnParts, table: Table, facts: Facts) -> list[Step]:
     """A default that differs from row to row: new rows get it at once, old ones in batches."""
     steps = filling(operation, parts, parts.default)
     return steps + (not_null(operation.relation, parts.name, phase(operation, facts), sample(table)) if parts.not_null else [])
-
-
-def _written(parts: ColumnParts, *, default: bool, not_null: bool) -> str:
-    words = [quoted(parts.name), parts.type]
-    words += [f"DEFAULT {parts.default}"] if default else []
-    words += ["NOT NULL"] if not_null else []
-    return " ".join(words)
 
 
 def _checks(operation: Operation, parts: ColumnParts, table: Table, facts: Facts) -> list[Step]:

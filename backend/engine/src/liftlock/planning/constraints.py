@@ -10,7 +10,7 @@ from liftlock.model.lock import LockMode
 from liftlock.model.operation import ConstraintParts, Operation, quoted
 from liftlock.model.step import Pace, Step
 from liftlock.planning.concurrently import build
-from liftlock.planning.forms import is_brief, phase, plain, sample, subject
+from liftlock.planning.forms import is_brief, phase, sample, subject
 from liftlock.planning.names import automatic
 from liftlock.planning.not_null import not_null
 from liftlock.planning.partitions import Whole, foreign_key
@@ -54,12 +54,19 @@ def create_foreign_key(operation: Operation, facts: Facts) -> list[Step] | None:
         return None
     if table.new or (is_brief(table, facts) and is_brief(facts.tables.get(parts.refers), facts)):
         return None
-    relation = operation.relation
     name = parts.name or automatic(table.name, parts.columns, "fkey", lambda name: name in table.constraint_names)
+    return referring(operation.relation, table, parts, name)
+
+
+def referring(relation: str, table: Table, parts: ConstraintParts, name: str) -> list[Step]:
+    """A foreign key on a table that others use, with a name."""
     drop = f"ALTER TABLE {relation} DROP CONSTRAINT IF EXISTS {quoted(name)}"
     steps = [look(_orphans(relation, parts, sample(table, "child")))] if parts.refers_columns else []
     if table.kind == "p":
-        return [*steps, *foreign_key(table, parts, name, plain(operation, facts))]
+        add = f"ALTER TABLE {relation} ADD CONSTRAINT {quoted(name)} {parts.definition}"
+        both = tuple(dict.fromkeys([parts.refers, relation]))
+        above = Step(part="add", sql=add, pace=Pace.BRIEF, lock=LockMode.SHARE_ROW_EXCLUSIVE, tables=both)
+        return [*steps, *foreign_key(table, parts, name, above)]
     return [
         *steps,
         Step(
@@ -108,7 +115,7 @@ def _from_index(operation: Operation, table: Table, parts: ConstraintParts, word
     listed = ", ".join(quoted(column) for column in parts.columns)
     if table.kind == "p":
         rest = f"({listed}){parts.index}"
-        whole = Whole(operation.relation, name, unique=True, rest=rest, columns=parts.columns, constraint=words, deferral=parts.deferral)
+        whole = Whole(operation.relation, name, unique=True, rest=rest, columns=parts.columns, constraint=words, parts=parts)
         return list(whole.steps(table.partitions))
     return [
         build(

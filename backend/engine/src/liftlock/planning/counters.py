@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 from liftlock.model.facts import Table
 from liftlock.model.operation import ColumnParts, Operation, digest, quoted
 from liftlock.model.step import Pace, Phase, Step
@@ -26,21 +29,26 @@ def serial(operation: Operation, parts: ColumnParts, table: Table, phase: Phase)
 def identity(operation: Operation, parts: ColumnParts, table: Table, phase: Phase) -> list[Step]:
     """Counted by a helper sequence until all rows have a value; then the identity goes on from there.
 
+    That is one step: in between, a new row would get no value, or one that is taken.
     A column must be NOT NULL before it can become an identity:
     https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-GENERATED-IDENTITY
     """
+    options = re.search(r"\((.*)\)\Z", parts.identity, re.DOTALL)
     helper = beside(operation.relation, f"liftlock_{digest(operation.sql)}")
-    column, alter = quoted(parts.name), f"ALTER TABLE {operation.relation} ALTER COLUMN {quoted(parts.name)}"
+    alter = f"ALTER TABLE {operation.relation} ALTER COLUMN {quoted(parts.name)}"
     text = operation.relation.replace("'", "''")
     named = parts.name.replace("'", "''")
     goes_on = f"SELECT setval(pg_get_serial_sequence('{text}', '{named}'), last_value, is_called) FROM {helper}"
     return [
-        Step(part="create helper", sql=f"CREATE SEQUENCE {helper} AS {parts.type}", pace=Pace.BRIEF, lock=None),
+        Step(
+            part="create helper",
+            sql=f"CREATE SEQUENCE {helper} AS {parts.type} {options[1] if options else ''}".rstrip(),
+            pace=Pace.BRIEF,
+            lock=None,
+        ),
         *filling(operation, parts, _next(helper)),
         *not_null(operation.relation, parts.name, phase, sample(table)),
-        strong(f"free {column}", f"{alter} DROP DEFAULT"),
-        strong("identity", f"{alter} ADD {parts.identity}"),
-        strong("go on", goes_on),
+        replace(strong("identity", f"{alter} DROP DEFAULT"), then=(f"{alter} ADD {parts.identity}", goes_on)),
         Step(part="drop helper", sql=f"DROP SEQUENCE {helper}", pace=Pace.BRIEF, lock=None),
     ]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import ColumnParts, Operation, quoted
 from liftlock.model.step import Means, Pace, Step
@@ -39,6 +42,21 @@ def fill(relation: str, values: str, where: str) -> Step:
         tables=(relation,),
         where=where,
     )
+
+
+def taken_back(steps: Sequence[Step], undo: str) -> list[Step]:
+    """Steps of a new column, where each that finds rows that break it takes back what was done.
+
+    Parameters:
+        steps: of which one adds the column; before it, nothing is to be taken back.
+        undo: drops the column. A helper sequence, which belongs to no column yet, goes with it.
+    """
+    added = next((number for number, one in enumerate(steps) if one.part == "add"), len(steps))
+    helpers = tuple(f"DROP SEQUENCE IF EXISTS {one.sql.split()[2]}" for one in steps if one.part == "create helper")
+    return [
+        replace(one, undo=(*one.undo, undo, *helpers)) if number > added and one.pace is Pace.ONLINE else one
+        for number, one in enumerate(steps)
+    ]
 
 
 def strong(part: str, sql: str) -> Step:

@@ -32,7 +32,7 @@ class Whole:
         rest: what stands behind the table's name in CREATE INDEX.
         columns: its columns, as PostgreSQL names them in the names it gives.
         constraint: UNIQUE or PRIMARY KEY, where there is one.
-        deferral: DEFERRABLE and so on.
+        parts: of the constraint, where there is one.
     """
 
     relation: str
@@ -41,7 +41,7 @@ class Whole:
     rest: str
     columns: tuple[str, ...]
     constraint: str = ""
-    deferral: str = ""
+    parts: ConstraintParts | None = None
 
     def steps(self, partitions: Sequence[Partition]) -> Iterator[Step]:
         """The index of the table above, then that of each partition, built and attached."""
@@ -64,19 +64,25 @@ class Whole:
         return automatic(one.name, columns, label, lambda name: name in one.relation_names or name in taken)
 
     def _only(self, relation: str, name: str, part: str) -> Step:
-        if self.constraint:
-            words = f"ADD CONSTRAINT {quoted(name)} {self.constraint} {self.rest}{self.deferral}"
+        if self.parts is not None:
+            words = f"ADD CONSTRAINT {quoted(name)} {self.parts.definition}"
             return strong(part, f"ALTER TABLE ONLY {relation} {words}")
         unique = "UNIQUE " if self.unique else ""
         sql = f"CREATE {unique}INDEX {quoted(name)} ON ONLY {relation} {self.rest}"
         return Step(part=part, sql=sql, pace=Pace.BRIEF, lock=LockMode.SHARE)
 
+    def _drop(self) -> str:
+        """Takes back what is there, with all that is attached to it: rows of a later partition break it."""
+        if self.parts is not None:
+            return f"ALTER TABLE {self.relation} DROP CONSTRAINT IF EXISTS {quoted(self.name)}"
+        return f"DROP INDEX IF EXISTS {beside(self.relation, self.name)}"
+
     def _built(self, one: Partition, name: str, target: str) -> Iterator[Step]:
         unique = "UNIQUE " if self.unique else ""
         sql = f"CREATE {unique}INDEX CONCURRENTLY {quoted(name)} ON {one.relation} {self.rest}"
-        yield replace(build(sql, target, one.relation), part=f"build on {one.name}")
-        if self.constraint:
-            words = f"ADD CONSTRAINT {quoted(name)} {self.constraint} USING INDEX {quoted(name)}{self.deferral}"
+        yield replace(build(sql, target, one.relation), part=f"build on {one.name}", undo=(self._drop(),))
+        if self.parts is not None:
+            words = f"ADD CONSTRAINT {quoted(name)} {self.constraint} USING INDEX {quoted(name)}{self.parts.deferral}"
             yield strong(f"constrain {one.name}", f"ALTER TABLE {one.relation} {words}")
 
 

@@ -56,7 +56,7 @@ class Flight:
         self._patience = 0.0
         self.gave_up = False
         self.pid = session.info.backend_pid
-        self.blockers: list[dict[str, object]] = []
+        self.blockers: list[dict[str, Any]] = []
         self.held: list[dict[str, object]] = []
         self.lost: psycopg.Error | None = None
         self._working: int | None = None

@@ -52,11 +52,12 @@ Key = tuple[str, int]
 
 @dataclass(slots=True)
 class Known:
-    """What the ledger knows of an operation: its recipe, which parts are begun or finished, how far a backfill is."""
+    """What the ledger knows of an operation: its recipe, which parts are begun or finished, how far a backfill is, its evidence."""
 
     recipe: tuple[Step, ...] = ()
     parts: dict[int, bool] = field(default_factory=dict)
     cursors: dict[int, Any] = field(default_factory=dict)
+    fingerprint: str = ""
 
 
 @dataclass(slots=True)
@@ -162,7 +163,7 @@ class Ledger:
             raise _other_unfinished(found, revision)
         progress.execution, progress.changed = found["id"], found["source"] != source
         for row in steps:
-            known = progress.steps.setdefault((row["shape"], row["occurrence"]), Known())
+            known = progress.steps.setdefault((row["shape"], row["occurrence"]), Known(fingerprint=row["fingerprint"]))
             known.parts[row["part"]] = row["finished"]
             known.cursors[row["part"]] = json.loads(row["cursor"]) if row["cursor"] else None
             if row["recipe"]:
@@ -190,7 +191,7 @@ class Ledger:
             "occurrence": note.key[1],
             "part": note.part,
             "does": step.part,
-            "fingerprint": operation.fingerprint,
+            "fingerprint": operation.evidence,
             "recipe": json.dumps([one.as_dict() for one in note.recipe]) if note.recipe else None,
             "sql": step.sql,
             "pace": step.pace.value,

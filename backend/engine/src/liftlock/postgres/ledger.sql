@@ -164,7 +164,7 @@ WHERE execution = CAST(:execution AS bigint) AND recipe IS NOT NULL;
 
 -- name: steps
 -- What is known of the steps of an execution.
-SELECT s.shape, s.occurrence, s.part, s.recipe::text AS recipe, s.cursor::text AS cursor, s.finished_at IS NOT NULL AS finished
+SELECT s.shape, s.occurrence, s.part, s.fingerprint, s.recipe::text AS recipe, s.cursor::text AS cursor, s.finished_at IS NOT NULL AS finished
 FROM liftlock.steps AS s
 WHERE s.execution = CAST(:execution AS bigint)
 ORDER BY s.position;

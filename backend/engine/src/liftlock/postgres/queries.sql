@@ -28,10 +28,17 @@ WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database());
 
 -- name: blockers
--- Which sessions keep a session from the lock it waits for, those at the head of the queue first.
+-- Which sessions keep a session from the lock it waits for, those at the head of the queue first; and the tables on which
+-- they hold the lock of maintenance, such as an autovacuum's.
 SELECT a.pid, a.application_name, a.state, a.usename, a.xact_start, a.backend_type,
        extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start))::float8 AS seconds,
-       left(a.query, 200) AS query
+       left(a.query, 200) AS query,
+       ARRAY(
+           SELECT c.oid::regclass::text
+           FROM pg_catalog.pg_locks AS l
+           JOIN pg_catalog.pg_class AS c ON c.oid = l.relation AND c.relkind IN ('r', 'p') AND l.locktype = 'relation'
+           WHERE l.pid = a.pid AND l.granted AND l.mode = 'ShareUpdateExclusiveLock'
+             AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = current_database())) AS maintains
 FROM unnest(pg_catalog.pg_blocking_pids(:pid)) AS b (pid)
 JOIN pg_catalog.pg_stat_activity AS a USING (pid)
 ORDER BY a.xact_start NULLS LAST;

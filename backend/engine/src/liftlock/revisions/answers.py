@@ -105,7 +105,18 @@ def reads(statement: str) -> bool:
 
 def settles(statement: str) -> bool:
     """Whether a statement changes the session alone; it is sent again on each attempt."""
-    return _first(statement) in {"SET", "RESET"} or "set_config(" in statement.lower()
+    single = ";" not in statement.strip().rstrip(";")
+    return single and (_first(statement) in {"SET", "RESET"} or (reads(statement) and "set_config(" in statement.lower()))
+
+
+def settles_transaction(statement: str) -> bool:
+    """Whether what a statement settles ends with the transaction; it is sent again in each."""
+    return statement.upper().split()[1:2] in (["LOCAL"], ["CONSTRAINTS"])
+
+
+def defines(statement: str) -> bool:
+    """Whether a statement changes the schema, or whatever else it likes, by its first word."""
+    return _first(statement) in _DEFINES
 
 
 def binds_the_transaction(statement: str) -> bool:
@@ -113,6 +124,26 @@ def binds_the_transaction(statement: str) -> bool:
     words = statement.upper().split()[:3]
     temporary = words[:1] == ["CREATE"] and any(word in {"TEMP", "TEMPORARY"} for word in words[1:])
     return temporary or words[:1] in (["LOCK"], ["SAVEPOINT"], ["COPY"], ["DECLARE"], ["BEGIN"])
+
+
+_DEFINES = frozenset(
+    {
+        "ALTER",
+        "ANALYZE",
+        "CALL",
+        "CLUSTER",
+        "COMMENT",
+        "CREATE",
+        "DO",
+        "DROP",
+        "GRANT",
+        "REFRESH",
+        "REINDEX",
+        "REVOKE",
+        "TRUNCATE",
+        "VACUUM",
+    }
+)
 
 
 def _first(statement: str) -> str:

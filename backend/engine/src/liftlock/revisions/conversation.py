@@ -11,10 +11,19 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from liftlock.errors import UnsafeRevision
+from liftlock.allowance import allowed
 from liftlock.model.operation import Operation, digest, masked
-from liftlock.revisions.answers import Answer, StandIn, Unrememberable, binds_the_transaction, capture, reads, settles
-from liftlock.revisions.failures import COMMITS, REFUSES_TRANSACTION, sqlstate
+from liftlock.revisions.answers import (
+    Answer,
+    StandIn,
+    Unrememberable,
+    binds_the_transaction,
+    capture,
+    defines,
+    reads,
+    settles,
+    settles_transaction,
+)
 from liftlock.revisions.stepping import Stepper
 from liftlock.revisions.work import Work
 from liftlock.revisions.working import Working
@@ -29,14 +38,15 @@ class Conversation:
     Parameters:
         working: the connection.
         work: keeps what is said, in the transaction in which it was.
-        stepper: runs what refuses a transaction.
+        stepper: runs what changes the schema.
+        line: tells where in the revision's file it is.
     """
 
-    def __init__(self, working: Working, work: Work, stepper: Stepper) -> None:
+    def __init__(self, working: Working, work: Work, stepper: Stepper, line: Callable[[], int | None]) -> None:
         self._working, self._work, self._stepper = working, work, stepper
         self._seen: Counter[str] = Counter()
         self._rows = 0
-        self._strayed = ""
+        self._line = line
 
     def listeners(self) -> dict[str, Callable[..., Any]]:
         """Handlers, by the name of their event."""
@@ -68,16 +78,28 @@ class Conversation:
         if self._working.busy or context.root_connection.connection is not self._working.connection.connection:
             return False
         if settles(statement):
-            if "LOCAL" in statement.upper().split()[:2]:
+            if settles_transaction(statement):
                 self._work.local(statement)
             return False
         batched = getattr(getattr(context, "execute_style", None), "name", "") == "INSERTMANYVALUES"
         if self._work.bound or batched or binds_the_transaction(statement) or getattr(context, "_is_server_side", False):
             self._work.bind()
             return False
-        answer = self._answer(cursor, statement, parameters, context, send)
+        say = self._defined if defines(statement) else self._answer
+        answer = say(cursor, statement, parameters, context, send)
         context.cursor = StandIn(answer, cursor)
         return True
+
+    def _defined(self, cursor: Any, statement: str, parameters: Any, context: Any, send: Callable[..., None]) -> Answer:  # noqa: ANN401
+        """What changes the schema is run as if the revision had sent it by ``op.execute``."""
+        operation = Operation(kind="execute", table=None, sql=statement, line=self._line(), allowed=allowed())
+
+        def sent() -> None:
+            with self._working.own():
+                send(cursor, statement, parameters, context)
+
+        self._stepper.perform(operation, sent, outside=self._working.outside)
+        return Answer(None, [], -1)
 
     def _answer(self, cursor: Any, statement: str, parameters: Any, context: Any, send: Callable[..., None]) -> Answer:  # noqa: ANN401
         reading, exact = reads(statement), digest(f"{statement} {parameters!r}")
@@ -87,22 +109,12 @@ class Conversation:
         known = self._work.recall(key)
         if known is not None:
             if known[0] != exact:
-                self._strayed = statement
+                self._work.strayed = statement
             return Answer.loads(known[1])
-        if self._strayed and not reading:
-            raise _not_replayable(self._strayed, statement)
-
-        try:
-            with self._work.asked(reading=reading):
-                send(cursor, statement, parameters, context)
-        except Exception as error:
-            if not self._working.outside or sqlstate(error) not in REFUSES_TRANSACTION:
-                raise
-            self._working.rollback()
-            operation = Operation(kind="execute", table=None, sql=statement)
-            whole = sqlstate(error) != COMMITS
-            self._stepper.concurrent(operation, lambda: send(cursor, statement, parameters, context), whole=whole)
-            return Answer(None, [], -1)
+        if not reading:
+            self._work.goes_on(statement)
+        with self._work.asked(reading=reading):
+            send(cursor, statement, parameters, context)
         answer = capture(cursor)
         self._rows += len(answer.rows)
         try:
@@ -115,13 +127,3 @@ class Conversation:
         if self._working.outside:
             self._work.commit_point()
         return answer
-
-
-def _not_replayable(earlier: str, now: str) -> UnsafeRevision:
-    return UnsafeRevision(
-        "LL-NOT-REPLAYABLE",
-        f"Before its interruption the revision wrote other values than it writes now:\n{earlier[:200]}\nand it goes on with\n{now[:200]}",
-        why="Values made in Python, such as uuid4() or now(), differ from attempt to attempt; what was written with"
-        " the earlier ones is kept, and must not be mixed with new ones.",
-        now="Look which rows are written, and bring the schema to one of both revisions by hand.",
-    )

@@ -114,6 +114,7 @@ def _column(construct: Any, dialect: Dialect) -> ColumnParts:  # noqa: ANN401
     kind = plain_text(types.process(column.type, type_expression=column), dialect)
     default = compiler.get_column_default_string(column)
     identity = getattr(column, "identity", None)
+    special = _special(construct, compiler.get_column_specification(column))
     checks = [one for one in column.constraints if isinstance(one, sa.CheckConstraint)]
     return ColumnParts(
         name=str(column.name),
@@ -121,9 +122,10 @@ def _column(construct: Any, dialect: Dialect) -> ColumnParts:  # noqa: ANN401
         default=plain_text(default, dialect) if default else "",
         not_null=not column.nullable,
         checks=tuple(constraint(one, dialect) for one in checks),
-        special=_special(construct, compiler.get_column_specification(column)),
+        special=special,
         identity=plain_text(compiler.process(identity), dialect) if identity is not None else "",
         optional=bool(getattr(construct, "if_not_exists", False)),
+        key=constraint(next(iter(column.foreign_keys)).constraint, dialect) if special == "REFERENCES" else None,
     )
 
 
@@ -132,13 +134,15 @@ def _special(construct: Any, specification: str) -> str:  # noqa: ANN401
     column = construct.column
     if getattr(column, "computed", None) is not None:
         return "GENERATED"
+    if getattr(construct, "inline_primary_key", None) and column.primary_key:
+        return "PRIMARY KEY"
+    if getattr(construct, "inline_references", None) and column.foreign_keys:
+        return "REFERENCES"
     if getattr(column, "identity", None) is not None:
         return "IDENTITY"
     if re.match(r'("[^"]+"|\S+) (BIG|SMALL)?SERIAL\b', specification):
         return "SERIAL"
-    if getattr(construct, "inline_primary_key", None) and column.primary_key:
-        return "PRIMARY KEY"
-    return "REFERENCES" if getattr(construct, "inline_references", None) and column.foreign_keys else ""
+    return ""
 
 
 def _unquoted(name: str) -> str:

@@ -52,7 +52,7 @@ class Recorder:
         self._source = ""
         self._outside = False
         self._stepper = Stepper(work) if work else None
-        self._conversation = Conversation(working, work, self._stepper) if work and self._stepper else None
+        self._conversation = Conversation(working, work, self._stepper, lambda: line_in(self._source)) if work and self._stepper else None
         self.last: Operation | None = None
         self.committed = False
 

@@ -133,6 +133,7 @@ class Runner:
             if sqlstate(error) == LOCK_NOT_AVAILABLE:
                 self._notify("lock.refused", self._refusal(step), _name(step), warning=True, blockers=self._flight.blockers)
                 self._flight.cancel_blockers()
+                self._run.maintained = tuple(dict.fromkeys(table for row in self._flight.blockers for table in row["maintains"]))
             raise
 
     def _transaction(self, step: Any, maintainer: HeadMaintainer, arguments: dict[str, Any]) -> tuple[Step, ...]:  # noqa: ANN401

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from liftlock.errors import LiftlockError, NotNow, StepFailed
@@ -12,6 +13,7 @@ from liftlock.model.step import Means, Pace
 from liftlock.planning.refusals import refuse_unless_allowed
 from liftlock.postgres.flight import described
 from liftlock.postgres.sql import CATALOG
+from liftlock.revisions.answers import binds_the_transaction, settles, settles_transaction
 from liftlock.revisions.failures import (
     ALREADY,
     COMMITS,
@@ -27,6 +29,9 @@ from liftlock.revisions.work import Part, Send, Work
 
 _LOOK_MS = 10_000
 """How long a look for rows that break a constraint may take; the proof itself finds them later."""
+_MAINTENANCE_MS = 5_000
+"""How long maintenance is waited for by a lock that the application doesn't feel; longer than any usual deadlock_timeout."""
+_REWRITES = re.compile(r"^\s*(VACUUM\b[^;]*\bFULL\b|CLUSTER\b|REINDEX\b(?!.*\bCONCURRENTLY\b))", re.IGNORECASE | re.DOTALL)
 _RAW = frozenset({"execute", "insert", "update", "delete", "bulk_insert", "backfill"})
 
 
@@ -49,6 +54,8 @@ class Stepper:
             send: runs it as plain Alembic would.
             outside: the revision asks for it in an autocommit block.
         """
+        if operation.kind == "execute" and self._settled(operation.sql, send):
+            return
         self._working.operation = operation
         try:
             for part in self._work.parts(operation):
@@ -60,16 +67,16 @@ class Stepper:
         if operation.kind == "create_table":
             self._work.survey.made(operation.relation)
 
-    def concurrent(self, operation: Operation, send: Send, *, whole: bool) -> None:
-        """Run what the revision sends over the connection itself, and what refuses a transaction.
-
-        Parameters:
-            operation: the statement.
-            send: sends it.
-            whole: whether it is done or not; else it may be done by half.
-        """
-        for part in self._work.parts(operation):
-            self._concurrent(part, send, whole=whole)
+    def _settled(self, statement: str, send: Send) -> bool:
+        """What settles the session is sent on each attempt; what makes sense in one transaction only keeps the rest in it."""
+        if settles(statement):
+            if settles_transaction(statement):
+                self._work.local(statement)
+            send()
+            return True
+        if binds_the_transaction(statement) and not self._working.outside:
+            self._work.bind()
+        return False
 
     def _step(self, part: Part, send: Send, *, outside: bool) -> None:
         step = part.step
@@ -92,6 +99,7 @@ class Stepper:
         step, work = part.step, self._work
         if step.lock is not None:
             work.make_room()
+            self._await_maintenance()
             if step.lock is LockMode.ACCESS_EXCLUSIVE and work.since is None:
                 self._policy.standbys.look()
             if step.tables:
@@ -102,6 +110,20 @@ class Stepper:
             work.strong = work.strong or step.lock is not LockMode.ROW_EXCLUSIVE
         send()
         work.done(part)
+
+    def _await_maintenance(self) -> None:
+        """Wait for maintenance, such as an autovacuum, by a lock that only such work feels.
+
+        An autovacuum gives way to who has waited for it for a second (``deadlock_timeout``), which is longer than a try lasts:
+        https://www.postgresql.org/docs/current/routine-vacuuming.html#AUTOVACUUM
+        """
+        tables, self._work.run.maintained = self._work.run.maintained, ()
+        if not tables or self._work.bound:
+            return
+        self._work.commit_point()
+        self._working.settings(lock_timeout=str(_MAINTENANCE_MS))
+        for row in self._working.rows(CATALOG["may_lock"], {"relations": list(tables)}):
+            self._working.send(f"LOCK TABLE {row['relation']} IN SHARE UPDATE EXCLUSIVE MODE")
 
     def _raw(self, part: Part, send: Send, *, outside: bool) -> None:
         """A statement whose locks nobody knows beforehand: PostgreSQL shows them.
@@ -117,12 +139,13 @@ class Stepper:
         if outside or (strong and (self._policy.watcher is not None or name in run.apart | run.patient | run.permitted)):
             self._work.commit_point()
             strong = False
+        self._await_maintenance()
+        left = self._policy.budget - self._work.elapsed() if strong else self._policy.budget * 2
+        self._work.bounded_wait()
         if name in run.patient:
             self._working.settings(lock_timeout="0")
         elif name not in run.permitted:
-            left = self._policy.budget - self._work.elapsed() if strong else self._policy.budget * 2
             self._working.settings(statement_timeout=f"{max(left, 20):.0f}ms")
-        self._work.bounded_wait()
         self._policy.flight.held = []
         try:
             send()
@@ -132,6 +155,7 @@ class Stepper:
                 self._too_long(error, part, name, strong=strong)
             if sqlstate(error) in REFUSES_TRANSACTION and outside:
                 self._working.rollback()
+                self._refuse_rewrite(part.operation)
                 self._concurrent(part, send, whole=sqlstate(error) != COMMITS)
                 return
             raise
@@ -139,6 +163,17 @@ class Stepper:
         self._work.done(part)
         if outside or name in run.permitted:
             self._work.commit_point()
+
+    def _refuse_rewrite(self, operation: Operation) -> None:
+        """What refuses a transaction is patient, so it must not be what all others wait for."""
+        if _REWRITES.search(operation.sql):
+            refuse_unless_allowed(
+                "LL-RAW",
+                operation,
+                Facts(allowed=self._policy.allowed),
+                what="this statement works through whole tables while their reads and writes wait",
+                remedy="VACUUM without FULL, or REINDEX … CONCURRENTLY",
+            )
 
     def _too_long(self, error: Exception, part: Part, name: tuple[str, tuple[str, int]], *, strong: bool) -> None:
         """See why a statement took too long, and have it tried in another way."""
@@ -182,7 +217,7 @@ class Stepper:
 
     def _online(self, part: Part, send: Send) -> None:
         self._work.commit_point()
-        self._working.settings(lock_timeout="0")
+        self._working.settings(lock_timeout="0", statement_timeout="0")
         try:
             send()
         except Exception as error:

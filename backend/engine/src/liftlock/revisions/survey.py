@@ -95,6 +95,8 @@ class Survey:
 
     def _rehearsed(self, operation: Operation, copy: int) -> Rehearsal:
         working, relation, sql = self._working, operation.relation, operation.sql
+        if isinstance(operation.parts, ColumnParts) and operation.parts.key is not None:
+            sql = f"ALTER TABLE {relation} ADD COLUMN {operation.parts.written}"  # no temporary table may refer to another
         if operation.kind == "create_index":
             return catalog.rehearse_index(working.rows, working.send, relation, sql)
         if operation.kind == "alter_type" and isinstance(operation.parts, ColumnParts):

@@ -24,6 +24,7 @@ from liftlock.revisions.survey import Survey
 from liftlock.revisions.working import Working
 
 Send = Callable[[], Any]
+_WRITES = frozenset({"execute", "insert", "update", "delete", "bulk_insert", "backfill"})
 
 
 @dataclass(slots=True)
@@ -35,12 +36,14 @@ class Run:
         patient: those that only lock rows, and may take their time.
         permitted: those that lock more, and are allowed to.
         finished: how many steps are committed.
+        maintained: tables whose maintenance, such as an autovacuum, kept the last try from its lock.
     """
 
     apart: set[tuple[str, Key]] = field(default_factory=set)
     patient: set[tuple[str, Key]] = field(default_factory=set)
     permitted: set[tuple[str, Key]] = field(default_factory=set)
     finished: int = 0
+    maintained: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ class Work:
     _met: set[Key] = field(default_factory=set)
     _position: int = 0
     _local: list[str] = field(default_factory=list)
+    strayed: str = ""
 
     def __post_init__(self) -> None:
         """Go on where earlier attempts came to."""
@@ -97,12 +101,38 @@ class Work:
         self._seen[operation.shape] += 1
         self._met.add(key)
         known = self.progress.steps.get(key)
+        self._compare(operation, known)
         if known is None:
             known = Known(plan(operation, self.survey.facts(operation, bound=self.bound)))
         self.steps += known.recipe
         for number, step in enumerate(known.recipe):
             if not known.parts.get(number):
                 yield Part(key, number, operation, step, known)
+
+    def _compare(self, operation: Operation, known: Known | None) -> None:
+        """Whether a revision writes what it wrote before its interruption."""
+        if operation.kind not in _WRITES or self.progress.changed:
+            return
+        if known is None:
+            self.goes_on(operation.sql)
+        elif known.fingerprint not in {"", operation.evidence, operation.fingerprint}:
+            self.strayed = operation.sql
+
+    def goes_on(self, statement: str) -> None:
+        """The revision is about to write what it hasn't written yet.
+
+        Raises:
+            UnsafeRevision: what it wrote before had other values.
+        """
+        if self.strayed:
+            raise UnsafeRevision(
+                "LL-NOT-REPLAYABLE",
+                f"Before its interruption the revision wrote other values than it writes now:\n{self.strayed[:200]}\n"
+                f"and it goes on with\n{statement[:200]}",
+                why="Values made in Python, such as uuid4() or now(), differ from attempt to attempt; what was written with"
+                " the earlier ones is kept, and must not be mixed with new ones.",
+                now="Look which rows are written, and bring the schema to one of both revisions by hand.",
+            )
 
     # The transaction.
 
@@ -113,11 +143,10 @@ class Work:
 
     def bounded_wait(self) -> None:
         """What is waited for from here on counts as one wait with the locks that are held already."""
-        if self.since is None:
-            self.since = time.monotonic()
-        elif not self.bound:
+        if self.since is None or not self.bound:
             left = max(self.policy.budget - self.elapsed(), 10)
-            self.working.settings(lock_timeout=f"{left:.0f}ms")
+            self.working.settings(lock_timeout=f"{left:.0f}ms")  # also where env.py or the revision has set another
+        self.since = self.since or time.monotonic()
 
     def elapsed(self) -> float:
         """Milliseconds since the transaction first asked for a lock."""

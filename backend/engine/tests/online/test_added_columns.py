@@ -1,0 +1,144 @@
+"""New columns that carry more than a value: identities, keys, and rows that break what comes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from helpers import Project, at, connected, dump, make_project, rows
+from online.storms import catalog, nothing_is_left
+
+from liftlock.settings import Address
+
+pytestmark = pytest.mark.storms
+EVERY = {"LIFTLOCK_SMALL_TABLE": "0"}
+SEED = """
+CREATE TABLE other (id integer PRIMARY KEY, name text);
+INSERT INTO other SELECT i, 'o' || i FROM generate_series(1, 10) AS i;
+CREATE TABLE item (label text);
+INSERT INTO item SELECT 'label ' || i FROM generate_series(1, 1000) AS i;
+"""
+
+
+@pytest.fixture
+def both(tmp_path: Path, database: Address) -> Callable[[str], tuple[Project, Project]]:
+    """Makes a project to run with plain Alembic, and one to run with liftlock, on two databases with the same rows."""
+
+    def make(body: str) -> tuple[Project, Project]:
+        made = []
+        for name in ("plain", "ours"):
+            address = at(database, f"{database.dbname}_{name}")
+            with connected(database) as session:
+                session.execute(f"CREATE DATABASE {address.dbname}")
+            with connected(address) as session:
+                session.execute(SEED)
+            (tmp_path / name).mkdir()
+            project = make_project(tmp_path / name, address)
+            project.revision("r0", None, "pass")
+            assert project.run("upgrade").returncode == 0
+            project.revision("r1", "r0", body)
+            made.append(project)
+        return made[0], made[1]
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["start=5, increment=2", "start=1000000, minvalue=1000000", "start=-1, increment=-1", "always=True", "start=3, cycle=True, cache=5"],
+)
+def test_rows_are_numbered_as_the_identity_says(both: Callable[[str], tuple[Project, Project]], options: str) -> None:
+    """The same values as plain Alembic's, though not in the same rows; and new rows go on."""
+    plain, ours = both(f'op.add_column("item", sa.Column("id", sa.BigInteger, sa.Identity({options})))')
+    assert plain.run("upgrade", "head", program="alembic").returncode == 0
+    done = ours.run("upgrade", **EVERY)
+    assert done.returncode == 0, done.stderr
+    assert dump(ours.database) == dump(plain.database)
+    cached = "cache" in options  # what a session has in store is lost with it
+    for more in (False, True):
+        if more:
+            for one in (plain, ours):
+                with connected(one.database) as session:
+                    session.execute("INSERT INTO item VALUES ('more')")
+        values = [rows(one.database, "SELECT id FROM item ORDER BY id") for one in (plain, ours)]
+        assert len(set(values[1])) == len(values[1]) == len(values[0])
+        assert values[0] == values[1] or cached
+    nothing_is_left(ours.database)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        'sa.Column("o_id", sa.Integer, sa.ForeignKey("other.id", ondelete="SET NULL")), inline_references=True',
+        'sa.Column("o_id", sa.Integer, sa.ForeignKey("other.id"), server_default="1"), inline_references=True',
+        'sa.Column("o_id", sa.Integer, sa.ForeignKey("other.id"), server_default="1", nullable=False), inline_references=True',
+        'sa.Column("o_id", sa.Integer, sa.ForeignKey("other.id"), sa.CheckConstraint("o_id > 0")), inline_references=True',
+        'sa.Column("o_id", sa.Integer, sa.ForeignKey("other.id"), server_default=sa.text("1 + (random())::int")), inline_references=True',
+    ],
+)
+def test_a_foreign_key_that_is_written_with_its_column(both: Callable[[str], tuple[Project, Project]], column: str) -> None:
+    """Is proven apart, and is the same."""
+    plain, ours = both(f'op.add_column("item", {column})')
+    assert plain.run("upgrade", "head", program="alembic").returncode == 0
+    done = ours.run("upgrade", **EVERY)
+    assert done.returncode == 0, done.stderr
+    assert catalog(ours.database) == catalog(plain.database)
+    assert "validate" in rows(ours.database, "SELECT does FROM liftlock.steps")
+    nothing_is_left(ours.database)
+
+
+def test_a_primary_key_that_is_written_with_its_column_is_refused(both: Callable[[str], tuple[Project, Project]]) -> None:
+    """It rewrites the table; by the operator's leave it is plain Alembic's, and not lost."""
+    plain, ours = both('op.add_column("item", sa.Column("id", sa.Integer, primary_key=True), inline_primary_key=True)')
+    assert plain.run("upgrade", "head", program="alembic").returncode == 0
+    done = ours.run("upgrade", **EVERY)
+    assert (done.returncode, "LL-REWRITE" in done.stderr) == (3, True), done.stderr
+    assert ours.run("upgrade", LIFTLOCK_ALLOW="LL-REWRITE", **EVERY).returncode == 0
+    assert catalog(ours.database) == catalog(plain.database)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        'sa.Column("n", sa.Integer, sa.CheckConstraint("n > 0"), server_default="0")',
+        'sa.Column("n", sa.Integer, sa.ForeignKey("other.id"), server_default="99"), inline_references=True',
+        'sa.Column("n", sa.Integer, sa.Identity(), sa.CheckConstraint("n > 5"))',
+        'sa.Column("n", sa.Integer, server_default=sa.text("nullif(round(random()), 3 - 2)::integer"), nullable=False)',
+    ],
+)
+def test_rows_that_break_it_take_the_column_away_again(both: Callable[[str], tuple[Project, Project]], column: str) -> None:
+    """Nothing of the operation is left, so that its file may be corrected."""
+    _, ours = both(f'op.add_column("item", {column})')
+    before = catalog(ours.database)
+    done = ours.run("upgrade", **EVERY)
+    assert (done.returncode, "LL-DATA" in done.stderr) == (5, True), done.stderr
+    assert catalog(ours.database) == before
+    ours.revision("r1", "r0", 'op.add_column("item", sa.Column("n", sa.Integer))')
+    done = ours.run("upgrade", **EVERY)
+    assert done.returncode == 0, done.stderr
+    nothing_is_left(ours.database)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        'op.alter_column("item", "label", type_=sa.Integer(), postgresql_using="length(label)")',
+        'op.add_column("item", sa.Column("drawn", sa.Text, server_default=sa.text("random()::text")))',
+        'op.add_column("item", sa.Column("id", sa.Integer, sa.Identity()))',
+    ],
+)
+def test_triggers_of_the_table_are_not_fired(both: Callable[[str], tuple[Project, Project]], change: str) -> None:
+    """Plain Alembic fires none; so it is refused, and runs as plain Alembic does by the operator's leave."""
+    _, ours = both(change)
+    with connected(ours.database) as session:
+        session.execute("ALTER TABLE item ADD fired integer NOT NULL DEFAULT 0")
+        body = "BEGIN NEW.fired = OLD.fired + 1; RETURN NEW; END"
+        session.execute(f"CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS '{body}'")
+        session.execute("CREATE TRIGGER counts BEFORE UPDATE ON item FOR EACH ROW EXECUTE FUNCTION f()")
+    done = ours.run("upgrade", **EVERY)
+    assert (done.returncode, "LL-REWRITE" in done.stderr, "trigger counts" in done.stderr) == (3, True, True), done.stderr
+    done = ours.run("upgrade", LIFTLOCK_ALLOW="LL-REWRITE", **EVERY)
+    assert done.returncode == 0, done.stderr
+    assert rows(ours.database, "SELECT max(fired) FROM item") == [0]
+    nothing_is_left(ours.database)

@@ -1,0 +1,208 @@
+"""What a revision says in its own SQL: settings, temporary tables, definitions over the connection, and what refuses a transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from helpers import Project, connected, make_project, rows
+
+from liftlock.settings import Address
+
+pytestmark = pytest.mark.storms
+EVERY = {"LIFTLOCK_SMALL_TABLE": "0"}
+SEED = """
+CREATE TABLE item (id integer PRIMARY KEY, label text, size integer);
+INSERT INTO item SELECT i, 'label ' || i, i FROM generate_series(1, 1000) AS i;
+CREATE FUNCTION slow(integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.002); RETURN 0; END';
+"""
+FAILS = "op.execute('SELECT 1 / (SELECT count(*) FROM item WHERE size < 0)')"
+BUILDS = "op.create_index('ix_size', 'item', ['size'])"
+
+
+@pytest.fixture
+def item(tmp_path: Path, database: Address) -> Callable[[str], Project]:
+    """Makes a project with a revision to run, on a table with rows."""
+    with connected(database) as session:
+        session.execute(SEED)
+
+    def make(body: str) -> Project:
+        project = make_project(tmp_path, database)
+        project.revision("r0", None, "pass")
+        assert project.run("upgrade").returncode == 0
+        project.revision("r1", "r0", body)
+        return project
+
+    return make
+
+
+def corrected(project: Project) -> None:
+    """What it stumbled over is put right."""
+    with connected(project.database) as session:
+        session.execute("INSERT INTO item VALUES (-1, 'x', -1)")
+
+
+@pytest.mark.parametrize("way", ["op.execute({!r})", "op.get_bind().execute(sa.text({!r}))"])
+def test_a_setting_holds_for_what_comes_after_it_on_another_attempt_too(item: Callable[[str], Project], way: str) -> None:
+    """The schema that a resumed revision works in is the one that it has named."""
+    setting = way.format("SET search_path TO mine, public")
+    project = item(f"{setting}\n{BUILDS}\n{FAILS}\nop.add_column('item', sa.Column('x', sa.Integer))")
+    with connected(project.database) as session:
+        session.execute("CREATE SCHEMA mine CREATE TABLE item (id integer, size integer)")
+        session.execute("INSERT INTO mine.item VALUES (1, 1)")
+    assert project.run("upgrade", **EVERY).returncode == 5
+    with connected(project.database) as session:
+        session.execute("INSERT INTO mine.item VALUES (-1, -1)")
+    done = project.run("upgrade", **EVERY)
+    assert done.returncode == 0, done.stderr
+    added = "SELECT attrelid::regclass::text FROM pg_attribute WHERE attname = 'x' AND attrelid::regclass::text LIKE '%item'"
+    assert rows(project.database, added) == ["mine.item"]
+
+
+def test_a_temporary_table_keeps_the_rest_in_its_transaction(item: Callable[[str], Project]) -> None:
+    """Also one that goes with it, after a statement that takes longer than the stall budget."""
+    body = (
+        "op.execute('CREATE TEMP TABLE x ON COMMIT DROP AS SELECT id, slow(id) AS y FROM item WHERE id < 100')\n"
+        "op.execute('UPDATE item SET size = y FROM x WHERE x.id = item.id')"
+    )
+    done = item(body).run("upgrade", **EVERY)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "op.get_bind().execute(sa.text('CREATE INDEX ix_slow ON item (slow(id))'))",
+        "t = sa.Table('item', sa.MetaData(), sa.Column('id'))\nsa.Index('i', sa.text('slow(id)'), _table=t).create(op.get_bind())",
+    ],
+)
+def test_a_definition_over_the_connection_is_judged_as_any_other(item: Callable[[str], Project], body: str) -> None:
+    """LL-RAW; and where it is allowed it runs once, whatever comes after it."""
+    project = item(f"{body}\n{BUILDS}\n{FAILS}")
+    done = project.run("upgrade", **EVERY)
+    assert (done.returncode, "LL-RAW" in done.stderr, "ShareLock" in done.stderr) == (3, True, True), done.stderr
+    allowed = {"LIFTLOCK_ALLOW": "LL-RAW"}
+    done = project.run("upgrade", **EVERY, **allowed)
+    assert (done.returncode, "LL-STEP-FAILED" in done.stderr) == (5, True), done.stderr
+    corrected(project)
+    done = project.run("upgrade", **EVERY, **allowed)
+    assert done.returncode == 0, done.stderr
+
+
+def test_vacuum_full_is_refused(item: Callable[[str], Project]) -> None:
+    """It refuses a transaction, and would be patient while all others wait."""
+    project = item("with op.get_context().autocommit_block():\n    op.execute('VACUUM FULL item')")
+    done = project.run("upgrade", **EVERY)
+    assert (done.returncode, "LL-RAW" in done.stderr) == (3, True), done.stderr
+    assert project.run("upgrade", LIFTLOCK_ALLOW="LL-RAW", **EVERY).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "writes",
+    [
+        "op.bulk_insert(sa.table('item', sa.column('id'), sa.column('label')), [{'id': -%d, 'label': str(uuid.uuid4())}])",
+        "op.execute(f\"INSERT INTO item VALUES (-%d, '{uuid.uuid4()}')\")",
+    ],
+)
+def test_values_of_python_are_not_mixed(item: Callable[[str], Project], writes: str) -> None:
+    """A resumed revision that would write others than those that are committed is stopped before it does."""
+    project = item(f"import uuid\n{writes % 5}\n{BUILDS}\n{FAILS}\n{writes % 6}")
+    assert project.run("upgrade", **EVERY).returncode == 5
+    corrected(project)
+    done = project.run("upgrade", **EVERY)
+    assert (done.returncode, "LL-NOT-REPLAYABLE" in done.stderr) == (3, True), done.stderr
+    assert rows(project.database, "SELECT id FROM item WHERE id < -1") == [-5]
+
+
+def test_a_lock_is_not_waited_for_longer_because_env_py_says_so(item: Callable[[str], Project]) -> None:
+    """The stall budget is liftlock's."""
+    project = item("op.execute(\"SET lock_timeout = '60s'\")\nop.add_column('item', sa.Column('x', sa.Integer))")
+    env = (project.folder / "migrations" / "env.py").read_text()
+    setting = "connection.exec_driver_sql(\"SET lock_timeout = '60s'\"); connection.commit()"
+    project.env(
+        env.replace(
+            "        context.configure(\n            connection", f"        {setting}\n        context.configure(\n            connection"
+        )
+    )
+    with connected(project.database) as session, session.transaction():
+        session.execute("SELECT FROM item LIMIT 1")
+        running = project.start("upgrade", LIFTLOCK_DEADLINE="3", **EVERY)
+        waited, end = 0.0, time.monotonic() + 30
+        while running.poll() is None and time.monotonic() < end:
+            since = rows(
+                project.database,
+                "SELECT extract(epoch FROM clock_timestamp() - query_start)::float8 FROM pg_stat_activity WHERE wait_event_type = 'Lock'",
+            )
+            waited = max([waited, *since])
+            time.sleep(0.02)
+    _, errors = running.communicate(timeout=30)
+    assert (running.returncode, "LL-LOCK-REFUSED" in errors) == (4, True), errors
+    assert waited < 1
+
+
+def test_an_autovacuum_gives_way(item: Callable[[str], Project]) -> None:
+    """PostgreSQL lets it go on for a second, longer than a try lasts; meanwhile nobody else waits."""
+    project = item("op.add_column('item', sa.Column('x', sa.Integer))")
+    with connected(project.database) as session:
+        session.execute("ALTER SYSTEM SET autovacuum = on")
+        session.execute("ALTER SYSTEM SET autovacuum_naptime = 1")
+        session.execute("SELECT pg_reload_conf()")
+        storage = "autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0"
+        storage += ", autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1"
+        session.execute(f"ALTER TABLE item SET ({storage})")
+        session.execute("INSERT INTO item SELECT i, repeat('x', 500), i FROM generate_series(2000, 20000) AS i")
+        session.execute("UPDATE item SET size = size + 1")
+        at_work = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'autovacuum worker' AND query LIKE '%.item%'"
+        try:
+            end = time.monotonic() + 60
+            while not rows(project.database, at_work) and time.monotonic() < end:
+                time.sleep(0.1)
+            assert rows(project.database, at_work)
+            done = project.run("upgrade", LIFTLOCK_DEADLINE="20", **EVERY)
+        finally:
+            session.execute("ALTER SYSTEM RESET autovacuum")
+            session.execute("ALTER SYSTEM RESET autovacuum_naptime")
+            session.execute("SELECT pg_reload_conf()")
+    assert done.returncode == 0, done.stderr
+    assert "autovacuum" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "op.create_index('ux', 'day', ['n', 'at'], unique=True)",
+        "op.create_unique_constraint('ux', 'day', ['n', 'at'])",
+    ],
+)
+def test_duplicates_in_a_later_partition_leave_nothing(item: Callable[[str], Project], change: str) -> None:
+    """And when they are corrected, the next run gets through."""
+    project = item(change)
+    with connected(project.database) as session:
+        session.execute("CREATE TABLE day (at date, n integer) PARTITION BY RANGE (at)")
+        session.execute("CREATE TABLE day_1 PARTITION OF day FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')")
+        session.execute("CREATE TABLE day_2 PARTITION OF day FOR VALUES FROM ('2021-01-01') TO ('2022-01-01')")
+        session.execute("INSERT INTO day VALUES ('2020-02-01', 1), ('2021-02-01', 2), ('2021-02-01', 2)")
+    done = project.run("upgrade", **EVERY)
+    assert done.returncode == 5, done.stderr
+    assert rows(project.database, "SELECT count(*) FROM pg_index WHERE indrelid::regclass::text LIKE 'day%'") == [0]
+    with connected(project.database) as session:
+        session.execute("DELETE FROM day_2 WHERE ctid = '(0,1)'")
+    done = project.run("upgrade", **EVERY)
+    assert done.returncode == 0, done.stderr
+    assert rows(project.database, "SELECT count(*) FROM pg_index WHERE indisvalid AND indrelid::regclass::text LIKE 'day%'") == [3]
+
+
+def test_nulls_that_are_not_distinct_on_a_partitioned_table(item: Callable[[str], Project]) -> None:
+    """Since PostgreSQL 15."""
+    project = item("op.create_unique_constraint('ux', 'day', ['n', 'at'], postgresql_nulls_not_distinct=True)")
+    with connected(project.database) as session:
+        if session.info.server_version < 150000:
+            pytest.skip("since PostgreSQL 15")
+        session.execute("CREATE TABLE day (at date, n integer) PARTITION BY RANGE (at)")
+        session.execute("CREATE TABLE day_1 PARTITION OF day FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')")
+        session.execute("INSERT INTO day VALUES ('2020-02-01', 1)")
+    done = project.run("upgrade", **EVERY)
+    assert done.returncode == 0, done.stderr
+    assert rows(project.database, "SELECT count(*) FROM pg_index WHERE indnullsnotdistinct") == [2]
