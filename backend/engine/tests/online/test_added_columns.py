@@ -88,6 +88,20 @@ def test_a_foreign_key_that_is_written_with_its_column(both: Callable[[str], tup
     nothing_is_left(ours.database)
 
 
+def test_a_foreign_key_with_a_column_that_needs_a_value(both: Callable[[str], tuple[Project, Project]]) -> None:
+    """Gets through on an empty table, and is made once."""
+    plain, ours = both(
+        'op.add_column("item", sa.Column("o_id", sa.Integer, sa.ForeignKey("other.id"), nullable=False), inline_references=True)'
+    )
+    for one in (plain, ours):
+        with connected(one.database) as session:
+            session.execute("DELETE FROM item")
+    assert plain.run("upgrade", "head", program="alembic").returncode == 0
+    done = ours.run("upgrade", **EVERY)
+    assert done.returncode == 0, done.stderr
+    assert catalog(ours.database) == catalog(plain.database)
+
+
 def test_a_primary_key_that_is_written_with_its_column_is_refused(both: Callable[[str], tuple[Project, Project]]) -> None:
     """It rewrites the table; by the operator's leave it is plain Alembic's, and not lost."""
     plain, ours = both('op.add_column("item", sa.Column("id", sa.Integer, primary_key=True), inline_primary_key=True)')

@@ -7,7 +7,7 @@ from dataclasses import replace
 from liftlock.model.facts import Facts, Table
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import ColumnParts, ConstraintParts, Operation, quoted
-from liftlock.model.step import Pace, Step
+from liftlock.model.step import Means, Pace, Step
 from liftlock.planning import counters
 from liftlock.planning.constraints import check, referring
 from liftlock.planning.filling import add, filling, taken_back
@@ -80,9 +80,9 @@ def add_column(operation: Operation, facts: Facts) -> list[Step] | None:
     if parts.key is not None:
         alone = replace(parts, special="", key=None)
         bare = replace(operation, sql=f"ALTER TABLE {operation.relation} ADD COLUMN {parts.written}", parts=alone)
-        column = _added(bare, alone, table, facts) or [add(operation, parts.written)]
+        column = [one if one.means is not Means.PLAIN else add(bare, parts.written) for one in _added(bare, alone, table, facts) or ()]
         name = automatic(table.name, (parts.name,), "fkey", lambda name: name in table.constraint_names)
-        steps: list[Step] | None = [*column, *referring(operation.relation, table, parts.key, name)]
+        steps: list[Step] | None = [*(column or [add(bare, parts.written)]), *referring(operation.relation, table, parts.key, name)]
     else:
         steps = _added(operation, parts, table, facts)
     return steps and taken_back(steps, f"ALTER TABLE {operation.relation} DROP COLUMN IF EXISTS {quoted(parts.name)}")
