@@ -36,7 +36,7 @@ def real(tmp_path: Path, database: Address) -> tuple[Project, str]:
         session.execute(ROWS)
         session.execute("DROP ROLE IF EXISTS only_reader")
         session.execute("CREATE ROLE only_reader LOGIN PASSWORD 'p@ss/word'")
-        session.execute("GRANT pg_read_all_data TO only_reader")
+        session.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO only_reader")
     parts = {"username": "only_reader", "password": "p@ss/word", "host": database.host, "database": database.dbname}
     return project, URL.create("postgresql", port=int(database.port), **parts).render_as_string(hide_password=False)
 
@@ -52,12 +52,20 @@ def test_rows_that_would_break_it_are_found(real: tuple[Project, str], database:
     assert done.returncode == 1, done.stderr
     report = json.loads(done.stdout)
     found = {one["what"].splitlines()[0]: one["what"].splitlines()[1:] for one in report["findings"] if one["code"] == "LL-DATA"}
-    assert found == {
-        "rows of person have no nick, which is to be not null:": ["id=3"],
-        "rows of person have a value of email that is no character varying(10):": ["id=2"],
-        "rows of person have the same nick, which are to be unique:": ["first=(0,1), times=2"],
-        "rows of person refer to nothing in country, by country:": ["id=3"],
-    }
+    fits = {"rows of person have a value of email that is no character varying(10):": ["id=2"]}
+    with connected(database) as session:
+        if session.info.server_version < 160000:  # such servers can't tell without an error
+            assert any("it takes PostgreSQL 16" in one["what"] for one in report["findings"] if one["code"] == "LL-DATA-UNSEEN")
+            fits = {}
+    assert (
+        found
+        == {
+            "rows of person have no nick, which is to be not null:": ["id=3"],
+            "rows of person have the same nick, which are to be unique:": ["first=(0,1), times=2"],
+            "rows of person refer to nothing in country, by country:": ["id=3"],
+        }
+        | fits
+    )
     assert report["sizes"]["person"]["bytes"] > 0
     assert "long@example.com" not in done.stdout + done.stderr
     assert "p@ss" not in done.stdout + done.stderr

@@ -156,7 +156,7 @@ def test_an_autovacuum_gives_way(item: Callable[[str], Project]) -> None:
         session.execute("UPDATE item SET size = size + 1")
         at_work = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'autovacuum worker' AND query LIKE '%.item%'"
         try:
-            end = time.monotonic() + 60
+            end = time.monotonic() + 120
             while not rows(project.database, at_work) and time.monotonic() < end:
                 time.sleep(0.1)
             assert rows(project.database, at_work)
