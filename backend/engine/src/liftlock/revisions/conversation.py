@@ -85,18 +85,21 @@ class Conversation:
         if self._work.bound or batched or binds_the_transaction(statement) or getattr(context, "_is_server_side", False):
             self._work.bind()
             return False
-        say = self._defined if defines(statement) else self._answer
-        answer = say(cursor, statement, parameters, context, send)
+        if defines(statement):
+            answer = self._defined(statement, parameters, context)
+        else:
+            answer = self._answer(cursor, statement, parameters, context, send)
         context.cursor = StandIn(answer, cursor)
         return True
 
-    def _defined(self, cursor: Any, statement: str, parameters: Any, context: Any, send: Callable[..., None]) -> Answer:  # noqa: ANN401
+    def _defined(self, statement: str, parameters: Any, context: Any) -> Answer:  # noqa: ANN401
         """What changes the schema is run as if the revision had sent it by ``op.execute``."""
         operation = Operation(kind="execute", table=None, sql=statement, line=self._line(), allowed=allowed())
 
         def sent() -> None:
+            options = {"no_parameters": context.no_parameters}  # with which percent signs aren't doubled
             with self._working.own():
-                send(cursor, statement, parameters, context)
+                self._working.connection.exec_driver_sql(statement, parameters or None, execution_options=options)
 
         self._stepper.perform(operation, sent, outside=self._working.outside)
         return Answer(None, [], -1)

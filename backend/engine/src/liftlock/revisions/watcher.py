@@ -17,6 +17,7 @@ from liftlock.model.observed import Held, Observed, Work
 from liftlock.model.operation import Operation
 from liftlock.model.step import Means, Step
 from liftlock.postgres.observer import Observer, Seen
+from liftlock.revisions.answers import defines
 from liftlock.revisions.connections import autocommits
 from liftlock.revisions.failures import words
 from liftlock.revisions.lines import line_in
@@ -88,7 +89,7 @@ class Watcher:
 
     def begun(self, statement: str) -> Observed | None:
         """What is known of a statement before it runs; None for one of the engine's own trials."""
-        if self.working is not None and self.working.trying:
+        if self.working is not None and (self.working.trying or self._sent_again(statement)):
             return None
         if self.working is not None and self.working.step is not None and self.working.step.means is Means.BACKFILL:
             self._fills(self.working.step)
@@ -96,6 +97,10 @@ class Watcher:
         own = self._operation or (self.working.operation if self.working is not None else None)
         said = Operation("connection", None, statement, line=line_in(self._path), allowed=allowed())
         return Observed(own.sql if own and self.working is None else statement, self._revision, own or said)
+
+    def _sent_again(self, statement: str) -> bool:
+        """Whether liftlock takes a statement from the revision, and sends it itself: then it is seen there."""
+        return self.working is not None and not self.working.busy and not self.working.bound and defines(statement)
 
     def _fills(self, step: Step) -> None:
         """A backfill is one line, however many batches it takes: on a shadow, which has no rows, it takes none."""

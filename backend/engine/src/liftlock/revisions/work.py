@@ -93,6 +93,7 @@ class Work:
     def __post_init__(self) -> None:
         """Go on where earlier attempts came to."""
         self.committed = self.progress.execution is not None
+        self.working.bound = self.bound
         self._position = sum(len(one.parts) for one in self.progress.steps.values())
 
     def parts(self, operation: Operation) -> Iterator[Part]:
@@ -165,7 +166,7 @@ class Work:
 
     def bind(self) -> None:
         """Nothing may be committed from here on, up to the revision's end."""
-        self.bound = True
+        self.bound = self.working.bound = True
 
     # The ledger.
 

@@ -27,13 +27,14 @@ class Working:
         connection: SQLAlchemy's.
 
     ``busy`` is whether what is being sent is the engine's own, and not the revision's; ``outside``, whether
-    the revision is in an autocommit block; ``trying``, whether what is sent is undone afterwards; ``operation``,
-    what of the revision it is done for, and ``step``, the step of it.
+    the revision is in an autocommit block; ``bound``, whether it is in a transaction to its end; ``trying``, whether
+    what is sent is undone afterwards; ``operation``, what of the revision it is done for, and ``step``, the step of it.
     """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.busy = False
+        self.bound = False
         self.trying = False
         self.operation: Operation | None = None
         self.step: Step | None = None
