@@ -123,8 +123,12 @@ def item(tmp_path: Path, database: Address) -> Project:
         # The trigger's column is made by the revision; until then the function isn't called.
         session.execute("CREATE TRIGGER counted BEFORE UPDATE ON item FOR EACH ROW EXECUTE FUNCTION count_it()")
     project = make_project(tmp_path, database)
-    column = 'sa.Column("token", sa.Float, server_default=sa.text("random()"), nullable=False)'
-    project.revision("r1", None, f'op.add_column("item", {column})')
+    body = """
+op.add_column("item", sa.Column("token", sa.Float))
+op.alter_column("item", "token", server_default=sa.text("random()"))
+op.backfill("item", set="token = random()", where="token IS NULL")
+op.alter_column("item", "token", nullable=False)"""
+    project.revision("r1", None, body.strip())
     return project
 
 
