@@ -133,6 +133,15 @@ class Project:
         )
 
 
+def begun_project(folder: Path, database: Address, body: str) -> Project:
+    """A project whose first revision is applied, and whose second, of this body, is to be run."""
+    project = make_project(folder, database)
+    project.revision("r0", None, "pass")
+    assert project.run("upgrade").returncode == 0
+    project.revision("r1", "r0", body)
+    return project
+
+
 def make_project(
     folder: Path, database: Address, *, template: str = "generic", driver: str = "psycopg", revisions: str | None = None
 ) -> Project:

@@ -212,7 +212,8 @@ def check(  # noqa: PLR0913 - its options
 
     def call(found: settings.Settings, interrupts: Interrupts) -> int:
         data = settings.from_url(data_url) if data_url else None
-        os.environ.pop("LIFTLOCK_DATA_URL", None)  # revisions are code, and need not know it
+        # Revisions are code, and need not know it.
+        os.environ.pop("LIFTLOCK_DATA_URL", None)
         sys.argv[1:] = ["check"]
         report = run(
             found,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from helpers import Project, at, connected, dump, make_project, rows
+from helpers import Project, at, begun_project, connected, dump, rows
 from online.storms import catalog, nothing_is_left
 
 from liftlock.settings import Address
@@ -22,26 +22,19 @@ INSERT INTO item SELECT 'label ' || i FROM generate_series(1, 1000) AS i;
 
 
 @pytest.fixture
-def both(tmp_path: Path, database: Address) -> Callable[[str], tuple[Project, Project]]:
+def both(tmp_path: Path, database: Address) -> Iterator[Callable[[str], tuple[Project, Project]]]:
     """Makes a project to run with plain Alembic, and one to run with liftlock, on two databases with the same rows."""
-
-    def make(body: str) -> tuple[Project, Project]:
-        made = []
-        for name in ("plain", "ours"):
-            address = at(database, f"{database.dbname}_{name}")
-            with connected(database) as session:
-                session.execute(f"CREATE DATABASE {address.dbname}")
-            with connected(address) as session:
-                session.execute(SEED)
-            (tmp_path / name).mkdir()
-            project = make_project(tmp_path / name, address)
-            project.revision("r0", None, "pass")
-            assert project.run("upgrade").returncode == 0
-            project.revision("r1", "r0", body)
-            made.append(project)
-        return made[0], made[1]
-
-    return make
+    other = at(database, f"{database.dbname}_plain")
+    with connected(database) as session:
+        session.execute(f"CREATE DATABASE {other.dbname}")
+        session.execute(SEED)
+    with connected(other) as session:
+        session.execute(SEED)
+    for name in ("plain", "ours"):
+        (tmp_path / name).mkdir()
+    yield lambda body: (begun_project(tmp_path / "plain", other, body), begun_project(tmp_path / "ours", database, body))
+    with connected(database) as session:
+        session.execute(f"DROP DATABASE {other.dbname} WITH (FORCE)")
 
 
 @pytest.mark.parametrize(

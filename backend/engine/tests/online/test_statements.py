@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers import Project, connected, make_project, rows
+from helpers import Project, begun_project, connected, rows
 
 from liftlock.settings import Address
 
@@ -28,14 +29,7 @@ def item(tmp_path: Path, database: Address) -> Callable[[str], Project]:
     with connected(database) as session:
         session.execute(SEED)
 
-    def make(body: str) -> Project:
-        project = make_project(tmp_path, database)
-        project.revision("r0", None, "pass")
-        assert project.run("upgrade").returncode == 0
-        project.revision("r1", "r0", body)
-        return project
-
-    return make
+    return functools.partial(begun_project, tmp_path, database)
 
 
 def corrected(project: Project) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers import Project, connected, make_project, rows
+from helpers import Project, begun_project, connected, rows
 from online.storms import catalog, nothing_is_left
 
 from liftlock.settings import Address
@@ -26,14 +27,7 @@ def item(tmp_path: Path, database: Address) -> Callable[[str], Project]:
         session.execute("INSERT INTO item SELECT i, i, 'label ' || i, 'small' FROM generate_series(1, %s) AS i", [ROWS])
         session.execute("CREATE INDEX ix_size ON item (size)")
 
-    def make(body: str) -> Project:
-        project = make_project(tmp_path, database)
-        project.revision("r0", None, "pass")
-        assert project.run("upgrade").returncode == 0
-        project.revision("r1", "r0", body)
-        return project
-
-    return make
+    return functools.partial(begun_project, tmp_path, database)
 
 
 def test_what_the_application_writes_is_carried_over(item: Callable[[str], Project]) -> None:

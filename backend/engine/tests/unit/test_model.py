@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from liftlock.model.checked import Checked
 from liftlock.model.lock import LockMode
 from liftlock.model.manifest import Manifest
-from liftlock.model.operation import Operation
+from liftlock.model.operation import Operation, words
 from liftlock.model.revision import Chain, Revision, Standing, standing
 from liftlock.planning.rules import RULES
 
@@ -79,3 +79,19 @@ def test_the_order_of_a_set_is_not_volatile() -> None:
     revision = Revision("r1")
     assert list(rule.judge(Checked(revision, "", (first, second), again=(second, first)), "plain")) == []
     assert list(rule.judge(Checked(revision, "", (first, first), again=(first, second)), "plain")) != []
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("", []),
+        ("  -- why\n/* and how */ (select 1)", ["SELECT", "1)"]),
+        ("SET\nLOCAL x = 1", ["SET", "LOCAL"]),
+        ("-- it\nDELETE FROM t; TRUNCATE t", ["DELETE", "FROM"]),
+        ("TRUNCATE;", ["TRUNCATE"]),
+    ],
+)
+def test_the_first_words_of_a_statement(sql: str, expected: list[str]) -> None:
+    """Behind comments and parentheses, whatever stands between them."""
+    assert words(sql, 2) == expected
+    assert words(sql) == expected[:1]

@@ -6,6 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 
+_LEADING = re.compile(r"\A(?:[\s(]|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*", re.DOTALL)
 _LITERAL = re.compile(r"'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b")
 
 
@@ -166,6 +167,11 @@ class Operation:
     def asks(self) -> tuple[str, str]:
         """All that it asks for; it differs from run to run where it is made up in Python."""
         return self.fingerprint, self.values
+
+
+def words(sql: str, count: int = 1) -> list[str]:
+    """The first words of a statement, behind its comments and parentheses, in capitals."""
+    return [one.upper() for one in re.split(r"[\s(;]+", _LEADING.sub("", sql, count=1), maxsplit=count)[:count] if one]
 
 
 def masked(sql: str) -> str:

@@ -49,15 +49,15 @@ def alter_type(operation: Operation, facts: Facts) -> list[Step] | None:
     twin = rehearsal.twin if rehearsal else None
     if rehearsal and not rehearsal.rewrites and not rehearsal.rebuilds:
         return reproven(operation, twin, refreshed, facts) if twin and twin.checks else [plain(operation, facts), refreshed]
-    if twin is not None and not twin.obstacles:
+    obstacles = [*(twin.obstacles if twin else ()), *(f"{one}, which each row that is copied would fire" for one in table.triggers)]
+    if twin is not None and not obstacles:
         return replaced(operation, parts, table, twin, facts)
-    _refuse(operation, parts, facts)
+    _refuse(operation, parts, facts, obstacles)
     return [plain(operation, facts), refreshed]
 
 
-def _refuse(operation: Operation, parts: ColumnParts, facts: Facts) -> None:
-    twin = facts.rehearsal.twin if facts.rehearsal else None
-    held = f", and nothing can take its place online because of {'; '.join(twin.obstacles)}" if twin else ""
+def _refuse(operation: Operation, parts: ColumnParts, facts: Facts, obstacles: list[str]) -> None:
+    held = f", and nothing can take its place online because of {'; '.join(obstacles)}" if obstacles else ""
     refuse_unless_allowed(
         _REWRITE,
         operation,

@@ -98,7 +98,7 @@ def _converts(checked: Checked, table: int, column: str) -> bool:
         if one.own == table and isinstance(parts, ColumnParts) and parts.name == column and parts.using:
             return True
         raw = one.kind in {"execute", "connection"} and any(held.oid == table for held in one.held)
-        if raw and re.search(r"\bUSING\b", one.sql, re.IGNORECASE):
+        if raw and re.search(r"\bTYPE\b.*\bUSING\b", one.sql, re.IGNORECASE | re.DOTALL):
             return True
     return False
 

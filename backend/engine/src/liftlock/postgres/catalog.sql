@@ -366,11 +366,6 @@ SELECT json_build_object(
             JOIN pg_catalog.pg_class AS c ON c.oid = o.attrelid AND c.relname = p.tablename
             JOIN pg_catalog.pg_namespace AS s ON s.oid = c.relnamespace AND s.nspname = p.schemaname
             UNION ALL
-            SELECT format('trigger %s, which each row that is copied would fire', t.tgname)
-            FROM pg_catalog.pg_trigger AS t
-            WHERE t.tgrelid = o.attrelid AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgtype & 16 <> 0
-              AND t.tgattr::text = '' AND NOT starts_with(t.tgname::text, '~liftlock_')
-            UNION ALL
             SELECT format('column %s, which is generated', o.attname)
             WHERE o.attgenerated <> ''
             UNION ALL

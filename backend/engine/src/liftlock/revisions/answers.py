@@ -11,10 +11,13 @@ import decimal
 import ipaddress
 import json
 import math
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from liftlock.model.operation import words
 
 
 class Unrememberable(Exception):
@@ -98,57 +101,39 @@ def capture(cursor: Any) -> Answer:  # noqa: ANN401
     return Answer(description, [tuple(row) for row in cursor.fetchall()], cursor.rowcount)
 
 
+_DEFINES = frozenset(
+    {"ALTER", "COMMENT", "CREATE", "DROP", "GRANT", "REVOKE", "TRUNCATE"}
+    | {"ANALYZE", "CALL", "CLUSTER", "DO", "REFRESH", "REINDEX", "VACUUM"}
+)
+_LOCAL_CONFIG = re.compile(r"set_config\([^)]*,\s*true\s*\)", re.IGNORECASE)
+
+
 def reads(statement: str) -> bool:
     """Whether a statement only reads, by its first word; it was the right answer in thousands of real revisions."""
-    return _first(statement) in {"SELECT", "SHOW", "VALUES", "EXPLAIN", "TABLE"}
+    return not {"SELECT", "SHOW", "VALUES", "EXPLAIN", "TABLE"}.isdisjoint(words(statement))
 
 
 def settles(statement: str) -> bool:
     """Whether a statement changes the session alone; it is sent again on each attempt."""
     single = ";" not in statement.strip().rstrip(";")
-    return single and (_first(statement) in {"SET", "RESET"} or (reads(statement) and "set_config(" in statement.lower()))
+    return single and (words(statement)[:1] in (["SET"], ["RESET"]) or (reads(statement) and "set_config(" in statement.lower()))
 
 
 def settles_transaction(statement: str) -> bool:
     """Whether what a statement settles ends with the transaction; it is sent again in each."""
-    return statement.upper().split()[1:2] in (["LOCAL"], ["CONSTRAINTS"])
+    return words(statement, 2)[1:] in (["LOCAL"], ["CONSTRAINTS"]) or _LOCAL_CONFIG.search(statement) is not None
 
 
 def defines(statement: str) -> bool:
     """Whether a statement changes the schema, or whatever else it likes, by its first word."""
-    return _first(statement) in _DEFINES
+    return not _DEFINES.isdisjoint(words(statement))
 
 
 def binds_the_transaction(statement: str) -> bool:
     """Whether a statement makes no sense but in the transaction it was sent in, so that nothing may be committed after it."""
-    words = statement.upper().split()[:3]
-    temporary = words[:1] == ["CREATE"] and any(word in {"TEMP", "TEMPORARY"} for word in words[1:])
-    return temporary or words[:1] in (["LOCK"], ["SAVEPOINT"], ["COPY"], ["DECLARE"], ["BEGIN"])
-
-
-_DEFINES = frozenset(
-    {
-        "ALTER",
-        "ANALYZE",
-        "CALL",
-        "CLUSTER",
-        "COMMENT",
-        "CREATE",
-        "DO",
-        "DROP",
-        "GRANT",
-        "REFRESH",
-        "REINDEX",
-        "REVOKE",
-        "TRUNCATE",
-        "VACUUM",
-    }
-)
-
-
-def _first(statement: str) -> str:
-    lines = [line for line in statement.splitlines() if not line.strip().startswith("--")]
-    return "".join(lines).lstrip(" \t\n(").split(None, 1)[0].upper() if "".join(lines).strip() else ""
+    first, *more = words(statement, 3) or [""]
+    temporary = first == "CREATE" and not {"TEMP", "TEMPORARY"}.isdisjoint(more)
+    return temporary or first in {"LOCK", "SAVEPOINT", "COPY", "DECLARE", "BEGIN"}
 
 
 def _number(code: object) -> int | None:

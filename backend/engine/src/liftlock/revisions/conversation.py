@@ -96,13 +96,17 @@ class Conversation:
         """What changes the schema is run as if the revision had sent it by ``op.execute``."""
         operation = Operation(kind="execute", table=None, sql=statement, line=self._line(), allowed=allowed())
 
+        answer = Answer(None, [], -1)
+
         def sent() -> None:
+            nonlocal answer
             options = {"no_parameters": context.no_parameters}  # with which percent signs aren't doubled
             with self._working.own():
-                self._working.connection.exec_driver_sql(statement, parameters or None, execution_options=options)
+                result = self._working.connection.exec_driver_sql(statement, parameters or None, execution_options=options)
+                answer = capture(result.cursor) if result.returns_rows else answer
 
         self._stepper.perform(operation, sent, outside=self._working.outside)
-        return Answer(None, [], -1)
+        return answer
 
     def _answer(self, cursor: Any, statement: str, parameters: Any, context: Any, send: Callable[..., None]) -> Answer:  # noqa: ANN401
         reading, exact = reads(statement), digest(f"{statement} {parameters!r}")

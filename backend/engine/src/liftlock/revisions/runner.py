@@ -141,7 +141,8 @@ class Runner:
         progress = self._resume(step)
         with context.begin_transaction(_per_migration=True):
             self._survey.begin()
-            work = Work(self._working, self._ledger, progress, self._survey, self._policy, self._run, bound=self._atomic)
+            self._working.bound = self._atomic
+            work = Work(self._working, self._ledger, progress, self._survey, self._policy, self._run)
             watcher = self._policy.watcher
             self._recorder = Recorder(context, self._working, work, watcher.attempt() if watcher else None)
             try:

@@ -135,11 +135,11 @@ class Stepper:
         name = (self._work.progress.revision, part.key)
         run, flight = self._work.run, self._policy.flight
         self._work.make_room()
+        self._await_maintenance()
         strong = self._work.strong or (self._work.since is not None and bool(flight.locks()))
         if outside or (strong and (self._policy.watcher is not None or name in run.apart | run.patient | run.permitted)):
             self._work.commit_point()
             strong = False
-        self._await_maintenance()
         left = self._policy.budget - self._work.elapsed() if strong else self._policy.budget * 2
         self._work.bounded_wait()
         if name in run.patient:

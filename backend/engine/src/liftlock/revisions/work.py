@@ -68,8 +68,6 @@ class Work:
         survey: finds facts.
         policy: budgets, deadline, listener.
         run: what attempts share.
-        bound: nothing may be committed: the project's own transaction is around everything, or the revision
-            sent what makes sense in one transaction only.
     """
 
     working: Working
@@ -78,7 +76,6 @@ class Work:
     survey: Survey
     policy: Policy
     run: Run
-    bound: bool
     steps: list[Step] = field(default_factory=list)
     committed: bool = False
     strong: bool = False
@@ -93,7 +90,6 @@ class Work:
     def __post_init__(self) -> None:
         """Go on where earlier attempts came to."""
         self.committed = self.progress.execution is not None
-        self.working.bound = self.bound
         self._position = sum(len(one.parts) for one in self.progress.steps.values())
 
     def parts(self, operation: Operation) -> Iterator[Part]:
@@ -137,6 +133,14 @@ class Work:
 
     # The transaction.
 
+    @property
+    def bound(self) -> bool:
+        """Whether nothing may be committed.
+
+        The project's own transaction is around everything, or the revision sent what makes sense in one transaction only.
+        """
+        return self.working.bound
+
     def make_room(self) -> None:
         """Commit first, when half of the stall budget is used up by the locks that are held."""
         if self.since is not None and self.elapsed() > self.policy.budget / 2:
@@ -166,7 +170,7 @@ class Work:
 
     def bind(self) -> None:
         """Nothing may be committed from here on, up to the revision's end."""
-        self.bound = self.working.bound = True
+        self.working.bound = True
 
     # The ledger.
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from liftlock.model.checked import Checked
 from liftlock.model.finding import Severity
-from liftlock.model.operation import bare
-from liftlock.planning.rules.rule import Example, Hit, Rule, empties, hit, sent_for, word
+from liftlock.model.operation import bare, words
+from liftlock.planning.rules.rule import Example, Hit, Rule, empties, hit, sent_for
 
 
 def _loses(checked: Checked, _way: str) -> Iterator[Hit]:
@@ -22,7 +22,7 @@ def _loses(checked: Checked, _way: str) -> Iterator[Hit]:
     for one in checked.statements:
         if empties(one) and one.blocked:
             yield hit(f"all rows are removed:\n{one.sql[:300]}", one)
-        elif word(one) == "DELETE" and one.work.updates:
+        elif words(one.sql) == ["DELETE"] and one.work.updates:
             yield hit(f"rows are deleted:\n{one.sql[:300]}", one)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from liftlock.model.checked import Checked
 from liftlock.model.finding import Severity
 from liftlock.model.lock import LockMode
+from liftlock.model.operation import words
 from liftlock.planning.rules.rule import Example, Hit, Rule, empties, hit, requires_value, sent_for
 
 _CHANGES = frozenset({"execute", "connection", "update", "delete"})
@@ -56,7 +57,7 @@ def _order(checked: Checked, _way: str) -> Iterator[Hit]:
 
 def _statistics(checked: Checked, way: str) -> Iterator[Hit]:
     trial = checked.plain if way == "plain" else checked.ours
-    analysed = {held.relation for one in trial.observed if one.sql.lstrip().upper().startswith("ANALYZE") for held in one.taken}
+    analysed = {held.relation for one in trial.observed if words(one.sql) == ["ANALYZE"] for held in one.taken}
     for place, old in sorted(checked.before.columns.items()):
         new = checked.after.columns.get(place)
         if new is not None and new.type != old.type and new.table not in analysed and not new.inherited:

@@ -13,9 +13,8 @@ from liftlock.planning.rules.rule import Example, Hit, Rule, hit
 def _volatile(checked: Checked, _way: str) -> Iterator[Hit]:
     if not checked.again:
         return
-    first, second = (
-        Counter(one.asks for one in run) for run in (checked.operations, checked.again)
-    )  # SQLAlchemy has sets: their order is any
+    # Not in their order: SQLAlchemy makes some of them from sets.
+    first, second = Counter(one.asks for one in checked.operations), Counter(one.asks for one in checked.again)
     once = [one for one in checked.operations if one.asks not in second]
     other = [one for one in checked.again if one.asks not in first]
     if once and other:

@@ -10,9 +10,8 @@ from liftlock.model.checked import Checked
 from liftlock.model.finding import Finding, Severity
 from liftlock.model.lock import LockMode
 from liftlock.model.observed import Observed
-from liftlock.model.operation import ColumnParts, ConstraintParts
+from liftlock.model.operation import ColumnParts, ConstraintParts, words
 
-_COMMENTS = re.compile(r"\A(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*", re.DOTALL)
 CHANGES_TABLE = frozenset(LockMode) - {LockMode.ACCESS_SHARE, LockMode.ROW_SHARE, LockMode.ROW_EXCLUSIVE}
 """Locks of statements that change a table, and not only rows."""
 
@@ -47,13 +46,8 @@ class Hit:
 
 
 def empties(one: Observed) -> bool:
-    """Whether a statement is TRUNCATE: its table gets a new file, and is brief."""
-    return word(one) == "TRUNCATE"
-
-
-def word(one: Observed) -> str:
-    """The first word of a statement, behind comments; what the server reports doesn't tell DELETE and TRUNCATE from others."""
-    return _COMMENTS.sub("", one.sql).partition(" ")[0].partition("\n")[0].upper()
+    """Whether a statement is TRUNCATE: its table gets a new file, and is brief; the server's reports don't tell it from others."""
+    return words(one.sql) == ["TRUNCATE"]
 
 
 def requires_value(one: Observed) -> bool:
