@@ -75,6 +75,11 @@ class Case:
     down: str
     part: str = ""
 
+    @property
+    def moves(self) -> bool:
+        """Whether a type change needs a new column, which stands last."""
+        return self.part == "swap"
+
 
 CASES = {
     "create_index": Case(

@@ -7,9 +7,12 @@ import os
 import re
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
 from helpers import Project, connected, dump, rows
+from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
 
 from liftlock import settings
 from liftlock.commands.downgrade import downgrade
@@ -17,11 +20,17 @@ from liftlock.commands.upgrade import upgrade
 from liftlock.errors import LiftlockError
 from liftlock.events import silent
 from liftlock.postgres.interrupts import Interrupts
+from liftlock.revisions.working import Working
 from liftlock.settings import Address
 
 
-def catalog(address: Address) -> tuple[object, ...]:
-    """The whole schema, as PostgreSQL's tools and tables tell it."""
+def catalog(address: Address, *, moved: bool = False) -> tuple[object, ...]:
+    """The whole schema, as PostgreSQL's tools and tables tell it.
+
+    Parameters:
+        address: the database.
+        moved: whether a column may stand elsewhere, since its type change needed a new one.
+    """
     constraints = """SELECT conrelid::regclass::text, conname, contype, convalidated, condeferrable, conindid::regclass::text,
         pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid <> 0 AND connamespace = 'public'::regnamespace ORDER BY 1, 2"""
     indexes = """SELECT indexrelid::regclass::text, indisvalid, indisready, indisunique, indisprimary, indisreplident,
@@ -31,7 +40,12 @@ def catalog(address: Address) -> tuple[object, ...]:
         attoptions, attacl::text, attstorage, attcollation::regcollation::text
         FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = attrelid
         WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped ORDER BY 1, 2"""
-    return (unordered(dump(address)), rows(address, constraints), rows(address, indexes), rows(address, attributes))
+    return (
+        unordered(dump(address)) if moved else dump(address),
+        rows(address, constraints),
+        rows(address, indexes),
+        rows(address, attributes),
+    )
 
 
 def unordered(text: str) -> str:
@@ -40,25 +54,36 @@ def unordered(text: str) -> str:
     return table.sub(lambda found: "\n".join([found[1], *sorted(line.rstrip(",") for line in found[2].split("\n"))]), text)
 
 
-def contents(address: Address, skip: str = "token|draw") -> dict[str, object]:
-    """All rows of all tables, but for columns whose values are drawn by chance: of these, how many are null."""
+def contents(address: Address, *, gapless: bool = False) -> dict[str, object]:
+    """All rows of all tables; of columns whose values are drawn, how many there are.
+
+    Parameters:
+        address: the database.
+        gapless: whether numbers of a sequence are compared too; what was rolled back leaves a gap there.
+    """
     tables = rows(address, "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'")
     found = {}
     for table in tables:
-        chance = f"""SELECT attname FROM pg_attribute
-            WHERE attrelid = '{table}'::regclass AND attnum > 0 AND NOT attisdropped AND attname ~ '{skip}'"""
+        chance = f"""SELECT attname, atttypid IN ('integer'::regtype, 'bigint'::regtype) FROM pg_attribute
+            WHERE attrelid = '{table}'::regclass AND attnum > 0 AND NOT attisdropped AND attname ~ '^(token|draw)'"""
         names = rows(address, chance)
-        nulls = [rows(address, f'SELECT count(*) FROM {table} WHERE "{name}" IS NULL') for name in names]
-        shown = f"to_jsonb(t) - ARRAY[{', '.join(repr(name) for name in names)}]::text[]"
-        found[table] = (rows(address, f"SELECT ({shown})::text FROM {table} AS t ORDER BY 1"), nulls)
+        counted, listed = 'SELECT count("{0}"), count(DISTINCT "{0}") FROM {1}', 'SELECT "{0}" FROM {1} ORDER BY 1'
+        values = [rows(address, (listed if number and gapless else counted).format(name, table)) for name, number in names]
+        shown = f"to_jsonb(t) - ARRAY[{', '.join(repr(name) for name, _ in names)}]::text[]"
+        found[table] = (rows(address, f"SELECT ({shown})::text FROM {table} AS t ORDER BY 1"), values)
     return found
 
 
-def expected(project: Project, *arguments: str) -> tuple[object, ...]:
+def expected(project: Project, *arguments: str, moved: bool = False, gapless: bool = False) -> tuple[object, ...]:
     """What plain Alembic makes."""
     done = project.run(*arguments, program="alembic")
     assert done.returncode == 0, done.stderr
-    return (*catalog(project.database), contents(project.database))
+    return state(project.database, moved=moved, gapless=gapless)
+
+
+def state(address: Address, *, moved: bool = False, gapless: bool = False) -> tuple[object, ...]:
+    """The whole schema and all rows."""
+    return (*catalog(address, moved=moved), contents(address, gapless=gapless))
 
 
 def child(project: Project, command: str, kill: Callable[[], None] | None = None, **variables: str) -> int:
@@ -90,46 +115,92 @@ def child(project: Project, command: str, kill: Callable[[], None] | None = None
         os._exit(code)
 
 
-def terminate(address: Address) -> None:
-    """End every session of liftlock's on a database, as an administrator or a failing network would."""
-    with connected(address) as session:
-        session.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND application_name LIKE 'liftlock%'"
-        )
+STEPS = """SELECT concat_ws(' ', count(*), count(e.finished_at), (SELECT count(*) FROM liftlock.steps),
+        (SELECT count(finished_at) FROM liftlock.steps), (SELECT string_agg(cursor::text, ' ') FROM liftlock.steps))
+    FROM liftlock.executions AS e"""
+"""How far a database has come: of revisions, steps and batches, how many are begun and how many are finished."""
 
 
-def terminator(number: int, address: Address) -> Callable[[], None]:
-    """Ends all sessions right after the commit of that number; the process goes on."""
+def _each_commit(act: Callable[[psycopg.Connection[object], str], None]) -> None:
+    """Have something done right before, and right after, each commit of this process."""
+    real = psycopg.Connection.commit
 
-    def install() -> None:
-        real, seen = psycopg.Connection.commit, itertools.count(1)
+    def commit(self: psycopg.Connection[object]) -> None:
+        act(self, "before")
+        real(self)
+        act(self, "after")
 
-        def commit(self: psycopg.Connection[object]) -> None:
-            real(self)
-            if next(seen) == number:
-                terminate(address)
+    psycopg.Connection.commit = commit  # type: ignore[method-assign]
 
-        psycopg.Connection.commit = commit  # type: ignore[method-assign]
 
-    return install
+def at_each_boundary(noted: Path, act: Callable[[psycopg.Connection[object]], None], *moments: str) -> Callable[[], None]:
+    """Does something once right before, or after, the commit of each step and batch; what it has met is noted in a file.
+
+    Parameters:
+        noted: the file; runs that go on with each other share it.
+        act: what is done, to the connection that commits.
+        moments: ``before``, ``after``.
+    """
+
+    def once(session: psycopg.Connection[object], moment: str) -> None:
+        if moment not in moments or session.info.transaction_status is TransactionStatus.INERROR:
+            return
+        fresh = session.info.transaction_status is TransactionStatus.IDLE
+        with psycopg.ClientCursor(session, row_factory=tuple_row) as cursor:
+            (far,) = cursor.execute(STEPS).fetchone() or ("",)
+        if fresh:
+            session.rollback()
+        if f"{moment} {far}" not in noted.read_text().splitlines():
+            with noted.open("a") as file:
+                file.write(f"{moment} {far}\n")
+            act(session)
+
+    return lambda: _each_commit(once)
+
+
+def kill(_session: psycopg.Connection[object]) -> None:
+    """End this process at once."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def end_sessions(address: Address, which: str) -> Callable[[psycopg.Connection[object]], None]:
+    """Ends sessions of liftlock's, as an administrator or a failing network would: ``the one at work`` or ``the others``."""
+
+    def end(session: psycopg.Connection[object]) -> None:
+        sign = "=" if which == "the one at work" else "<>"
+        with connected(address) as administrator:
+            administrator.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+                f" AND application_name LIKE 'liftlock%' AND pid {sign} {session.info.backend_pid}"
+            )
+
+    return end
 
 
 def killer(number: int, *, before: bool) -> Callable[[], None]:
     """Kills the process right before, or right after, its commit of that number."""
+    seen = itertools.count(1)
+
+    def one(session: psycopg.Connection[object], moment: str) -> None:
+        if (moment == "before") is before and next(seen) == number:
+            kill(session)
+
+    return lambda: _each_commit(one)
+
+
+def noting(file: Path) -> Callable[[], None]:
+    """Notes each statement of the engine's own steps that was sent and succeeded."""
 
     def install() -> None:
-        real, seen = psycopg.Connection.commit, itertools.count(1)
+        real = Working.send
 
-        def commit(self: psycopg.Connection[object]) -> None:
-            mine = next(seen)
-            if mine == number and before:
-                os.kill(os.getpid(), signal.SIGKILL)
-            real(self)
-            if mine == number:
-                os.kill(os.getpid(), signal.SIGKILL)
+        def send(self: Working, sql: str) -> list[dict[str, object]]:
+            found = real(self, sql)
+            with file.open("a") as out:
+                out.write(f"{sql}\n")
+            return found
 
-        psycopg.Connection.commit = commit  # type: ignore[method-assign]
+        Working.send = send  # type: ignore[method-assign]
 
     return install
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 from helpers import Project, rows
-from online.storms import catalog, child, contents, expected, nothing_is_left
+from online.storms import child, expected, nothing_is_left, state
 
 pytestmark = pytest.mark.storms
 
@@ -72,7 +72,7 @@ def test_what_is_half_made_is_made_whole(fresh: Callable[[str], Project], name: 
         holder.rollback()
     assert child(ours, "upgrade") == 0
     assert rows(ours.database, one.half) == [0]
-    assert (*catalog(ours.database), contents(ours.database)) == wanted
+    assert state(ours.database) == wanted
     nothing_is_left(ours.database)
 
 

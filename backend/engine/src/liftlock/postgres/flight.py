@@ -42,7 +42,10 @@ def key_for(version_table: str) -> int:
 
 
 class Flight:
-    """The lock, held; and the session that holds it, which also watches the working one."""
+    """The lock, held; and the session that holds it, which also watches the working one.
+
+    While ``rows_only`` is set, a statement there that asks for more than locks of rows is cancelled.
+    """
 
     def __init__(self, session: Session, key: int, address: Address, notify: Notify, cancellable: Sequence[str]) -> None:
         self.session = session
@@ -55,6 +58,7 @@ class Flight:
         self._blocked_since: float | None = None
         self._patience = 0.0
         self.gave_up = False
+        self.rows_only = False
         self.pid = session.info.backend_pid
         self.blockers: list[dict[str, Any]] = []
         self.held: list[dict[str, object]] = []
@@ -88,7 +92,7 @@ class Flight:
             patience: seconds after which a statement that is blocked all the time is cancelled.
         """
         self._since = self._told = time.monotonic()
-        self._patience, self._blocked_since, self.gave_up = patience, None, False
+        self._patience, self._blocked_since, self.gave_up, self.rows_only = patience, None, False, False
         self._working = pid
         try:
             yield
@@ -105,7 +109,10 @@ class Flight:
                 query(self.session, "cancel", pid=pid)
             elif time.monotonic() - self._since > 0.02:  # noqa: PLR2004 - shorter ones wait for nobody
                 self._see_blockers(pid)
-                self.held = query(self.session, "held", pid=pid) or self.held
+                held = query(self.session, "held", pid=pid)
+                self.held = held or self.held
+                if held and self.rows_only:
+                    query(self.session, "cancel", pid=pid)
                 self._awaited = self._awaited or bool(query(self.session, "waiters", pid=pid))
                 self._tell(pid)
         except psycopg.Error as error:
@@ -149,7 +156,7 @@ class Flight:
                 self._notify(Event("blocker.cancelled", text, {"blocker": row}, warning=True))
 
     def locks(self) -> list[dict[str, object]]:
-        """The locks on tables, stronger than those of rows, that the working session holds now."""
+        """The locks on tables, stronger than those of rows, that the working session holds now, or waits for."""
         return query(self.session, "held", pid=self._working) if self._working is not None else []
 
     def wish(self, execution: int | None) -> str:

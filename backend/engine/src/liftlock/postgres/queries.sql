@@ -79,12 +79,12 @@ FROM pg_catalog.pg_stat_activity AS a
 JOIN unnest(CAST(:pids AS int[]), CAST(:starts AS timestamptz[])) AS known (pid, xact_start) USING (pid, xact_start);
 
 -- name: held
--- The locks on tables, stronger than those of rows, that a session holds; tables that it made and hasn't
+-- The locks on tables, stronger than those of rows, that a session holds or waits for; tables that it made and hasn't
 -- committed are seen by nobody else, so not by this query either.
 SELECT DISTINCT CAST(c.oid::regclass AS text) AS relation, l.mode
 FROM pg_catalog.pg_locks AS l
 JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
-WHERE l.pid = :pid AND l.granted AND l.locktype = 'relation' AND c.relkind IN ('r', 'p', 'm')
+WHERE l.pid = :pid AND l.locktype = 'relation' AND c.relkind IN ('r', 'p', 'm')
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
   AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
   AND c.relnamespace <> 'pg_catalog'::regnamespace

@@ -142,11 +142,12 @@ class Stepper:
             strong = False
         left = self._policy.budget - self._work.elapsed() if strong else self._policy.budget * 2
         self._work.bounded_wait()
-        if name in run.patient:
+        patient = name in run.patient and name not in run.permitted
+        if patient:
             self._working.settings(lock_timeout="0")
         elif name not in run.permitted:
             self._working.settings(statement_timeout=f"{max(left, 20):.0f}ms")
-        self._policy.flight.held = []
+        flight.held, flight.rows_only = [], patient
         try:
             send()
         except Exception as error:
@@ -159,6 +160,8 @@ class Stepper:
                 self._concurrent(part, send, whole=sqlstate(error) != COMMITS)
                 return
             raise
+        finally:
+            flight.rows_only = False
         self._working.settings(statement_timeout="0")
         self._work.done(part)
         if outside or name in run.permitted:
@@ -189,7 +192,7 @@ class Stepper:
                 "LL-RAW",
                 part.operation,
                 Facts(allowed=self._policy.allowed),
-                what=f"this statement takes longer than {self._policy.budget * 2} ms, and holds meanwhile: {tables}",
+                what=f"this statement takes longer than {self._policy.budget * 2} ms, and meanwhile holds or waits for: {tables}",
                 remedy="Write it with operations of Alembic, whose online form is known",
             )
             run.permitted.add(name)
