@@ -101,6 +101,19 @@ def test_a_revision_cannot_reach_it(real: tuple[Project, str], database: Address
     assert database.host not in seen.read_text()
 
 
+def test_it_cannot_when_it_is_loaded(real: tuple[Project, str], database: Address, tmp_path: Path) -> None:
+    """No engine connects before there is a shadow to lead it to."""
+    project, url = real
+    parts = {"username": database.user, "password": database.password, "host": database.host, "database": database.dbname}
+    own = URL.create("postgresql+psycopg", port=int(database.port), **parts).render_as_string(hide_password=False)
+    path = project.revision("r1", "r0", "pass")
+    steals = f"with sa.create_engine({own!r}).begin() as connection:\n    connection.exec_driver_sql('CREATE TABLE stolen (x integer)')\n"
+    path.write_text(path.read_text() + steals)
+    done = project.run("check", "r1", LIFTLOCK_DATA_URL=url, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert (done.returncode, "r1.py" in done.stderr, "connect" in done.stderr) == (3, True, True), done.stderr
+    assert rows(database, "SELECT to_regclass('stolen')::text") == [None]
+
+
 def test_one_that_cannot_be_reached_is_told(real: tuple[Project, str], tmp_path: Path) -> None:
     """As an error of the settings or of now."""
     project, url = real

@@ -15,8 +15,9 @@ from liftlock.model.finding import Finding, Severity
 from liftlock.model.lock import LockMode
 from liftlock.model.observed import Held, Observed, Work
 from liftlock.model.operation import Operation
-from liftlock.model.report import Report
+from liftlock.model.report import Report, Size
 from liftlock.model.revision import Revision
+from liftlock.planning.timelines import estimated
 
 SCHEMA = Path(__file__).parents[4] / "docs" / "reference" / "check.schema.json"
 PERSON = frozenset({Held("person", LockMode.SHARE)})
@@ -69,6 +70,21 @@ def test_json_is_as_its_schema_says() -> None:
     jsonschema.validate(found, json.loads(SCHEMA.read_text()), jsonschema.Draft202012Validator)
     assert found["ok"] is False
     assert found["revisions"][0]["plain"][0]["held"] == [{"relation": "person", "mode": "SHARE", "blocks": "writes"}]
+
+
+def test_each_statement_has_its_estimate() -> None:
+    """Where tables of a real database were measured: for programs, for a pull request, and on a terminal."""
+    sizes = {"person": Size(2_000_000_000, 1_000_000, 0)}
+    report = replace(REPORT, sizes=sizes, estimates=estimated(REPORT.checked, sizes))
+    found = json.loads(FORMATS["json"](report))
+    jsonschema.validate(found, json.loads(SCHEMA.read_text()), jsonschema.Draft202012Validator)
+    (one,) = found["revisions"]
+    assert (one["plain"][0]["estimate"], one["liftlock"][0]["estimate"]) == ({"takes": 21, "blocks": 21}, {"takes": 21, "blocks": 0})
+    assert one["estimates"] == {"plain": {"takes": 21, "blocks": 21}, "liftlock": {"takes": 21, "blocks": 0}}
+    markdown = FORMATS["markdown"](report)
+    assert "| writes of person wait while it builds an index on person (up to 2 minutes) |" in markdown
+    assert "| all of it | up to 2 minutes in all; others wait: up to 2 minutes | up to 2 minutes in all; nobody waits |" in markdown
+    assert "→ nobody waits while it builds an index on person (up to 2 minutes)" in "\n".join(line for line, _, _ in text.lines(report))
 
 
 def test_markdown_holds_no_markup_of_the_projects_own() -> None:

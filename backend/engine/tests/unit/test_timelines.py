@@ -6,13 +6,13 @@ import pytest
 
 from liftlock.formats.html import picture
 from liftlock.formats.text import felt
-from liftlock.model.checked import Checked
+from liftlock.model.checked import Checked, Trial
 from liftlock.model.lock import LockMode
 from liftlock.model.observed import Held, Observed, Work
 from liftlock.model.operation import bare
-from liftlock.model.report import Size
+from liftlock.model.report import Estimate, Size
 from liftlock.model.revision import Revision
-from liftlock.planning.timelines import MOMENT, blocks, takes, timeline
+from liftlock.planning.timelines import MOMENT, blocks, estimated, takes, timeline
 
 SIZES = {"person": Size(2_000_000_000, 1_000_000, 0), "country": Size(200_000_000, 1_000_000, 0)}
 """10 seconds and 1 to read; and a second for each index, 10 to fill."""
@@ -50,6 +50,16 @@ def test_a_foreign_key_is_proven_by_reading_its_table() -> None:
     proven = Observed("VALIDATE", held=held, taken=held, work=Work(validates=frozenset({"k"})))
     failed = Observed("VALIDATE", held=held, taken=held, work=Work(validates=frozenset({"k"})), error="no")
     assert takes(timeline([proven, failed], SIZES)) == pytest.approx(1)
+
+
+def test_each_statement_has_its_own_estimate() -> None:
+    """How long it takes, and how long others wait for it; none where it failed."""
+    failed = Observed("ALTER", error="no")
+    blocking = Observed("CREATE INDEX", held=EXCLUSIVE, work=Work(builds=frozenset({"person"})))
+    online = Observed("CREATE INDEX CONCURRENTLY", work=Work(builds=frozenset({"person"})))
+    (plain, ours) = estimated([Checked(Revision("r1"), "", plain=Trial((failed, blocking)), ours=Trial((online,)))], SIZES)["r1"]
+    assert plain.statements == (None, Estimate(21, 21))
+    assert ours.statements == (Estimate(21, 0),)
 
 
 def test_branches_and_merges_take_as_few_lanes_as_they_need() -> None:

@@ -33,6 +33,7 @@ from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.session import Session, connect, execute
 from liftlock.postgres.shadow import Roles, Shadow
 from liftlock.revisions.configured import Configured, configured_in
+from liftlock.revisions.connections import no_engine_connects
 from liftlock.revisions.history import Project, load
 from liftlock.revisions.selection import Selection, prefix, select
 from liftlock.revisions.shadows import shadow_at
@@ -69,7 +70,7 @@ def check(  # noqa: PLR0913 - the parts of a run
         LiftlockError: the project can't be loaded, its base can't be built, or there is no server.
     """
     clock = Clock()
-    with clock.part("load"):
+    with clock.part("load"), no_engine_connects():
         project = load(settings.config, x_arguments)
         configured = configured_in(project)
         selection = select(project, "base:heads" if chain else wanted, functools.partial(_pending, settings, data))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from liftlock.formats.text import WAYS, felt, lasting, place, summary
+from liftlock.formats.text import WAYS, felt, how_long, lasting, place, summary
 from liftlock.model.checked import Checked, Trial
 from liftlock.model.report import Estimate, Report, Size
 from liftlock.planning import estimates, timelines
@@ -111,5 +111,4 @@ def _way(name: str, trial: Trial, spans: Sequence[timelines.Span], longest: floa
 
 
 def _felt(span: timelines.Span) -> str:
-    long = f" ({estimates.told(span.lasts)})" if span.lasts > timelines.MOMENT else ""
-    return (felt(span) or "nobody waits") + long
+    return (felt(span) or "nobody waits") + how_long(span)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from liftlock.formats.text import felt, place, summary
+from liftlock.formats.text import felt, how_long, lasting, place, summary
 from liftlock.model.checked import Checked
 from liftlock.model.finding import Finding
 from liftlock.model.report import Report
@@ -39,7 +39,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield ""
         yield "| statement | plain Alembic | liftlock |"
         yield "|---|---|---|"
-        yield from _rows(one)
+        yield from _rows(one, report)
         yield ""
         yield "</details>"
 
@@ -59,13 +59,17 @@ def _fenced(language: str, lines: Sequence[str]) -> Iterator[str]:
     yield from (f"{fence}{language}", *lines, fence)
 
 
-def _rows(one: Checked) -> Iterator[str]:
+def _rows(one: Checked, report: Report) -> Iterator[str]:
     for name, trial in (("plain", one.plain), ("ours", one.ours)):
-        for span in timeline(trial.observed, {}):
+        for span in timeline(trial.observed, report.sizes):
             text = felt(span)
             if text:
+                text += how_long(span)
                 cells = (text, "") if name == "plain" else ("", text)
                 yield f"| `{_cell(' '.join(span.statement.sql.split())[:120])}` | {_cell(cells[0])} | {_cell(cells[1])} |"
+    known = report.estimates.get(one.revision.id)
+    if known:
+        yield f"| all of it | {lasting(known[0])} | {lasting(known[1])} |"
 
 
 def _plain(text: str) -> str:

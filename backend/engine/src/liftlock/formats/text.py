@@ -58,6 +58,11 @@ def felt(span: Span) -> str:
     return f"nobody waits while it {work}" if work else ""
 
 
+def how_long(span: Span) -> str:
+    """How long a statement takes, to be put after what it makes others feel; empty for a moment."""
+    return f" ({estimates.told(span.lasts)})" if span.lasts > MOMENT else ""
+
+
 def lasting(estimate: Estimate) -> str:
     """An estimate in words."""
     waits = f"others wait: {estimates.told(estimate.blocks)}" if estimate.blocks else "nobody waits"
@@ -77,7 +82,7 @@ def _side_by_side(one: Checked, report: Report) -> Iterator[str]:
         for span in spans:
             head = " ".join(span.statement.sql.split())[:100]
             yield f"{name:<13}  {head}"
-            yield f"{'':<13}  → {felt(span)}{f', {estimates.told(span.lasts)}' if span.lasts > MOMENT else ''}"
+            yield f"{'':<13}  → {felt(span)}{how_long(span)}"
         if trial.refusal is not None:
             yield f"{name:<13}  doesn't run: {trial.refusal.what.splitlines()[0]}"
         elif not spans:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from liftlock.model.checked import Checked
+from liftlock.model.checked import Checked, Trial
 from liftlock.model.finding import Finding
 
 
@@ -26,10 +26,20 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """How long one way to run a revision takes on tables of known sizes, and how long others wait at most, in seconds."""
+    """How long something takes on tables of known sizes, and how long others wait at most, in seconds.
+
+    Parameters:
+        takes, blocks: of the whole.
+        statements: of each statement of one way to run a revision; None of one that failed.
+    """
 
     takes: float
     blocks: float
+    statements: tuple[Estimate | None, ...] = ()
+
+    def as_dict(self) -> dict[str, float]:
+        """The estimate for programs, but for its parts'."""
+        return {"takes": self.takes, "blocks": self.blocks}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,20 +86,25 @@ class Report:
             "postgres": self.postgres,
             "ok": self.ok,
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
-            "revisions": [
-                {
-                    "revision": one.revision.id,
-                    "message": one.revision.message,
-                    "path": one.path,
-                    "changes": list(one.changes),
-                    "plain": [statement.as_dict() for statement in one.plain.observed],
-                    "liftlock": [statement.as_dict() for statement in one.ours.observed],
-                    "estimates": {
-                        way: asdict(each) for way, each in zip(("plain", "liftlock"), self.estimates.get(one.revision.id, ()), strict=False)
-                    },
-                }
-                for one in self.checked
-            ],
+            "revisions": [self._revision(one) for one in self.checked],
             "findings": [one.as_dict() for one in self.findings],
             "sizes": {name: asdict(one) for name, one in self.sizes.items()},
         }
+
+    def _revision(self, one: Checked) -> dict[str, Any]:
+        estimates = dict(zip(("plain", "liftlock"), self.estimates.get(one.revision.id, ()), strict=False))
+        return {
+            "revision": one.revision.id,
+            "message": one.revision.message,
+            "path": one.path,
+            "changes": list(one.changes),
+            "plain": _statements(one.plain, estimates.get("plain")),
+            "liftlock": _statements(one.ours, estimates.get("liftlock")),
+            "estimates": {way: each.as_dict() for way, each in estimates.items()},
+        }
+
+
+def _statements(trial: Trial, estimate: Estimate | None) -> list[dict[str, Any]]:
+    known = estimate.statements if estimate is not None else (None,) * len(trial.observed)
+    pairs = zip(trial.observed, known, strict=True)
+    return [statement.as_dict() | {"estimate": each.as_dict() if each is not None else None} for statement, each in pairs]

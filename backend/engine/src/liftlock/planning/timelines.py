@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from liftlock.model.checked import Checked
+from liftlock.model.checked import Checked, Trial
 from liftlock.model.observed import Observed
 from liftlock.model.report import Estimate, Size
 from liftlock.planning import estimates
@@ -84,9 +84,14 @@ def estimated(checked: Iterable[Checked], sizes: Mapping[str, Size]) -> dict[str
     """The estimates of a report: of plain Alembic and of liftlock, by revision; none without sizes."""
     found = {}
     for one in checked if sizes else ():
-        plain, ours = timeline(one.plain.observed, sizes), timeline(one.ours.observed, sizes)
-        found[one.revision.id] = Estimate(takes(plain), blocks(plain)), Estimate(takes(ours), blocks(ours))
+        found[one.revision.id] = _estimate(one.plain, sizes), _estimate(one.ours, sizes)
     return found
+
+
+def _estimate(trial: Trial, sizes: Mapping[str, Size]) -> Estimate:
+    spans = timeline(trial.observed, sizes)
+    each = (Estimate(span.lasts, 0.0 if span.waits == "nothing" else span.lasts) for span in spans)
+    return Estimate(takes(spans), blocks(spans), tuple(None if one.error else next(each) for one in trial.observed))
 
 
 def assumed(checked: Iterable[Checked], sizes: Mapping[str, Size]) -> Mapping[str, Size]:

@@ -27,6 +27,20 @@ _ANYWHERE = frozenset({"options", "application_name", "connect_timeout", "client
 _LIBPQ_DRIVERS = ("psycopg", "psycopg2")
 
 
+@contextlib.contextmanager
+def no_engine_connects() -> Iterator[None]:
+    """What a revision connects to while it is loaded can't be led elsewhere, so it fails."""
+    event.listen(Engine, "do_connect", _refuse)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "do_connect", _refuse)
+
+
+def _refuse(*_: object) -> None:
+    raise RuntimeError("it connects to a database while it is loaded; that belongs into upgrade(), by op.get_bind()")
+
+
 class Connections:
     """Watches the project's connections while it is installed.
 
