@@ -97,7 +97,7 @@ class Project:
         """Replace its env.py."""
         (self.folder / "migrations" / "env.py").write_text(text)
 
-    def revision(self, name: str, down: str | None, upgrade: str, downgrade: str = "pass") -> Path:
+    def revision(self, name: str, down: str | tuple[str, ...] | None, upgrade: str, downgrade: str = "pass") -> Path:
         """Add a revision; returns its file."""
         path = self.versions / f"{name}.py"
         body = [f'"""{name}"""', "import time", "from alembic import op", "import sqlalchemy as sa"]

@@ -640,6 +640,19 @@ def test_several_heads_are_found_where_nothing_is_new(project: Project, cache: P
     assert report.findings[0].path.endswith("alembic.ini")
 
 
+def test_branches_and_merges_have_a_way_back_too(project: Project, cache: Path) -> None:
+    """Each by itself, whatever stands beside it."""
+    add, drop = 'op.add_column("person", sa.Column("{0}", sa.Integer))', 'op.drop_column("person", "{0}")'
+    project.revision("a1", "r0", add.format("a"))
+    project.revision("b1", "r0", add.format("b"), drop.format("b"))
+    project.revision("b2", "b1", add.format("c"))
+    project.revision("m1", ("a1", "b2"), add.format("d"))
+    project.revision("m2", "m1", add.format("e"), drop.format("e"))
+    report = checked(project, cache, "r0:m2")
+    assert sorted(one.revision for one in report.findings if one.code == "LL-NO-WAY-BACK") == ["a1", "b2", "m1"]
+    assert all(one.back is not None for one in report.checked)
+
+
 def test_what_stands_between_is_not_judged(project: Project, cache: Path) -> None:
     """It runs, since what is new comes after it."""
     project.revision("r1", "r0", 'op.add_column("person", sa.Column("x", sa.Integer))', 'op.drop_column("person", "x")')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -9,8 +10,8 @@ from dataclasses import dataclass
 
 import psycopg
 import pytest
-from helpers import Project, rows
-from online.storms import child, expected, nothing_is_left, state
+from helpers import Project, connected, rows
+from online.storms import at_each_boundary, child, expected, kill, nothing_is_left, state
 
 pytestmark = pytest.mark.storms
 
@@ -100,6 +101,24 @@ def test_a_block_that_commits_and_fails_half_way_is_not_taken_for_done(fresh: Ca
         session.execute("INSERT INTO country VALUES ('Zz', 'z')")
     assert child(project, "upgrade") == 5
     assert rows(project.database, "SELECT version_num FROM alembic_version") == ["r0"]
+
+
+def test_another_index_of_that_name_is_not_taken_for_the_one_that_was_begun(fresh: Callable[[str], Project]) -> None:
+    """Made by somebody after the build was interrupted; it is told, and when it is gone the revision is finished."""
+    project = fresh("create_index")
+    noted = project.folder / "noted"
+    noted.touch()
+    while rows(project.database, "SELECT to_regclass('ix_person_email')::text") == [None]:
+        assert child(project, "upgrade", at_each_boundary(noted, kill, "before")) == -signal.SIGKILL
+    with connected(project.database) as session:
+        session.execute("DROP INDEX ix_person_email")
+        session.execute('CREATE INDEX ix_person_email ON "Person" (email, lower(email)) WHERE age % 3 = 0')
+    done = project.run("upgrade", LIFTLOCK_SMALL_TABLE="0")
+    assert (done.returncode, "LL-OTHER-INDEX" in done.stderr, "ix_person_email" in done.stderr) == (5, True, True), done.stderr
+    with connected(project.database) as session:
+        session.execute("DROP INDEX ix_person_email")
+    assert child(project, "upgrade") == 0
+    assert rows(project.database, "SELECT pg_get_indexdef(to_regclass('ix_person_email')) ~ '% 2'") == [True]
 
 
 def test_what_others_build_in_another_schema_is_left_alone(fresh: Callable[[str], Project]) -> None:

@@ -86,6 +86,20 @@ def test_a_definition_over_the_connection_is_judged_as_any_other(item: Callable[
     assert done.returncode == 0, done.stderr
 
 
+def test_a_procedure_answers(item: Callable[[str], Project]) -> None:
+    """Over the connection; and when the revision is resumed, it isn't called again."""
+    body = "assert op.get_bind().execute(sa.text('CALL count_up(0)')).scalar() == 1"
+    project = item(f"{body}\n{BUILDS}\n{FAILS}")
+    with connected(project.database) as session:
+        session.execute("CREATE SEQUENCE calls")
+        session.execute("CREATE PROCEDURE count_up(INOUT n bigint) LANGUAGE plpgsql AS 'BEGIN n := nextval(''calls''); END'")
+    assert project.run("upgrade", **EVERY).returncode == 5
+    corrected(project)
+    done = project.run("upgrade", **EVERY)
+    assert done.returncode == 0, done.stderr
+    assert rows(project.database, "SELECT last_value FROM calls") == [1]
+
+
 def test_vacuum_full_is_refused(item: Callable[[str], Project]) -> None:
     """It refuses a transaction, and would be patient while all others wait."""
     project = item("with op.get_context().autocommit_block():\n    op.execute('VACUUM FULL item')")

@@ -223,18 +223,16 @@ class _Check:
             edited=name in self.selection.edited,
         )
 
-    def _back(self, number: int, checked: Checked, dump: str, plain: Address) -> WayBack | None:
+    def _back(self, number: int, checked: Checked, dump: str, plain: Address) -> WayBack:
         """Its downgrade; the last one's is tried in the database itself, which nobody needs any more when the models were compared."""
-        chain, revision, name = self.project.chain, checked.revision, checked.revision.id
+        chain, revision = self.project.chain, checked.revision
         there, last = {*self.selection.base, *self.selection.revisions[:number]}, number == len(self.selection.revisions)
         if last and chain.ancestors(chain.heads) <= there:
             with self.clock.part("models"):
                 self.models += self.trials.models(plain, read_only=False)
-        if not chain.ancestors([name]) >= there or len(revision.parents) > 1:
-            return None
         with self.clock.part("downgrade"), contextlib.nullcontext(plain) if last else self.shadow.copied(plain) as copy:
             target = revision.down[0] if revision.down else "base"
-            return self.trials.back(copy, name, target, dump, plain=checked.plain.refusal is None)
+            return self.trials.back(copy, revision.id, target, dump, plain=checked.plain.refusal is None)
 
     def _schema(self, address: Address) -> Schema:
         with contextlib.closing(connect(address, "check")) as session:

@@ -154,6 +154,30 @@ def rehearse_index(execute: Execute, send: Send, relation: str, sql: str) -> Reh
     Raises:
         Unrehearsable: the statement fails.
     """
+    made = _index_on_copy(execute, send, relation, sql)
+    return Rehearsal(index_columns=tuple(json.loads(made["columns"])))
+
+
+def makes(execute: Execute, send: Send, relation: str, sql: str, index: str) -> bool:
+    """Whether a statement makes an index that is there: whether both are defined alike, one of them on an empty copy.
+
+    The caller undoes it by a savepoint.
+
+    Parameters:
+        execute, send, relation: as of ``rehearse``.
+        sql: the statement, CREATE INDEX.
+        index: the index as SQL text.
+
+    Raises:
+        Unrehearsable: the statement fails.
+    """
+    empty_copy(execute, send, relation)
+    made = _index_on_copy(execute, send, relation, sql)
+    wanted, found = (execute(CATALOG["index_definition"], {"index": one}) for one in (made["name"], index))
+    return list(wanted) == list(found)
+
+
+def _index_on_copy(execute: Execute, send: Send, relation: str, sql: str) -> Mapping[str, Any]:
     before = {row["oid"] for row in execute(CATALOG["copy_indexes"], {})}
     head, found, rest = sql.partition(f" ON {relation} ")
     assert found  # noqa: S101 - how Alembic writes it
@@ -162,8 +186,7 @@ def rehearse_index(execute: Execute, send: Send, relation: str, sql: str) -> Reh
         send(f"CREATE {unique}INDEX ON pg_temp.{_COPY} {rest}")
     except Exception as error:
         raise Unrehearsable from error
-    new = [row for row in execute(CATALOG["copy_indexes"], {}) if row["oid"] not in before]
-    return Rehearsal(index_columns=tuple(json.loads(new[0]["columns"])))
+    return next(row for row in execute(CATALOG["copy_indexes"], {}) if row["oid"] not in before)
 
 
 def _twin(found: dict[str, Any]) -> Twin:

@@ -138,12 +138,23 @@ WHERE c.oid = CAST(:oid AS oid)
    OR c.oid IN (SELECT i.indexrelid FROM pg_catalog.pg_index AS i WHERE i.indrelid = CAST(:oid AS oid));
 
 -- name: copy_indexes
--- The indexes of the empty copy, with the names of their columns.
-SELECT i.indexrelid::bigint AS oid, (
+-- The indexes of the empty copy: their names as SQL text, and those of their columns.
+SELECT i.indexrelid::bigint AS oid, CAST(i.indexrelid::regclass AS text) AS name, (
     SELECT json_agg(a.attname ORDER BY a.attnum)::text
     FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = i.indexrelid) AS columns
 FROM pg_catalog.pg_index AS i
 WHERE i.indrelid = 'pg_temp.liftlock_rehearsal'::regclass;
+
+-- name: index_definition
+-- All that makes an index what it is, but for its name and its table's.
+SELECT jsonb_build_array(
+    m.amname, i.indisunique, to_jsonb(i) -> 'indnullsnotdistinct', i.indnkeyatts, CAST(i.indoption AS text), CAST(i.indclass AS text),
+    CAST(i.indcollation AS text), c.reloptions, pg_get_expr(i.indpred, i.indrelid),
+    (SELECT jsonb_agg(pg_get_indexdef(i.indexrelid, n, false) ORDER BY n) FROM generate_series(1, i.indnatts) AS n))::text AS definition
+FROM pg_catalog.pg_index AS i
+JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+JOIN pg_catalog.pg_am AS m ON m.oid = c.relam
+WHERE i.indexrelid = to_regclass(CAST(:index AS text));
 
 -- name: copy_checks
 -- The checks of the empty copy, in the order in which they were made, with their columns.

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 
 from liftlock.allowance import allowed
 from liftlock.model.operation import Operation, digest, masked
+from liftlock.postgres.ledger import Key
 from liftlock.revisions.answers import (
     Answer,
     StandIn,
@@ -93,26 +94,27 @@ class Conversation:
         return True
 
     def _defined(self, statement: str, parameters: Any, context: Any) -> Answer:  # noqa: ANN401
-        """What changes the schema is run as if the revision had sent it by ``op.execute``."""
+        """What changes the schema is run as if the revision had sent it by ``op.execute``; a procedure may answer."""
         operation = Operation(kind="execute", table=None, sql=statement, line=self._line(), allowed=allowed())
-
-        answer = Answer(None, [], -1)
+        exact, key = self._key(statement, parameters, reading=False)
+        known = self._work.recall(key)
+        answer = Answer.loads(known[1]) if known is not None else Answer(None, [], -1)
 
         def sent() -> None:
             nonlocal answer
             options = {"no_parameters": context.no_parameters}  # with which percent signs aren't doubled
             with self._working.own():
                 result = self._working.connection.exec_driver_sql(statement, parameters or None, execution_options=options)
-                answer = capture(result.cursor) if result.returns_rows else answer
+                if result.returns_rows:
+                    answer = capture(result.cursor)
+                    self._keep(key, exact, answer)
 
         self._stepper.perform(operation, sent, outside=self._working.outside)
         return answer
 
     def _answer(self, cursor: Any, statement: str, parameters: Any, context: Any, send: Callable[..., None]) -> Answer:  # noqa: ANN401
-        reading, exact = reads(statement), digest(f"{statement} {parameters!r}")
-        shape = exact if reading else digest(masked(statement))
-        key = (shape, self._seen[shape])
-        self._seen[shape] += 1
+        reading = reads(statement)
+        exact, key = self._key(statement, parameters, reading=reading)
         known = self._work.recall(key)
         if known is not None:
             if known[0] != exact:
@@ -123,6 +125,20 @@ class Conversation:
         with self._work.asked(reading=reading):
             send(cursor, statement, parameters, context)
         answer = capture(cursor)
+        self._keep(key, exact, answer)
+        if self._working.outside:
+            self._work.commit_point()
+        return answer
+
+    def _key(self, statement: str, parameters: Any, *, reading: bool) -> tuple[str, Key]:  # noqa: ANN401
+        """The fingerprint of what is said, and how it is known again: what is written may have other values on another attempt."""
+        exact = digest(f"{statement} {parameters!r}")
+        shape = exact if reading else digest(masked(statement))
+        self._seen[shape] += 1
+        return exact, (shape, self._seen[shape] - 1)
+
+    def _keep(self, key: Key, exact: str, answer: Answer) -> None:
+        """Remember an answer; one that can't be, or is too long, must be the transaction's own."""
         self._rows += len(answer.rows)
         try:
             if self._rows > _ROWS:
@@ -131,6 +147,3 @@ class Conversation:
                 self._work.remember(key, exact, answer.dumps())
         except Unrememberable:
             self._work.bind()
-        if self._working.outside:
-            self._work.commit_point()
-        return answer

@@ -16,6 +16,7 @@ from liftlock.revisions.history import place_in
 
 LOCK_NOT_AVAILABLE = "55P03"
 QUERY_CANCELED = "57014"
+INSUFFICIENT_PRIVILEGE = "42501"
 ASSIGNS_GENERATED = frozenset({"428C9", "42601"})
 """The statement gives a generated column a value; PostgreSQL 13 calls that a syntax error."""
 COMMITS = "2D000"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
+
 from liftlock.errors import LiftlockError, NotNow, StepFailed
 from liftlock.model.facts import Facts
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import Operation
 from liftlock.model.step import Means, Pace
 from liftlock.planning.refusals import refuse_unless_allowed
+from liftlock.postgres import catalog
 from liftlock.postgres.flight import described
 from liftlock.postgres.sql import CATALOG
 from liftlock.revisions.answers import binds_the_transaction, settles, settles_transaction
@@ -18,6 +21,7 @@ from liftlock.revisions.failures import (
     ALREADY,
     COMMITS,
     DATA_BREAKS,
+    INSUFFICIENT_PRIVILEGE,
     QUERY_CANCELED,
     REFUSES_TRANSACTION,
     TooLong,
@@ -242,6 +246,8 @@ class Stepper:
         wanted = {"relation": step.witness, "owner": step.tables[0] if step.tables else ""}
         found = self._working.rows(CATALOG["index_state"], wanted) if step.witness else []
         builds, done = step.part.startswith("build"), bool(found and found[0]["done"])
+        if begun and builds and done:
+            self._recognise(part)
         if not (begun and step.witness and (done if builds else not found)):
             self._work.done(part, finished=False)
             self._work.commit_point()
@@ -254,6 +260,26 @@ class Stepper:
                     self._send_written(part, send, again=begun and whole)
         self._work.done(part)
         self._work.commit_point()
+
+    def _recognise(self, part: Part) -> None:
+        """An index that was begun is there: is it the one?"""
+        step, working = part.step, self._working
+        with working.undone():
+            try:
+                same = catalog.makes(working.rows, working.send, step.tables[0], step.sql, step.witness)
+            except catalog.Unrehearsable:
+                same = True
+            except DBAPIError as error:
+                if sqlstate(error) != INSUFFICIENT_PRIVILEGE:
+                    raise
+                same = True  # who may make no temporary table knows it by its name
+        if not same:
+            raise StepFailed(
+                "LL-OTHER-INDEX",
+                f"revision {self._work.progress.revision}: {step.witness} is there, but isn't the index that was begun:\n{step.sql[:300]}",
+                why="Somebody has made another one of that name since the revision was interrupted.",
+                now="Drop it or rename it, then run again.",
+            )
 
     def _send_planned(self, part: Part, send: Send) -> None:
         try:

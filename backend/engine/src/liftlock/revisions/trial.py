@@ -14,6 +14,7 @@ import psycopg
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationStep
 
 from liftlock.errors import LiftlockError, SettingsError, StepFailed, UnsafeRevision
 from liftlock.events import silent
@@ -104,16 +105,18 @@ class Trials:
         return self._watched(address, revision, self._up(revision), plain=plain)
 
     def back(self, address: Address, revision: str, target: str, before: str, *, plain: bool) -> WayBack:
-        """Take a revision back, and apply it again.
+        """Take a revision back by itself, whatever branches there are beside it, and apply it again.
 
         Parameters:
             address: a database at the revision.
             revision: the revision.
-            target: the one before it, or ``base``.
+            target: one before it, or ``base``, for an env.py that asks.
             before: the schema's dump before the upgrade.
             plain: by plain Alembic, or by liftlock, where that alone can run it.
         """
-        tried = self._watched(address, target, lambda rev, _context: self.project.script._downgrade_revs(target, rev), plain=plain)  # noqa: SLF001
+        script = self.project.script
+        step = MigrationStep.downgrade_from_script(script.revision_map, script.get_revision(revision))
+        tried = self._watched(address, target, lambda _rev, _context: [step], plain=plain)
         if tried.trial.refusal is not None:
             return WayBack(error=tried.trial.refusal.what)
         after = self.dump(address)
