@@ -8,11 +8,13 @@ from pathlib import Path
 import click
 
 from liftlock.cli import cli
+from liftlock.planning.hazards import DATA, UNSEEN
 from liftlock.planning.rules import RULES, TABLES
+from liftlock.planning.rules.chain import HEADS, MODELS, OFFLINE
 from liftlock.planning.rules.repeatability import EDITED
-from liftlock.planning.rules.rule import Example, Rule
+from liftlock.planning.rules.rule import Example, Kind, Rule
 
-RULED = (*RULES, EDITED)
+RULED = (*RULES, EDITED, HEADS, MODELS, OFFLINE, DATA, UNSEEN)
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 
 
@@ -41,18 +43,18 @@ def rules() -> str:
     return "\n\n".join(head) + "\n"
 
 
-def rule_page(rule: Rule) -> str:
-    """A rule, with its examples."""
+def rule_page(rule: Kind) -> str:
+    """A rule, with its examples; or what else is found."""
     parts = [f"# {rule.code}", f"{rule.severity.value.capitalize()}: {rule.title}. {rule.why}", rule.now]
-    if rule.only:
+    if isinstance(rule, Rule) and rule.only:
         parts.append(f"Looked for with `--as {rule.only}` alone.")
-    if rule.bad.upgrade:
+    if isinstance(rule, Rule) and rule.bad.upgrade:
         parts += [
             f"Found:\n\n{_example(rule.bad)}",
             f"Clean:\n\n{_example(rule.good)}",
             "The tables are those of [all rules](../rules.md).",
         ]
-    inline = f'`with liftlock.allow("{rule.code}", because="…"):` around it, or ' if rule.placed else ""
+    inline = f'`with liftlock.allow("{rule.code}", because="…"):` around it, or ' if isinstance(rule, Rule) and rule.placed else ""
     configured = "a line in `alembic.ini`, with the code that the finding shows"
     parts.append(f"Where it is meant: {inline}{configured}; see [check](../../how-to/check.md#what-is-allowed).")
     return "\n\n".join(parts) + "\n"

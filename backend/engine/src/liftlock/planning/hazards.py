@@ -15,8 +15,23 @@ from liftlock.model.lock import LockMode
 from liftlock.model.observed import Observed
 from liftlock.model.operation import ColumnParts, quoted
 from liftlock.model.schema import Schema, holds_all
+from liftlock.planning.rules.rule import Kind
 
 SAMPLE = 5
+DATA = Kind(
+    "LL-DATA",
+    "rows of a real database would break the revision; looked for with `--data-url`",
+    Severity.ERROR,
+    "The revision would fail on them, or lose them.",
+    "Correct those rows first.",
+)
+UNSEEN = Kind(
+    "LL-DATA-UNSEEN",
+    "what depends on rows wasn't seen",
+    Severity.NOTE,
+    "It is looked for when the revision runs, and ends it.",
+    "Look beforehand: liftlock check --data-url.",
+)
 _SOFT_INPUT = 160000
 """The first server that tells whether a text is a value of a type, without an error: ``pg_input_is_valid``."""
 
@@ -130,9 +145,8 @@ def unseen(checked: Checked) -> Iterator[Finding]:
     rewritten = {name for one in checked.statements for name in one.work.rewrites}
     texts = [f"whether rows of {one.table} {one.what}" for one in hazards(checked) if not one.parameters or one.table in rewritten]
     if texts:
-        why, now = "It is looked for when the revision runs, and ends it.", "Look beforehand: liftlock check --data-url."
         what = "\n".join(("the tables on which it was tried are empty; not seen is", *texts))
-        yield Finding("LL-DATA-UNSEEN", Severity.NOTE, what, why, now, checked.revision.id, checked.path)
+        yield UNSEEN.found(what, revision=checked.revision.id, path=checked.path)
 
 
 def found_in_data(checked: Checked, hazard: Hazard, text: str, *, seen: bool) -> Finding:
@@ -144,15 +158,15 @@ def found_in_data(checked: Checked, hazard: Hazard, text: str, *, seen: bool) ->
         text: the rows; or why they couldn't be looked for.
         seen: whether they were.
     """
+    place = {"revision": checked.revision.id, "path": checked.path}
     if not seen:
         what = f"whether rows of {hazard.table} {hazard.what}, wasn't seen: {text}"
-        why, now = "It will be looked for when the revision runs.", "Look for yourself, or give it a replica with less to do."
-        return Finding("LL-DATA-UNSEEN", Severity.NOTE, what, why, now, checked.revision.id, checked.path)
-    what, severity = f"rows of {hazard.table} {hazard.what}:\n{text}", Severity.ERROR
-    why, now = "The revision would fail on them, or lose them.", "Correct those rows first."
+        return UNSEEN.found(what, now="Look for yourself, or give it a replica with less to do.", **place)
+    what = f"rows of {hazard.table} {hazard.what}:\n{text}"
     if any(_changes_rows(one, hazard.table_oid) for one in checked.statements):
-        severity, why, now = Severity.NOTE, "The revision changes rows of that table itself.", "Make sure that it corrects these."
-    return Finding("LL-DATA", severity, what, why, now, checked.revision.id, checked.path)
+        why, now = "The revision changes rows of that table itself.", "Make sure that it corrects these."
+        return DATA.found(what, severity=Severity.NOTE, why=why, now=now, **place)
+    return DATA.found(what, **place)
 
 
 def _changes_rows(one: Observed, table: int) -> bool:
@@ -167,4 +181,4 @@ def unsized(error: str) -> Iterator[Finding]:
     """
     if error:
         why, now = "No step's time could be estimated.", "Look again later, or give it a replica with less to do."
-        yield Finding("LL-DATA-UNSEEN", Severity.NOTE, f"how large the tables are, wasn't seen: {error}", why, now)
+        yield UNSEEN.found(f"how large the tables are, wasn't seen: {error}", why=why, now=now)

@@ -5,8 +5,30 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from liftlock.model.finding import Finding, Severity
+from liftlock.planning.rules.rule import Kind
 
 _SHOWN = 10
+HEADS = Kind(
+    "LL-HEADS",
+    "the history has several heads",
+    Severity.ERROR,
+    "`upgrade head` could mean any of them, and is refused.",
+    "Join them: alembic merge. Or, where these are branches, allow it: LL-HEADS in alembic.ini.",
+)
+MODELS = Kind(
+    "LL-MODELS",
+    "the models want something else than the revisions make",
+    Severity.ERROR,
+    "The code would meet another schema than it was written for.",
+    "Add a revision: alembic revision --autogenerate. Or correct the models.",
+)
+OFFLINE = Kind(
+    "LL-OFFLINE",
+    "the chain can't be written down as SQL; looked for with `--chain`",
+    Severity.NOTE,
+    "Nobody can run the chain as a script.",
+    "Ask the database only where context.is_offline_mode() is false.",
+)
 
 
 def of_heads(heads: Collection[str]) -> Iterator[Finding]:
@@ -17,13 +39,8 @@ def of_heads(heads: Collection[str]) -> Iterator[Finding]:
     """
     if len(heads) > 1:
         listed = " ".join(sorted(heads))
-        yield Finding(
-            "LL-HEADS",
-            Severity.ERROR,
-            f"the history has {len(heads)} heads: {listed}",
-            "`upgrade head` could mean any of them, and is refused.",
-            f'Join them: alembic merge -m "merge" {listed}. Or, where these are branches, allow it: LL-HEADS in alembic.ini.',
-        )
+        now = f'Join them: alembic merge -m "merge" {listed}. Or, where these are branches, allow it: LL-HEADS in alembic.ini.'
+        yield HEADS.found(f"the history has {len(heads)} heads: {listed}", now=now)
 
 
 def of_models(differences: Sequence[str]) -> Iterator[Finding]:
@@ -34,13 +51,7 @@ def of_models(differences: Sequence[str]) -> Iterator[Finding]:
     """
     if differences:
         more = f"\n… and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
-        yield Finding(
-            "LL-MODELS",
-            Severity.ERROR,
-            "the models want something else than the revisions make:\n" + "\n".join(differences[:_SHOWN]) + more,
-            "The code would meet another schema than it was written for.",
-            "Add a revision: alembic revision --autogenerate. Or correct the models.",
-        )
+        yield MODELS.found("the models want something else than the revisions make:\n" + "\n".join(differences[:_SHOWN]) + more)
 
 
 def of_offline(error: str) -> Iterator[Finding]:
@@ -50,10 +61,4 @@ def of_offline(error: str) -> Iterator[Finding]:
         error: why; empty when it can.
     """
     if error:
-        yield Finding(
-            "LL-OFFLINE",
-            Severity.NOTE,
-            f"`alembic upgrade base:heads --sql` doesn't get through: {error}",
-            "Nobody can run the chain as a script.",
-            "Ask the database only where context.is_offline_mode() is false.",
-        )
+        yield OFFLINE.found(f"`alembic upgrade base:heads --sql` doesn't get through: {error}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from liftlock.model.checked import Checked
 from liftlock.model.finding import Finding, Severity
@@ -91,20 +92,15 @@ def sent_for(checked: Checked, kinds: Collection[str], table: int, columns: tupl
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """A judgement of a revision.
+class Kind:
+    """What findings of one code have in common.
 
     Parameters:
         code: its stable name.
-        title: what it finds, in a few words.
+        title: what is found, in a few words.
         severity: how much that matters.
         why: why it matters.
         now: what to do instead.
-        judge: finds the hits; of a revision, and of the way it is to be run: ``plain`` or ``liftlock``.
-        bad: an example that it finds.
-        good: the same end without it.
-        only: the way that it judges; both by default.
-        placed: whether its hits are at operations, where the revision can allow them.
     """
 
     code: str
@@ -112,6 +108,31 @@ class Rule:
     severity: Severity
     why: str
     now: str
+
+    def found(self, what: str, **other: Any) -> Finding:  # noqa: ANN401 - any of a finding's
+        """A finding.
+
+        Parameters:
+            what: what was found, with the reader's own names.
+            other: what else a finding has, or has otherwise.
+        """
+        common = {"code": self.code, "severity": self.severity, "why": self.why, "now": self.now}
+        return Finding(what=what, **common | {name: value for name, value in other.items() if value})
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(Kind):
+    """A judgement of a revision.
+
+    Parameters:
+        code, title, severity, why, now: as of its kind.
+        judge: finds the hits; of a revision, and of the way it is to be run: ``plain`` or ``liftlock``.
+        bad: an example that it finds.
+        good: the same end without it.
+        only: the way that it judges; both by default.
+        placed: whether its hits are at operations, where the revision can allow them.
+    """
+
     judge: Callable[[Checked, str], Iterable[Hit]]
     bad: Example
     good: Example
@@ -130,4 +151,6 @@ class Rule:
             code = hit.code or self.code
             name = checked.revision.id
             because = dict(hit.allowed).get(code) or allowed.get((code, name)) or allowed.get((code, "")) or ""
-            yield Finding(code, self.severity, hit.what, hit.why or self.why, hit.now or self.now, name, checked.path, hit.line, because)
+            yield self.found(
+                hit.what, code=code, why=hit.why, now=hit.now, revision=name, path=checked.path, line=hit.line, because=because
+            )
