@@ -168,6 +168,15 @@ CASES = {
         """op.alter_column("Account", "country", type_=sa.String(2))""",
         "swap",
     ),
+    "alter_type_to_a_domain": Case(
+        """from sqlalchemy.dialects.postgresql import DOMAIN\n"""
+        """op.execute("CREATE DOMAIN amount AS bigint DEFAULT 9")\n"""
+        """op.alter_column("entry", "what", type_=DOMAIN("amount", sa.BigInteger, create_type=False), postgresql_using="what::bigint")\n"""
+        """op.alter_column("Account", "amount", type_=DOMAIN("amount", sa.BigInteger, create_type=False))""",
+        """op.alter_column("Account", "amount", type_=sa.Integer())\n"""
+        """op.alter_column("entry", "what", type_=sa.String(20))\nop.execute("DROP DOMAIN amount")""",
+        "swap",
+    ),
     "alter_type_using": Case(
         """op.alter_column("entry", "what", type_=sa.Integer(), """
         """postgresql_using="CASE WHEN entry.account > 1100 THEN what::integer + account END")""",
@@ -206,6 +215,15 @@ CASES = {
         """sa.ForeignKey("country.code"), unique=True, index=True))""",
         """op.drop_column("Person", "home")""",
         "validate",
+    ),
+    "add_column_of_a_domain": Case(
+        """from sqlalchemy.dialects.postgresql import DOMAIN\n"""
+        """op.execute("CREATE DOMAIN code AS text DEFAULT 'none'")\n"""
+        """code = DOMAIN("code", sa.Text, create_type=False)\n"""
+        """op.add_column("Person", sa.Column("token", code, server_default=sa.text("'1:a' || random()"), nullable=False))\n"""
+        """op.add_column("visit", sa.Column("code", code))""",
+        """op.drop_column("Person", "token")\nop.drop_column("visit", "code")\nop.execute("DROP DOMAIN code")""",
+        "backfill",
     ),
     "add_column_serial": Case(
         """op.add_column("Person", sa.Column("draw", sa.Integer, primary_key=True))""",

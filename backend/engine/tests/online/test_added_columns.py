@@ -37,6 +37,21 @@ def both(tmp_path: Path, database: Address) -> Iterator[Callable[[str], tuple[Pr
         session.execute(f"DROP DATABASE {other.dbname} WITH (FORCE)")
 
 
+@pytest.mark.parametrize("default", ["", ", server_default='5'", ", server_default=sa.text('1 + random()::integer'), nullable=False"])
+def test_a_domain_with_a_constraint_is_refused(both: Callable[[str], tuple[Project, Project]], default: str) -> None:
+    """A new column of such a type makes PostgreSQL rewrite the table, also without its default; there is no online way."""
+    kind = "from sqlalchemy.dialects.postgresql import DOMAIN\nkind = DOMAIN('natural_number', sa.Integer, create_type=False)\n"
+    plain, ours = both(f"{kind}op.add_column('item', sa.Column('n', kind{default}))")
+    for one in (plain, ours):
+        with connected(one.database) as session:
+            session.execute("CREATE DOMAIN natural_number AS integer CHECK (VALUE > 0)")
+    done = ours.run("upgrade", **EVERY)
+    assert (done.returncode, "natural_number is a domain with a constraint" in done.stderr) == (3, True), done.stderr
+    assert plain.run("upgrade", "head", program="alembic").returncode == 0
+    assert ours.run("upgrade", LIFTLOCK_ALLOW="LL-REWRITE", **EVERY).returncode == 0
+    assert dump(ours.database) == dump(plain.database)
+
+
 @pytest.mark.parametrize(
     "options",
     ["start=5, increment=2", "start=1000000, minvalue=1000000", "start=-1, increment=-1", "always=True", "start=3, cycle=True, cache=5"],

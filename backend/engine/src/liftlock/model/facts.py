@@ -231,6 +231,7 @@ class Rehearsal:
         index_columns: for an index, how PostgreSQL names its columns.
         twin: for a type change, what it made of the column.
         moves: for a backfill, whether it gives rows another key, or another partition.
+        type_rewrites: for a new column, whether its type alone makes the table be written anew: a domain with a check.
     """
 
     rewrites: bool = False
@@ -239,6 +240,7 @@ class Rehearsal:
     index_columns: tuple[str, ...] = ()
     twin: Twin | None = None
     moves: bool = False
+    type_rewrites: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,24 +99,21 @@ def _added(operation: Operation, parts: ColumnParts, table: Table, facts: Facts)
 
 
 def _rewriting(operation: Operation, parts: ColumnParts, table: Table, facts: Facts) -> list[Step] | None:
-    filled = None
     if table.triggers:
         _refuse_triggers(operation, parts, table, facts)
         return None
-    if parts.default and not parts.special:
-        filled = _filled(operation, parts, table, facts)
-    elif parts.special == "SERIAL":
-        filled = counters.serial(operation, parts, table, phase(operation, facts))
-    elif parts.special == "IDENTITY":
-        filled = counters.identity(operation, parts, table, phase(operation, facts))
+    by_type = facts.rehearsal is not None and facts.rehearsal.type_rewrites
+    filled = None if by_type else _filled(operation, parts, table, facts)
     if filled is not None:
         return [*filled, *_checks(operation, parts, table, facts)]
+    remedy = "Add it as a plain column that may be null, fill it in batches, then make it what it is to be"
     refuse_unless_allowed(
         _REWRITE,
         operation,
         facts,
-        what=f"the new column {operation.table}.{parts.name} makes PostgreSQL rewrite the table while reads and writes wait",
-        remedy="Add it as a plain column that may be null, fill it in batches, then make it what it is to be",
+        what=f"the new column {operation.table}.{parts.name} makes PostgreSQL rewrite the table while reads and writes wait"
+        + (f": {parts.type} is a domain with a constraint, which it proves for each row" if by_type else ""),
+        remedy="Give it the type that the domain is of, and a check like the domain's" if by_type else remedy,
     )
     return None
 
@@ -133,8 +130,14 @@ def _refuse_triggers(operation: Operation, parts: ColumnParts, table: Table, fac
     )
 
 
-def _filled(operation: Operation, parts: ColumnParts, table: Table, facts: Facts) -> list[Step]:
-    """A default that differs from row to row: new rows get it at once, old ones in batches."""
+def _filled(operation: Operation, parts: ColumnParts, table: Table, facts: Facts) -> list[Step] | None:
+    """Values that differ from row to row: new rows get them at once, old ones in batches. None for what can't be filled so."""
+    if parts.special == "SERIAL":
+        return counters.serial(operation, parts, table, phase(operation, facts))
+    if parts.special == "IDENTITY":
+        return counters.identity(operation, parts, table, phase(operation, facts))
+    if parts.special or not parts.default:
+        return None
     steps = filling(operation, parts, parts.default)
     return steps + (not_null(operation.relation, parts.name, phase(operation, facts), sample(table)) if parts.not_null else [])
 

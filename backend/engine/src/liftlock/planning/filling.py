@@ -25,7 +25,7 @@ def filling(operation: Operation, parts: ColumnParts, default: str) -> list[Step
     """
     name = quoted(parts.name)
     return [
-        add(operation, f"{name} {parts.type}"),
+        add(operation, f"{name} {parts.type} DEFAULT NULL"),  # a domain may have another
         strong("default", f"ALTER TABLE {operation.relation} ALTER COLUMN {name} SET DEFAULT {default}"),
         fill(operation.relation, f"{name} = {default}", f"{name} IS NULL"),
     ]

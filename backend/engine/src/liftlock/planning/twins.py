@@ -134,14 +134,14 @@ class _Replacement:
             f"CREATE FUNCTION {self._function}() RETURNS trigger LANGUAGE plpgsql{setting} AS $liftlock$\n"
             f"#variable_conflict use_column\nBEGIN\n    NEW.{self._name} := {value};\n    RETURN NEW;\nEND\n$liftlock$"
         )
-        more = [f"{alter} {words}" for words in self.twin.attributes]
+        more = [f"{alter} {words}" for words in ("DROP DEFAULT", *self.twin.attributes)]
         more += [f"GRANT {words}" for words in self.twin.grants]
         more += _comment("COLUMN", f"{self._relation}.{self._name}", self.twin.comment)
         more.append(function)
         for name, when in ((insert, row), (update, change)):
             more.append(f"CREATE TRIGGER {name} {when} EXECUTE FUNCTION {self._function}()")
             more.append(f"{self._alter} ENABLE ALWAYS TRIGGER {name}")
-        step = strong("add", f"{self._alter} ADD COLUMN {self._name} {self.twin.type}")
+        step = strong("add", f"{self._alter} ADD COLUMN {self._name} {self.twin.type} DEFAULT NULL")  # a domain may have another
         return replace(step, then=tuple(more))
 
     def _undo(self) -> tuple[str, ...]:

@@ -107,6 +107,21 @@ def rehearse(execute: Execute, send: Send, relation: str, sql: str, copy: int) -
     )
 
 
+def rehearse_column(execute: Execute, send: Send, relation: str, sql: str, copy: int, column: tuple[str, str]) -> Rehearsal:  # noqa: PLR0913
+    """As ``rehearse``; and where a new column makes the table be written anew, whether its type alone does.
+
+    Parameters:
+        execute, send, relation, sql, copy: as of ``rehearse``.
+        column: its name and its type, as SQL text.
+    """
+    found, (name, kind) = rehearse(execute, send, relation, sql, copy), column
+    if not found.rewrites:
+        return found
+    send(f"ALTER TABLE pg_temp.{_COPY} DROP COLUMN {name}")
+    alone = rehearse(execute, send, relation, f"ALTER TABLE {relation} ADD COLUMN {name} {kind} DEFAULT NULL", copy)
+    return replace(found, type_rewrites=alone.rewrites)
+
+
 def rehearse_type(execute: Execute, send: Send, relation: str, sql: str, copy: int, column: tuple[str, str]) -> Rehearsal:  # noqa: PLR0913
     """As ``rehearse``; and where the column must be replaced by a twin, what that needs.
 

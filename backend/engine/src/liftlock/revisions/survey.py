@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 
 from liftlock.model.facts import Facts, Rehearsal, Table
-from liftlock.model.operation import BackfillParts, ColumnParts, EnumParts, IndexParts, Operation
+from liftlock.model.operation import BackfillParts, ColumnParts, EnumParts, IndexParts, Operation, quoted
 from liftlock.planning.plan import NEEDS_REHEARSAL
 from liftlock.planning.twins import twin_name
 from liftlock.postgres import catalog
@@ -102,6 +102,9 @@ class Survey:
         if operation.kind == "alter_type" and isinstance(operation.parts, ColumnParts):
             column = (operation.parts.name, twin_name(operation))
             return catalog.rehearse_type(working.rows, working.send, relation, sql, copy, column)
+        if operation.kind == "add_column" and isinstance(operation.parts, ColumnParts):
+            column = (quoted(operation.parts.name), operation.parts.type)
+            return catalog.rehearse_column(working.rows, working.send, relation, sql, copy, column)
         if isinstance(operation.parts, BackfillParts):
             return self._moves(relation, operation.parts)
         return catalog.rehearse(working.rows, working.send, relation, sql, copy)
