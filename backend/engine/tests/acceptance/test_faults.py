@@ -168,6 +168,23 @@ def test_a_signal_cancels_rolls_back_and_exits_4(project: Project, stop: signal.
     assert ours(project.database) == 0
 
 
+def test_a_pause_stops_nothing(project: Project) -> None:
+    """SIGSTOP and SIGCONT, as of a machine that is suspended or a debugger: it goes on, and still hears a signal."""
+    project.revision("slow", None, SLOW)
+    running = project.start("upgrade")
+    _until_sleeping(project.database)
+    for _ in range(20):
+        running.send_signal(signal.SIGSTOP)
+        time.sleep(0.1)
+        running.send_signal(signal.SIGCONT)
+        time.sleep(0.08)
+    assert running.poll() is None, running.communicate()
+    assert rows(project.database, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(60)%'") == [1]
+    running.send_signal(signal.SIGTERM)
+    _, err = running.communicate(timeout=20)
+    assert (running.returncode, "SIGTERM" in err) == (4, True), err
+
+
 def test_a_signal_while_waiting_for_the_database(project: Project) -> None:
     """Waiting hears it too."""
     running = project.start("wait", "--wait", "60", **{**project.database.environ(), "POSTGRES_PORT": "1"})

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from pathlib import Path
 
+import psycopg
 import pytest
 from helpers import PASSWORD, connected
 
@@ -31,3 +35,17 @@ def test_a_port_that_was_asked_for_and_is_taken(server: Address, tmp_path: Path)
         embedded.serve(tmp_path / "mine" / "data", PASSWORD, port=int(server.port)),
     ):
         pass
+
+
+def test_one_that_is_shutting_down_is_outlasted(tmp_path: Path) -> None:
+    """As after its launcher was killed: the next start waits for its end, instead of failing."""
+    data = tmp_path / "data"
+    with embedded.serve(data, "p") as first:
+        session = psycopg.connect(**first.keywords())  # type: ignore[arg-type]
+        postmaster = int((data / "postmaster.pid").read_text().split()[0])
+        os.kill(postmaster, signal.SIGTERM)  # it waits for its sessions
+        later = threading.Timer(2, session.close)
+        later.start()
+        with embedded.serve(data, "p") as second, psycopg.connect(**second.keywords()) as again:  # type: ignore[arg-type]
+            assert again.execute("SELECT 1").fetchone() == (1,)
+        later.join()

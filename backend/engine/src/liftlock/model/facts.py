@@ -253,6 +253,7 @@ class Facts:
         rehearsal: what the statement does; None where it couldn't be rehearsed.
         allowed: codes of what the operator allows.
         labels: of the enum that the operation is to make, where it is there already.
+        server: its version, as ``server_version_num`` has it.
     """
 
     small: int = 0
@@ -260,3 +261,4 @@ class Facts:
     rehearsal: Rehearsal | None = None
     allowed: frozenset[str] = frozenset()
     labels: tuple[str, ...] | None = None
+    server: int = 180000

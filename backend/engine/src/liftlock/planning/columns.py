@@ -82,7 +82,8 @@ def add_column(operation: Operation, facts: Facts) -> list[Step] | None:
         bare = replace(operation, sql=f"ALTER TABLE {operation.relation} ADD COLUMN {parts.written}", parts=alone)
         column = [one if one.means is not Means.PLAIN else add(bare, parts.written) for one in _added(bare, alone, table, facts) or ()]
         name = automatic(table.name, (parts.name,), "fkey", lambda name: name in table.constraint_names)
-        steps: list[Step] | None = [*(column or [add(bare, parts.written)]), *referring(operation.relation, table, parts.key, name)]
+        proven = referring(operation, table, parts.key, name, facts)
+        steps = [*(column or [add(bare, parts.written)]), *proven] if proven is not None else None
     else:
         steps = _added(operation, parts, table, facts)
     return steps and taken_back(steps, f"ALTER TABLE {operation.relation} DROP COLUMN IF EXISTS {quoted(parts.name)}")

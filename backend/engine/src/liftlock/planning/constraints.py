@@ -17,6 +17,8 @@ from liftlock.planning.partitions import Whole, foreign_key
 from liftlock.planning.proofs import SAMPLE, look, validate
 from liftlock.planning.refusals import refuse_unless_allowed
 
+_PROVES_PARTITIONS = 180000
+
 
 def create_check_constraint(operation: Operation, facts: Facts) -> list[Step] | None:
     """Look for rows that break it; add it NOT VALID; validate it."""
@@ -55,11 +57,25 @@ def create_foreign_key(operation: Operation, facts: Facts) -> list[Step] | None:
     if table.new or (is_brief(table, facts) and is_brief(facts.tables.get(parts.refers), facts)):
         return None
     name = parts.name or automatic(table.name, parts.columns, "fkey", lambda name: name in table.constraint_names)
-    return referring(operation.relation, table, parts, name)
+    return referring(operation, table, parts, name, facts)
 
 
-def referring(relation: str, table: Table, parts: ConstraintParts, name: str) -> list[Step]:
-    """A foreign key on a table that others use, with a name."""
+def referring(operation: Operation, table: Table, parts: ConstraintParts, name: str, facts: Facts) -> list[Step] | None:
+    """A foreign key on a table that others use, with a name.
+
+    Before PostgreSQL 18, VALIDATE leaves what a key to a partitioned table has for each of its partitions unproven for ever:
+    https://www.postgresql.org/docs/18/release-18.html
+    """
+    relation, refers = operation.relation, facts.tables.get(parts.refers)
+    if refers is not None and refers.kind == "p" and facts.server < _PROVES_PARTITIONS:
+        refuse_unless_allowed(
+            "LL-REWRITE",
+            operation,
+            facts,
+            what=f"a foreign key from {operation.table} to {refers.name}, which is partitioned, is proven by this server while writes wait",
+            remedy="Use PostgreSQL 18, which can prove it online",
+        )
+        return None
     drop = f"ALTER TABLE {relation} DROP CONSTRAINT IF EXISTS {quoted(name)}"
     steps = [look(_orphans(relation, parts, sample(table, "child")))] if parts.refers_columns else []
     if table.kind == "p":

@@ -17,6 +17,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -123,6 +124,7 @@ def serve(data: Path, password: str, *, port: int | None = None, settings: Mappi
     data.parent.mkdir(parents=True, exist_ok=True)
     if not (data / "PG_VERSION").exists():
         _initialise(data, password)
+    _outlast(data)
     given = {"listen_addresses": "127.0.0.1", "unix_socket_directories": ""} | dict(settings or {})
     for tries_left in reversed(range(1 if port else _PORTS)):
         address = Address(host="127.0.0.1", port=str(port or free_port()), user="postgres", password=password, dbname="postgres")
@@ -229,7 +231,7 @@ def _await(address: Address, server: subprocess.Popen[bytes], data: Path) -> Non
         for attempt in attempts(_NotYet, _START_SECONDS, first=0.05, most=0.5):
             with attempt:
                 verdict = probe(address)
-                ready = _is_ready(data)
+                ready = _says(data, "ready")
                 if verdict is None and ready:
                     return
                 if server.poll() is None and (verdict is None or verdict.trouble.passes or not ready):
@@ -246,9 +248,20 @@ def _await(address: Address, server: subprocess.Popen[bytes], data: Path) -> Non
     )
 
 
-def _is_ready(data: Path) -> bool:
-    """What the server itself says: https://www.postgresql.org/docs/current/storage-file-layout.html, postmaster.pid."""
+def _outlast(data: Path) -> None:
+    """Wait for a server on this folder that is shutting down, as after its launcher was killed."""
+    end = time.monotonic() + _START_SECONDS
+    while _says(data, "stopping") and time.monotonic() < end:
+        try:
+            os.kill(int((data / "postmaster.pid").read_text().split()[0]), 0)
+        except (FileNotFoundError, ProcessLookupError):
+            return
+        time.sleep(0.1)
+
+
+def _says(data: Path, status: str) -> bool:
+    """Whether the server on this folder says so: https://www.postgresql.org/docs/current/storage-file-layout.html, postmaster.pid."""
     try:
-        return (data / "postmaster.pid").read_text().rstrip().endswith("ready")
+        return (data / "postmaster.pid").read_text().rstrip().endswith(status)
     except FileNotFoundError:
         return False

@@ -1,8 +1,11 @@
 """SIGTERM and SIGINT during a run: noticed by a thread, so that no driver can hide them.
 
 A signal handler runs only between bytecodes, and a driver in C may not return to Python until its
-statement ends. So both signals are blocked in every thread and one thread takes them by
-``sigtimedwait``. As process 1 of a container this is also what makes them count at all.
+statement ends. So both signals are blocked in every thread, and one thread looks whether any is
+pending. As process 1 of a container this is also what makes them count at all.
+
+It doesn't wait for them by ``sigtimedwait``: of CPython's, one that a SIGSTOP and a SIGCONT interrupt
+as its time is up tells of a signal that nobody has sent.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import Self
 
 from liftlock.errors import NotNow
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
 TICK_SECONDS = 0.05
 
 
@@ -48,7 +51,7 @@ class Interrupts:
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
     def every_tick(self, call: Callable[[], None]) -> None:
-        """Call this, in the thread, every 50 ms and right after a signal."""
+        """Call this, in the thread, every 50 ms."""
         self._tick = call
 
     def no_tick(self) -> None:
@@ -70,13 +73,10 @@ class Interrupts:
             )
 
     def _loop(self) -> None:
-        while not self._done.is_set():
-            if self._main:
-                taken = signal.sigtimedwait(_SIGNALS, TICK_SECONDS)
-                if taken is not None:
-                    self.stopped = signal.Signals(taken.si_signo).name
-            else:
-                self._done.wait(TICK_SECONDS)
+        while not self._done.wait(TICK_SECONDS):
+            pending = signal.sigpending() & _SIGNALS if self._main else set()
+            if pending:
+                self.stopped = signal.Signals(signal.sigwait(pending)).name
             self._tick()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from dataclasses import replace
 
@@ -62,7 +63,11 @@ class Survey:
             tables[operation.relation] = self._table(found[0]["relation"]) if found else None
         known = {name: table for name, table in tables.items() if table is not None}
         rehearsal = self._rehearsal(operation, known.get(operation.relation), small)
-        return Facts(small, known, rehearsal, self._allowed, self._labels(operation))
+        return Facts(small, known, rehearsal, self._allowed, self._labels(operation), self._server)
+
+    @functools.cached_property
+    def _server(self) -> int:
+        return int(self._working.rows("SELECT current_setting('server_version_num') AS version")[0]["version"])
 
     def _labels(self, operation: Operation) -> tuple[str, ...] | None:
         if not isinstance(operation.parts, EnumParts):
