@@ -54,6 +54,23 @@ op.create_unique_constraint("uq", "base", ["n"])
     "index on a partition": """
 op.create_index("ix", "reading_2021", ["value"])
 """,
+    "index that partitions have already": """
+op.create_index("ix_1", "reading_2021", ["value"])
+op.create_index("ix_2", "reading_2021", ["value"])
+op.create_index("ix_3", "reading_2020", ["value"], postgresql_where=sa.text("value > 3"))
+op.create_index("ix_4", "reading_2022_ax", [sa.text("value DESC")])
+op.create_index("ix", "reading", ["value"])
+""",
+    "index that a partition of partitions has already": """
+op.create_index("ix_1", "reading_2022", [sa.text("lower(country)")])
+op.create_index("ix", "reading", [sa.text("lower(country)")])
+""",
+    "constraint that partitions have already": """
+op.create_index("ix_1", "reading_2020", ["at", "sensor", "country"], unique=True)
+op.create_unique_constraint("uq_1", "reading_2021", ["at", "sensor", "country"])
+op.create_unique_constraint("uq_2", "reading_2022_ax", ["at", "sensor", "country"])
+op.create_unique_constraint("uq", "reading", ["at", "sensor", "country"])
+""",
     "drop index of partitioned": """
 op.create_index("ix", "reading", ["value"])
 op.drop_index("ix", "reading")

@@ -88,6 +88,7 @@ class Table:
         partitions: its partitions, each after the one above it.
         relation_names, constraint_names: names that are taken in its schema and begin like its own.
         triggers: those that each UPDATE of a row fires, whatever its columns.
+        hidden: whether row-level security hides rows from the role that migrates.
         new: whether this run made it, so that nobody else uses it yet.
         newborn: whether this very revision made it.
     """
@@ -104,8 +105,15 @@ class Table:
     relation_names: frozenset[str] = frozenset()
     constraint_names: frozenset[str] = frozenset()
     triggers: tuple[str, ...] = ()
+    hidden: bool = False
     new: bool = False
     newborn: bool = False
+
+    @property
+    def obstacles(self) -> tuple[str, ...]:
+        """What makes an update of all rows another thing than PostgreSQL's own rewrite of the table."""
+        fired = tuple(f"{one}, which each row that is copied would fire" for one in self.triggers)
+        return (*fired, "row-level security, which hides rows from this role") if self.hidden else fired
 
     def column(self, name: str) -> Column | None:
         """The column of a name."""
@@ -229,6 +237,7 @@ class Rehearsal:
         rebuilds: whether an index was.
         check_columns: the columns that PostgreSQL found in each new check, in order.
         index_columns: for an index, how PostgreSQL names its columns.
+        present: for an index of a partitioned table, those that partitions have already, by the partition; both as SQL text.
         twin: for a type change, what it made of the column.
         moves: for a backfill, whether it gives rows another key, or another partition.
         type_rewrites: for a new column, whether its type alone makes the table be written anew: a domain with a check.
@@ -238,6 +247,7 @@ class Rehearsal:
     rebuilds: bool = False
     check_columns: tuple[tuple[str, ...], ...] = ()
     index_columns: tuple[str, ...] = ()
+    present: Mapping[str, str] = field(default_factory=dict)
     twin: Twin | None = None
     moves: bool = False
     type_rewrites: bool = False

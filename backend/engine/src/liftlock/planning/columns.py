@@ -49,7 +49,7 @@ def alter_type(operation: Operation, facts: Facts) -> list[Step] | None:
     twin = rehearsal.twin if rehearsal else None
     if rehearsal and not rehearsal.rewrites and not rehearsal.rebuilds:
         return reproven(operation, twin, refreshed, facts) if twin and twin.checks else [plain(operation, facts), refreshed]
-    obstacles = [*(twin.obstacles if twin else ()), *(f"{one}, which each row that is copied would fire" for one in table.triggers)]
+    obstacles = [*(twin.obstacles if twin else ()), *table.obstacles]
     if twin is not None and not obstacles:
         return replaced(operation, parts, table, twin, facts)
     _refuse(operation, parts, facts, obstacles)
@@ -100,11 +100,10 @@ def _added(operation: Operation, parts: ColumnParts, table: Table, facts: Facts)
 
 
 def _rewriting(operation: Operation, parts: ColumnParts, table: Table, facts: Facts) -> list[Step] | None:
-    if table.triggers:
-        _refuse_triggers(operation, parts, table, facts)
-        return None
     by_type = facts.rehearsal is not None and facts.rehearsal.type_rewrites
-    filled = None if by_type else _filled(operation, parts, table, facts)
+    domain = (f"{parts.type}, a domain with a constraint, which it proves for each row",) if by_type else ()
+    obstacles = (*domain, *table.obstacles)
+    filled = None if obstacles else _filled(operation, parts, table, facts)
     if filled is not None:
         return [*filled, *_checks(operation, parts, table, facts)]
     remedy = "Add it as a plain column that may be null, fill it in batches, then make it what it is to be"
@@ -113,22 +112,10 @@ def _rewriting(operation: Operation, parts: ColumnParts, table: Table, facts: Fa
         operation,
         facts,
         what=f"the new column {operation.table}.{parts.name} makes PostgreSQL rewrite the table while reads and writes wait"
-        + (f": {parts.type} is a domain with a constraint, which it proves for each row" if by_type else ""),
+        + (f", and it can't be filled in batches because of {'; '.join(obstacles)}" if obstacles else ""),
         remedy="Give it the type that the domain is of, and a check like the domain's" if by_type else remedy,
     )
     return None
-
-
-def _refuse_triggers(operation: Operation, parts: ColumnParts, table: Table, facts: Facts) -> None:
-    listed = ", ".join(table.triggers)
-    refuse_unless_allowed(
-        _REWRITE,
-        operation,
-        facts,
-        what=f"the new column {operation.table}.{parts.name} makes PostgreSQL rewrite the table while reads and writes wait, and to fill it"
-        f" in batches would fire {listed} for each row",
-        remedy="Add it as a plain column that may be null, and fill it in a way that these triggers know",
-    )
 
 
 def _filled(operation: Operation, parts: ColumnParts, table: Table, facts: Facts) -> list[Step] | None:

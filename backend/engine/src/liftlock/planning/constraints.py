@@ -109,7 +109,7 @@ def create_unique_constraint(operation: Operation, facts: Facts) -> list[Step] |
     table, parts = subject(operation, facts), operation.parts
     if not isinstance(parts, ConstraintParts) or table is None or is_brief(table, facts):
         return None
-    return _from_index(operation, table, parts, "UNIQUE")
+    return _from_index(operation, table, parts, "UNIQUE", facts)
 
 
 def create_primary_key(operation: Operation, facts: Facts) -> list[Step] | None:
@@ -120,10 +120,10 @@ def create_primary_key(operation: Operation, facts: Facts) -> list[Step] | None:
     columns = [table.column(name) for name in parts.columns]
     nullable = [one.name for one in columns if one is not None and not one.not_null]
     proofs = [step for name in nullable for step in not_null(operation.relation, name, phase(operation, facts), sample(table))]
-    return [*proofs, *_from_index(operation, table, parts, "PRIMARY KEY")]
+    return [*proofs, *_from_index(operation, table, parts, "PRIMARY KEY", facts)]
 
 
-def _from_index(operation: Operation, table: Table, parts: ConstraintParts, words: str) -> list[Step]:
+def _from_index(operation: Operation, table: Table, parts: ConstraintParts, words: str, facts: Facts) -> list[Step]:
     taken = table.relation_names | table.constraint_names
     label, named_by = ("key", parts.columns) if words == "UNIQUE" else ("pkey", ())
     name = parts.name or automatic(table.name, named_by, label, lambda name: name in taken)
@@ -131,7 +131,10 @@ def _from_index(operation: Operation, table: Table, parts: ConstraintParts, word
     listed = ", ".join(quoted(column) for column in parts.columns)
     if table.kind == "p":
         rest = f"({listed}){parts.index}"
-        whole = Whole(operation.relation, name, unique=True, rest=rest, columns=parts.columns, constraint=words, parts=parts)
+        present = facts.rehearsal.present if facts.rehearsal else {}
+        whole = Whole(
+            operation.relation, name, unique=True, rest=rest, columns=parts.columns, present=present, constraint=words, parts=parts
+        )
         return list(whole.steps(table.partitions))
     return [
         build(

@@ -38,10 +38,10 @@ def create_index(operation: Operation, facts: Facts) -> list[Step] | None:
 
 def _of_partitions(operation: Operation, parts: IndexParts, table: Table, facts: Facts) -> list[Step] | None:
     columns = facts.rehearsal.index_columns if facts.rehearsal else ()
-    if not columns or (parts.optional and table.index(parts.name) is not None):
+    if not facts.rehearsal or not columns or (parts.optional and table.index(parts.name) is not None):
         return None
     rest = operation.sql.partition(f" ON {operation.relation} ")[2]
-    return list(Whole(operation.relation, parts.name, parts.unique, rest, columns).steps(table.partitions))
+    return list(Whole(operation.relation, parts.name, parts.unique, rest, columns, facts.rehearsal.present).steps(table.partitions))
 
 
 def drop_index(operation: Operation, facts: Facts) -> list[Step] | None:

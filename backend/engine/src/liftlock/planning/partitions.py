@@ -7,7 +7,7 @@ https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONING-D
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from liftlock.model.facts import Partition, Table
@@ -31,6 +31,7 @@ class Whole:
         unique: whether it forbids duplicates.
         rest: what stands behind the table's name in CREATE INDEX.
         columns: its columns, as PostgreSQL names them in the names it gives.
+        present: partitions' own indexes that are like it, by the partition: PostgreSQL takes them over, so they are attached.
         constraint: UNIQUE or PRIMARY KEY, where there is one.
         parts: of the constraint, where there is one.
     """
@@ -40,14 +41,23 @@ class Whole:
     unique: bool
     rest: str
     columns: tuple[str, ...]
+    present: Mapping[str, str]
     constraint: str = ""
     parts: ConstraintParts | None = None
 
     def steps(self, partitions: Sequence[Partition]) -> Iterator[Step]:
         """The index of the table above, then that of each partition, built and attached."""
         yield self._only(self.relation, self.name, "add")
-        indexes, taken = {}, {self.name}
+        indexes, taken, whole = dict[str, str](), {self.name}, set[str]()
         for one in partitions:
+            above = indexes.get(one.parent, beside(self.relation, self.name))
+            if one.parent in whole:
+                whole.add(one.relation)
+                continue
+            if one.relation in self.present:
+                whole.add(one.relation)
+                yield strong(f"attach {one.name}", f"ALTER INDEX {above} ATTACH PARTITION {self.present[one.relation]}")
+                continue
             name = self._named(one, taken)
             taken.add(name)
             target = indexes[one.relation] = beside(one.relation, name)
@@ -55,7 +65,6 @@ class Whole:
                 yield from self._built(one, name, target)
             else:
                 yield self._only(one.relation, name, f"add to {one.name}")
-            above = indexes.get(one.parent, beside(self.relation, self.name))
             yield strong(f"attach {one.name}", f"ALTER INDEX {above} ATTACH PARTITION {target}")
 
     def _named(self, one: Partition, taken: set[str]) -> str:

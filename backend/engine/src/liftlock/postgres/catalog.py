@@ -159,18 +159,23 @@ def rehearse_update(execute: Execute, send: Send, relation: str, parts: Backfill
     send(f"UPDATE pg_temp.{name} SET {parts.values} WHERE {parts.where or 'true'}")  # noqa: S608 - the revision's own SQL
 
 
-def rehearse_index(execute: Execute, send: Send, relation: str, sql: str) -> Rehearsal:
-    """Make an index on the empty copy, to learn how PostgreSQL names its columns.
+def rehearse_index(execute: Execute, send: Send, relation: str, sql: str, *, constraint: bool = False) -> Rehearsal:
+    """Make an index on the empty copy of a partitioned table: how PostgreSQL names its columns, and which partitions have one like it.
 
     Parameters:
         execute, send, relation: as of ``rehearse``.
         sql: the statement, CREATE INDEX.
+        constraint: whether it is made for a constraint, so that only those of constraints are like it.
 
     Raises:
         Unrehearsable: the statement fails.
     """
     made = _index_on_copy(execute, send, relation, sql)
-    return Rehearsal(index_columns=tuple(json.loads(made["columns"])))
+    rows = execute(CATALOG["index_definitions"], {"index": made["name"], "relation": relation})
+    shape = next(row["shape"] for row in rows if row["name"] == made["name"])
+    alike = [row for row in rows if row["shape"] == shape and row["free"] and (row["constrained"] or not constraint)]
+    present = {row["relation"]: row["name"] for row in reversed(alike) if row["name"] != made["name"]}
+    return Rehearsal(index_columns=tuple(json.loads(made["columns"])), present=present)
 
 
 def makes(execute: Execute, send: Send, relation: str, sql: str, index: str) -> bool:
@@ -188,8 +193,9 @@ def makes(execute: Execute, send: Send, relation: str, sql: str, index: str) -> 
     """
     empty_copy(execute, send, relation)
     made = _index_on_copy(execute, send, relation, sql)
-    wanted, found = (execute(CATALOG["index_definition"], {"index": one}) for one in (made["name"], index))
-    return list(wanted) == list(found)
+    found = [execute(CATALOG["index_definitions"], {"index": one, "relation": ""}) for one in (made["name"], index)]
+    wanted, there = ([(row["shape"], row["details"]) for row in rows] for rows in found)
+    return wanted == there
 
 
 def _index_on_copy(execute: Execute, send: Send, relation: str, sql: str) -> Mapping[str, Any]:

@@ -55,6 +55,8 @@ SELECT json_build_object(
         FROM pg_catalog.pg_trigger AS t
         WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgtype & 16 <> 0
           AND t.tgattr::text = '' AND NOT starts_with(t.tgname::text, '~liftlock_')),
+    'hidden', row_security_active(c.oid) OR EXISTS (
+        SELECT FROM pg_partition_tree(c.oid) AS p WHERE row_security_active(p.relid::oid)),
     'relation_names', (
         SELECT coalesce(json_agg(r.relname), '[]')
         FROM pg_catalog.pg_class AS r
@@ -145,16 +147,28 @@ SELECT i.indexrelid::bigint AS oid, CAST(i.indexrelid::regclass AS text) AS name
 FROM pg_catalog.pg_index AS i
 WHERE i.indrelid = 'pg_temp.liftlock_rehearsal'::regclass;
 
--- name: index_definition
--- All that makes an index what it is, but for its name and its table's.
-SELECT jsonb_build_array(
-    m.amname, i.indisunique, to_jsonb(i) -> 'indnullsnotdistinct', i.indnkeyatts, CAST(i.indoption AS text), CAST(i.indclass AS text),
-    CAST(i.indcollation AS text), c.reloptions, pg_get_expr(i.indpred, i.indrelid),
-    (SELECT jsonb_agg(pg_get_indexdef(i.indexrelid, n, false) ORDER BY n) FROM generate_series(1, i.indnatts) AS n))::text AS definition
+-- name: index_definitions
+-- An index, and those of a table's partitions: the shape, by which PostgreSQL tells whether one may be taken over as a part of another's; and what else makes
+-- one what it is.
+SELECT CAST(i.indexrelid::regclass AS text) AS name, CAST(i.indrelid::regclass AS text) AS relation,
+       jsonb_build_array(
+           m.amname, i.indisunique, to_jsonb(i) -> 'indnullsnotdistinct', i.indnkeyatts, CAST(i.indcollation AS text),
+           (SELECT jsonb_agg(o.opcfamily ORDER BY n.place)
+            FROM unnest(i.indclass::oid[]) WITH ORDINALITY AS n (oid, place)
+            JOIN pg_catalog.pg_opclass AS o ON o.oid = n.oid),
+           (SELECT jsonb_agg(pg_get_indexdef(i.indexrelid, n, false) ORDER BY n) FROM generate_series(1, i.indnatts) AS n),
+           pg_get_expr(i.indpred, i.indrelid))::text AS shape,
+       jsonb_build_array(CAST(i.indoption AS text), CAST(i.indclass AS text), c.reloptions)::text AS details,
+       i.indisvalid AND NOT i.indisexclusion AND NOT EXISTS (
+           SELECT FROM pg_catalog.pg_inherits AS h WHERE h.inhrelid = i.indexrelid) AS free,
+       EXISTS (SELECT FROM pg_catalog.pg_constraint AS k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u')) AS constrained
 FROM pg_catalog.pg_index AS i
 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
 JOIN pg_catalog.pg_am AS m ON m.oid = c.relam
-WHERE i.indexrelid = to_regclass(CAST(:index AS text));
+WHERE i.indexrelid = to_regclass(CAST(:index AS text))
+   OR i.indrelid IN (
+       SELECT p.relid FROM pg_partition_tree(to_regclass(NULLIF(CAST(:relation AS text), ''))) AS p WHERE p.level > 0)
+ORDER BY i.indexrelid;
 
 -- name: copy_checks
 -- The checks of the empty copy, in the order in which they were made, with their columns.

@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 
 from liftlock.model.facts import Facts, Rehearsal, Table
-from liftlock.model.operation import BackfillParts, ColumnParts, EnumParts, IndexParts, Operation, quoted
+from liftlock.model.operation import BackfillParts, ColumnParts, ConstraintParts, EnumParts, IndexParts, Operation, quoted
 from liftlock.planning.plan import NEEDS_REHEARSAL
 from liftlock.planning.twins import twin_name
 from liftlock.postgres import catalog
@@ -86,7 +86,8 @@ class Survey:
     def _rehearsal(self, operation: Operation, table: Table | None, small: int) -> Rehearsal | None:
         if table is None or table.new or table.bytes < small:
             return None
-        if operation.kind not in NEEDS_REHEARSAL and (operation.kind, table.kind) != ("create_index", "p"):
+        of_partitions = table.kind == "p" and operation.kind in {"create_index", "create_unique_constraint", "create_primary_key"}
+        if operation.kind not in NEEDS_REHEARSAL and not of_partitions:
             return None
         with self._working.undone():
             try:
@@ -104,6 +105,10 @@ class Survey:
             sql = f"ALTER TABLE {relation} ADD COLUMN {operation.parts.written}"  # no temporary table may refer to another
         if operation.kind == "create_index":
             return catalog.rehearse_index(working.rows, working.send, relation, sql)
+        if isinstance(operation.parts, ConstraintParts) and operation.kind in {"create_unique_constraint", "create_primary_key"}:
+            listed = ", ".join(quoted(name) for name in operation.parts.columns)
+            sql = f"CREATE UNIQUE INDEX ON {relation} ({listed}){operation.parts.index}"
+            return catalog.rehearse_index(working.rows, working.send, relation, sql, constraint=True)
         if operation.kind == "alter_type" and isinstance(operation.parts, ColumnParts):
             column = (operation.parts.name, twin_name(operation))
             return catalog.rehearse_type(working.rows, working.send, relation, sql, copy, column)
