@@ -23,6 +23,13 @@ KEYS = {
     "text": "id integer, name text NOT NULL UNIQUE",
     "uuid": "id integer, key uuid PRIMARY KEY DEFAULT gen_random_uuid()",
     "none": "id integer",
+    "moment": 'id integer, "At: 100%" timestamptz DEFAULT clock_timestamp(), PRIMARY KEY ("At: 100%", id)',
+    "bytes": "id integer, key bytea PRIMARY KEY DEFAULT decode(md5(random()::text), 'hex')",
+    "real": "id integer, key real, part double precision DEFAULT random(), PRIMARY KEY (part, id)",
+    "padded": "id integer, key char(40) PRIMARY KEY DEFAULT md5(random()::text)",
+    "enum": "id integer, key mood NOT NULL DEFAULT 'glad', part numeric(20, 10) DEFAULT random(), UNIQUE (key, part)",
+    "inherited": "id integer PRIMARY KEY",
+    "inherited without one": "id integer",
 }
 COUNTED = """
 CREATE TABLE done (id integer);
@@ -35,8 +42,14 @@ def _seed(address: Address, key: str) -> None:
     columns = "id, name" if "name" in KEYS[key] else "id"
     values = "i, 'it''s ' || i" if "name" in KEYS[key] else "i"
     with connected(address) as session:
+        session.execute("CREATE TYPE mood AS ENUM ('sad', 'glad')")
         session.execute(f"CREATE TABLE item ({KEYS[key]})")
-        session.execute(f"INSERT INTO item ({columns}) SELECT {values} FROM generate_series(1, {ROWS}) AS i ORDER BY random()")
+        many = ROWS
+        if key.startswith("inherited"):
+            many = ROWS // 10
+            session.execute("CREATE TABLE special (more text) INHERITS (item)")
+            session.execute(f"INSERT INTO special SELECT i, 'more' FROM generate_series({many + 1}, {ROWS}) AS i")
+        session.execute(f"INSERT INTO item ({columns}) SELECT {values} FROM generate_series(1, {many}) AS i ORDER BY random()")
         session.execute(COUNTED)
 
 
@@ -62,7 +75,8 @@ def test_every_row_once_whatever_the_key(database: Address, key: str) -> None:
     _seed(database, key)
     with connected(database) as session:
         session.execute("ALTER TABLE item ADD COLUMN token integer")
-        session.execute("CREATE TRIGGER counted BEFORE UPDATE ON item FOR EACH ROW EXECUTE FUNCTION count_it()")
+        for table in ("item", "special") if key.startswith("inherited") else ("item",):
+            session.execute(f"CREATE TRIGGER counted BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION count_it()")
     with connect(database, "test") as session:
         seen = list(batches.run(Database(session), batches.Backfill("item", "token = 1", "token IS NULL"), None, lambda: 0.01))
     assert seen[-1].last

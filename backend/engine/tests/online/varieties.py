@@ -7,6 +7,9 @@ CREATE TABLE base (id integer PRIMARY KEY, kind text, n integer);
 CREATE TABLE derived (extra text) INHERITS (base);
 INSERT INTO base SELECT i, 'k' || i, i FROM generate_series(1, 50) AS i;
 INSERT INTO derived SELECT i, 'k' || i, i, 'e' FROM generate_series(51, 100) AS i;
+CREATE TABLE bare (n integer);
+CREATE TABLE heir (extra text) INHERITS (bare);
+INSERT INTO heir SELECT i, repeat('x', 1000) FROM generate_series(1, 2000) AS i;
 CREATE TABLE city (id integer, zone integer, name text, PRIMARY KEY (id, zone)) PARTITION BY LIST (zone);
 CREATE TABLE city_1 PARTITION OF city FOR VALUES IN (1);
 CREATE TABLE city_2 PARTITION OF city FOR VALUES IN (2);
@@ -47,6 +50,10 @@ op.create_check_constraint("ck", "base", "n > 0")
 """,
     "check no inherit": """
 op.execute("ALTER TABLE base ADD CONSTRAINT ck CHECK (n > 0) NO INHERIT")
+""",
+    "foreign key inherited": """
+op.execute("INSERT INTO derived VALUES (101, 'k', 9999, 'e')")
+op.create_foreign_key("there", "base", "Person", ["n"], ["id"])
 """,
     "unique inherited": """
 op.create_unique_constraint("uq", "base", ["n"])
@@ -92,6 +99,10 @@ op.add_column("reading", sa.Column("x", sa.Integer, index=True))
 """,
     "add column inherited volatile": """
 op.add_column("base", sa.Column("token", sa.Uuid, server_default=sa.text("gen_random_uuid()"), nullable=False))
+""",
+    "add column inherited without a key": """
+op.add_column("heir", sa.Column("token", sa.Uuid, server_default=sa.text("gen_random_uuid()"), nullable=False))
+op.add_column("bare", sa.Column("drawn", sa.Uuid, server_default=sa.text("gen_random_uuid()")))
 """,
     "add column inherited check": """
 op.add_column("base", sa.Column("x", sa.Integer, sa.CheckConstraint("x > 0")))

@@ -77,7 +77,9 @@ def referring(operation: Operation, table: Table, parts: ConstraintParts, name: 
         )
         return None
     drop = f"ALTER TABLE {relation} DROP CONSTRAINT IF EXISTS {quoted(name)}"
-    steps = [look(_orphans(relation, parts, sample(table, "child")))] if parts.refers_columns else []
+    steps = (
+        [look(_orphans(_own(relation, table), parts, _own(parts.refers, refers), sample(table, "child")))] if parts.refers_columns else []
+    )
     if table.kind == "p":
         add = f"ALTER TABLE {relation} ADD CONSTRAINT {quoted(name)} {parts.definition}"
         both = tuple(dict.fromkeys([parts.refers, relation]))
@@ -96,12 +98,17 @@ def referring(operation: Operation, table: Table, parts: ConstraintParts, name: 
     ]
 
 
-def _orphans(relation: str, parts: ConstraintParts, shown: str) -> str:
+def _own(relation: str, table: Table | None) -> str:
+    """The rows that a foreign key is about: not those of tables that inherit."""
+    return relation if table is None or table.kind == "p" else f"ONLY {relation}"
+
+
+def _orphans(child: str, parts: ConstraintParts, parent: str, shown: str) -> str:
     pairs = zip(parts.columns, parts.refers_columns, strict=True)
     same = " AND ".join(f"parent.{quoted(other)} = child.{quoted(mine)}" for mine, other in pairs)
     given = " AND ".join(f"child.{quoted(mine)} IS NOT NULL" for mine in parts.columns)
-    orphan = f"NOT EXISTS (SELECT FROM {parts.refers} AS parent WHERE {same})"
-    return f"SELECT {shown} FROM {relation} AS child WHERE {given} AND {orphan} LIMIT {SAMPLE}"
+    orphan = f"NOT EXISTS (SELECT FROM {parent} AS parent WHERE {same})"
+    return f"SELECT {shown} FROM {child} AS child WHERE {given} AND {orphan} LIMIT {SAMPLE}"
 
 
 def create_unique_constraint(operation: Operation, facts: Facts) -> list[Step] | None:

@@ -218,7 +218,7 @@ def _once(database: Database, backfill: Backfill, ranges: Ranges, condition: tup
 
 
 def tables(execute: Execute, relation: str) -> list[str]:
-    """The partitions that hold a table's rows; the table itself where it has none."""
+    """The partitions, or the tables that inherit, which hold a table's rows; the table itself where there are none."""
     return [row["relation"] for row in execute(CATALOG["leaves"], {"relation": relation})] or [relation]
 
 

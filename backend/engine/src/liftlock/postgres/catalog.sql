@@ -185,12 +185,18 @@ ORDER BY k.oid;
 SELECT pg_relation_size(to_regclass(CAST(:relation AS text))) / CAST(current_setting('block_size') AS bigint) AS blocks;
 
 -- name: leaves
--- The partitions that hold the rows of a partitioned table.
-SELECT p.relid::regclass::text AS relation
-FROM pg_partition_tree(to_regclass(CAST(:relation AS text))) AS p
+-- The tables that hold the rows of a partitioned table, or of one that others inherit from; of these, each by itself.
+WITH RECURSIVE heirs AS (
+    SELECT to_regclass(CAST(:relation AS text))::oid AS oid
+    UNION
+    SELECT i.inhrelid FROM heirs AS h JOIN pg_catalog.pg_inherits AS i ON i.inhparent = h.oid
+)
+SELECT CASE WHEN c.relkind = 'p' THEN '' ELSE 'ONLY ' END || h.oid::regclass::text AS relation
+FROM heirs AS h
+JOIN pg_catalog.pg_class AS own ON own.oid = h.oid AND own.relkind <> 'p'
 JOIN pg_catalog.pg_class AS c ON c.oid = to_regclass(CAST(:relation AS text))
-WHERE c.relkind = 'p' AND p.isleaf
-ORDER BY p.relid;
+WHERE EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = c.oid)
+ORDER BY h.oid;
 
 -- name: key_columns
 -- The columns, with their types, of the shortest unique key of a table that has no nulls; the primary key first.

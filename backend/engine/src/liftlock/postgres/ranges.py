@@ -16,7 +16,12 @@ _TID_RANGE_SCANS = 140000
 
 def blocks_of(execute: Execute, table: str) -> int:
     """How many blocks a table has."""
-    return int(execute(CATALOG["blocks"], {"relation": table})[0]["blocks"])
+    return int(execute(CATALOG["blocks"], {"relation": without_only(table)})[0]["blocks"])
+
+
+def without_only(table: str) -> str:
+    """A table's name, where it is meant without those that inherit from it."""
+    return table.removeprefix("ONLY ")
 
 
 def reads_blocks(execute: Execute) -> bool:
@@ -26,7 +31,7 @@ def reads_blocks(execute: Execute) -> bool:
 
 def ranges_of(execute: Execute, relation: str, *, blocks: bool = False) -> Ranges:
     """The ranges of a table: of its key, or of blocks where it has none or that is wanted."""
-    keys = [] if blocks else execute(CATALOG["key_columns"], {"relation": relation})
+    keys = [] if blocks else execute(CATALOG["key_columns"], {"relation": without_only(relation)})
     return Keys(keys) if keys else Blocks()
 
 
