@@ -16,6 +16,7 @@ CREATE TABLE city_2 PARTITION OF city FOR VALUES IN (2);
 INSERT INTO city SELECT i, 1 + i % 2, 'c' || i FROM generate_series(1, 40) AS i;
 CREATE TABLE stop (city integer, zone integer, n integer, city2 integer);
 INSERT INTO stop SELECT 1 + i % 40, 1 + (1 + i % 40) % 2, i FROM generate_series(1, 100) AS i;
+CREATE TABLE kept (city integer, zone integer, CONSTRAINT there FOREIGN KEY (city, zone) REFERENCES city (id, zone));
 CREATE SCHEMA other;
 CREATE TABLE other.thing (id integer PRIMARY KEY, label text, "Odd col" integer DEFAULT 3);
 INSERT INTO other.thing SELECT i, 'l' || i FROM generate_series(1, 30) AS i;

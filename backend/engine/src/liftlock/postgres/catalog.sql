@@ -413,7 +413,8 @@ SELECT json_build_object(
             SELECT format('foreign key %s of %s', k.conname, k.conrelid::regclass)
             FROM keys AS k
             JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
-            WHERE NOT starts_with(k.def, k.head) OR c.relkind <> 'r' OR substr(k.def, length(k.head)) ~ 'SET (NULL|DEFAULT) \('
+            JOIN pg_catalog.pg_class AS f ON f.oid = k.confrelid
+            WHERE NOT starts_with(k.def, k.head) OR c.relkind <> 'r' OR f.relkind <> 'r' OR substr(k.def, length(k.head)) ~ 'SET (NULL|DEFAULT) \('
                OR k.def ~ 'NOT ENFORCED'
             UNION ALL
             SELECT format('%s, which inherits from it or is inherited', CASE WHEN h.inhparent = o.attrelid THEN h.inhrelid ELSE h.inhparent END::regclass)
