@@ -87,7 +87,7 @@ class Table:
         columns, constraints, indexes: what stands on it.
         partitions: its partitions, each after the one above it.
         relation_names, constraint_names: names that are taken in its schema and begin like its own.
-        triggers: those that each UPDATE of a row fires, whatever its columns.
+        triggers: those that each UPDATE of a row fires, whatever its columns, and rules for it; of its partitions and heirs too.
         hidden: whether row-level security hides rows from the role that migrates.
         new: whether this run made it, so that nobody else uses it yet.
         newborn: whether this very revision made it.

@@ -51,12 +51,17 @@ SELECT json_build_object(
         JOIN pg_catalog.pg_class AS r ON r.oid = i.indexrelid
         WHERE i.indrelid = c.oid),
     'triggers', (
-        SELECT coalesce(json_agg(format('trigger %s', t.tgname) ORDER BY t.tgname), '[]')
-        FROM pg_catalog.pg_trigger AS t
-        WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgtype & 16 <> 0
-          AND t.tgattr::text = '' AND NOT starts_with(t.tgname::text, '~liftlock_')),
-    'hidden', row_security_active(c.oid) OR EXISTS (
-        SELECT FROM pg_partition_tree(c.oid) AS p WHERE row_security_active(p.relid::oid)),
+        SELECT coalesce(json_agg(DISTINCT one.words), '[]')
+        FROM (
+            SELECT format('trigger %s', t.tgname) AS words
+            FROM pg_catalog.pg_trigger AS t
+            WHERE t.tgrelid = ANY (h.tree) AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgtype & 16 <> 0
+              AND t.tgattr::text = '' AND NOT starts_with(t.tgname::text, '~liftlock_')
+            UNION ALL
+            SELECT format('rule %s', r.rulename)
+            FROM pg_catalog.pg_rewrite AS r
+            WHERE r.ev_class = ANY (h.tree) AND r.ev_type = '2' AND r.ev_enabled IN ('O', 'A')) AS one),
+    'hidden', EXISTS (SELECT FROM unnest(h.tree) AS one (oid) WHERE row_security_active(one.oid)),
     'relation_names', (
         SELECT coalesce(json_agg(r.relname), '[]')
         FROM pg_catalog.pg_class AS r
@@ -67,6 +72,13 @@ SELECT json_build_object(
         WHERE k.connamespace = c.relnamespace AND starts_with(k.conname::text, left(c.relname::text, 10)))
 )::text AS facts
 FROM pg_catalog.pg_class AS c
+CROSS JOIN LATERAL (
+    WITH RECURSIVE heirs AS (
+        SELECT c.oid
+        UNION
+        SELECT i.inhrelid FROM heirs JOIN pg_catalog.pg_inherits AS i ON i.inhparent = heirs.oid
+    )
+    SELECT array_agg(heirs.oid) AS tree FROM heirs) AS h
 WHERE c.oid = to_regclass(CAST(:relation AS text));
 
 -- name: table_of_index
