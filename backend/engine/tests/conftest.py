@@ -34,7 +34,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
         patch.setenv("LD_LIBRARY_PATH", str(programs.parent / "lib"))
         wheel = embedded.program
         patch.setattr(embedded, "program", lambda name: str(programs / name) if name in {"postgres", "initdb"} else wheel(name))
-    with embedded.serve(folder / "data", PASSWORD, settings={"fsync": "off", "max_connections": "200"}) as address:
+    with embedded.serve(
+        folder / "data", PASSWORD, settings={"fsync": "off", "max_connections": "200", "max_prepared_transactions": "5"}
+    ) as address:
         with connected(address) as session:
             assert str(session.info.server_version).startswith(major or "18")
         yield address

@@ -126,6 +126,21 @@ def test_whatever_never_gets_its_lock_ends_at_the_deadline(fresh: Callable[[str]
     nothing_is_left(project.database)
 
 
+def test_a_prepared_transaction_is_named(fresh: Callable[[str], Project]) -> None:
+    """It has no session; how to end it is said."""
+    project = fresh("alter_default_comment_name")
+    with connected(project.database) as session:
+        session.execute('BEGIN; LOCK TABLE "Person" IN ROW EXCLUSIVE MODE')
+        session.execute("PREPARE TRANSACTION 'left by the coordinator'")
+        try:
+            done = project.run("upgrade", LIFTLOCK_SMALL_TABLE="0", LIFTLOCK_DEADLINE="2", LIFTLOCK_CANCEL_BLOCKERS="*")
+        finally:
+            session.execute("ROLLBACK PREPARED 'left by the coordinator'")
+    assert done.returncode == 4, done.stderr
+    assert "blocked by no session, 'left by the coordinator', prepared for" in done.stderr
+    assert "ROLLBACK PREPARED 'left by the coordinator' ends it" in done.stderr
+
+
 @pytest.mark.parametrize("state", ["idle", "active"])
 def test_blockers_that_the_operator_names_are_cancelled(fresh: Callable[[str], Project], state: str) -> None:
     """By their application's name; others are left alone."""

@@ -145,7 +145,11 @@ class Flight:
     def cancel_blockers(self) -> None:
         """End the transactions that keep the working session from a lock, of the applications that the operator names."""
         for row in self.blockers:
-            if row["xact_start"] is None or not any(fnmatchcase(str(row["application_name"]), one) for one in self._cancellable):
+            if (
+                not row["pid"]
+                or row["xact_start"] is None
+                or not any(fnmatchcase(str(row["application_name"]), one) for one in self._cancellable)
+            ):
                 continue
             try:
                 done = query(self.session, "cancel_blocker", pid=row["pid"], xact_start=row["xact_start"])
@@ -210,7 +214,8 @@ def described(row: Mapping[str, Any]) -> str:
     """A blocking session, in one line."""
     statement = " ".join((row["query"] or "").split())[:120]
     name = row["application_name"] or row["usename"] or row["backend_type"] or "unnamed"
-    return f"pid {row['pid']}, {name!r}, {row['state'] or 'hidden'} for {row['seconds'] or 0:.0f} s: {statement}"
+    who = f"pid {row['pid']}" if row["pid"] else "no session"
+    return f"{who}, {name!r}, {row['state'] or 'hidden'} for {row['seconds'] or 0:.0f} s: {statement}"
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
 
 -- name: blockers
 -- Which sessions keep a session from the lock it waits for, those at the head of the queue first; and the tables on which
--- they hold the lock of maintenance, such as an autovacuum's.
+-- they hold the lock of maintenance, such as an autovacuum's. A prepared transaction has no session: its pid is 0.
 SELECT a.pid, a.application_name, a.state, a.usename, a.xact_start, a.backend_type,
        extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start))::float8 AS seconds,
        left(a.query, 200) AS query,
@@ -41,7 +41,12 @@ SELECT a.pid, a.application_name, a.state, a.usename, a.xact_start, a.backend_ty
              AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = current_database())) AS maintains
 FROM unnest(pg_catalog.pg_blocking_pids(:pid)) AS b (pid)
 JOIN pg_catalog.pg_stat_activity AS a USING (pid)
-ORDER BY a.xact_start NULLS LAST;
+UNION ALL
+SELECT 0, p.gid, 'prepared', p.owner, p.prepared, 'prepared transaction',
+       extract(epoch FROM clock_timestamp() - p.prepared)::float8, format('COMMIT PREPARED %1$L or ROLLBACK PREPARED %1$L ends it', p.gid), '{}'
+FROM pg_catalog.pg_prepared_xacts AS p
+WHERE 0 = ANY (pg_catalog.pg_blocking_pids(:pid)) AND p.database = current_database()
+ORDER BY xact_start NULLS LAST;
 
 -- name: waiters
 -- Which sessions wait for a lock that a session holds.
