@@ -100,6 +100,30 @@ def test_a_procedure_answers(item: Callable[[str], Project]) -> None:
     assert rows(project.database, "SELECT last_value FROM calls") == [1]
 
 
+@pytest.mark.parametrize("way", ["cursor()", "driver_connection", "dbapi_connection.cursor()"])
+def test_what_is_sent_over_the_drivers_connection_is_done_once(item: Callable[[str], Project], way: str) -> None:
+    """No event sees it, so from there on the revision is of one transaction."""
+    sends = f"op.get_bind().connection.{way}.execute(\"INSERT INTO item VALUES (-7, 'x', 7)\")"
+    project = item(f"op.add_column('item', sa.Column('x', sa.Integer))\n{sends}\n{BUILDS}\n{FAILS}")
+    with connected(project.database) as session:
+        session.execute("ALTER TABLE item DROP CONSTRAINT item_pkey")
+    assert project.run("upgrade", **EVERY).returncode == 5
+    corrected(project)
+    done = project.run("upgrade", **EVERY)
+    assert done.returncode == 0, done.stderr
+    assert rows(project.database, "SELECT count(*) FROM item WHERE id = -7") == [1]
+
+
+@pytest.mark.parametrize(
+    ("rows_read", "kept"), [("repeat('x', 1000), generate_series(1, 9000)", False), ("generate_series(1, 9000)", True)]
+)
+def test_no_more_is_remembered_than_fits(item: Callable[[str], Project], rows_read: str, *, kept: bool) -> None:
+    """A revision that reads more than 8 MB is of one transaction from there on."""
+    project = item(f'op.get_bind().execute(sa.text("SELECT {rows_read}")).fetchall()\n{BUILDS}\n{FAILS}')
+    assert project.run("upgrade", **EVERY).returncode == 5
+    assert rows(project.database, "SELECT to_regclass('ix_size') IS NOT NULL, count(*) > 0 FROM liftlock.answers") == [(kept, kept)]
+
+
 def test_vacuum_full_is_refused(item: Callable[[str], Project]) -> None:
     """It refuses a transaction, and would be patient while all others wait."""
     project = item("with op.get_context().autocommit_block():\n    op.execute('VACUUM FULL item')")

@@ -6,13 +6,15 @@ All of it by SQLAlchemy's events, so ``env.py`` and the driver stay as they are.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from psycopg.pq import Conninfo
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.pool import Pool
+from sqlalchemy.pool.base import _ConnectionFairy
 
 from liftlock.errors import SettingsError
 from liftlock.postgres.session import application, migration_settings
@@ -24,7 +26,34 @@ _BASE = ("host", "port", "user", "password", "dbname", "database")
 _NOT_OURS = frozenset(_BASE) | {"options", "application_name", "connect_timeout", "client_encoding"}
 _ANYWHERE = frozenset({"options", "application_name", "connect_timeout", "client_encoding"})
 """Keywords that make sense for another server too."""
+_OF_THE_HOUSE = ("sqlalchemy.", "alembic.", "liftlock.")
 _LIBPQ_DRIVERS = ("psycopg", "psycopg2")
+
+
+@contextlib.contextmanager
+def raw_use(told: Callable[[object], None]) -> Iterator[None]:
+    """Tell when somebody else than SQLAlchemy takes a driver's cursor or connection: no event sees what is sent over it.
+
+    Parameters:
+        told: is given the pool's connection, before it is used.
+    """
+
+    def meant(real: Any) -> property:  # noqa: ANN401 - a function, a property or a slot
+        def get(connection: Any) -> Any:  # noqa: ANN401
+            if not sys._getframe(1).f_globals.get("__name__", "").startswith(_OF_THE_HOUSE):  # noqa: SLF001 - who asks
+                told(connection)
+            return real.__get__(connection, type(connection))
+
+        return property(get, getattr(real, "__set__", None))
+
+    real = {name: vars(_ConnectionFairy)[name] for name in ("cursor", "driver_connection", "dbapi_connection")}
+    for name, one in real.items():
+        setattr(_ConnectionFairy, name, meant(one))
+    try:
+        yield
+    finally:
+        for name, one in real.items():
+            setattr(_ConnectionFairy, name, one)
 
 
 @contextlib.contextmanager

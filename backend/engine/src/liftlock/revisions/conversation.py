@@ -29,8 +29,8 @@ from liftlock.revisions.stepping import Stepper
 from liftlock.revisions.work import Work
 from liftlock.revisions.working import Working
 
-_ROWS = 10_000
-"""Rows that are kept of a revision; one that reads more is finished in one transaction."""
+_ROWS, _BYTES = 10_000, 8_000_000
+"""What is kept of a revision; one that reads more is finished in one transaction."""
 
 
 class Conversation:
@@ -46,7 +46,7 @@ class Conversation:
     def __init__(self, working: Working, work: Work, stepper: Stepper, line: Callable[[], int | None]) -> None:
         self._working, self._work, self._stepper = working, work, stepper
         self._seen: Counter[str] = Counter()
-        self._rows = 0
+        self._rows = self._bytes = 0
         self._line = line
 
     def listeners(self) -> dict[str, Callable[..., Any]]:
@@ -141,9 +141,11 @@ class Conversation:
         """Remember an answer; one that can't be, or is too long, must be the transaction's own."""
         self._rows += len(answer.rows)
         try:
-            if self._rows > _ROWS:
-                self._work.bind()
-            else:
-                self._work.remember(key, exact, answer.dumps())
+            body = answer.dumps() if self._rows <= _ROWS else ""
         except Unrememberable:
+            body = ""
+        self._bytes += len(body)
+        if body and self._bytes <= _BYTES:
+            self._work.remember(key, exact, body)
+        else:
             self._work.bind()

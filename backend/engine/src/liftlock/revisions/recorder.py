@@ -18,6 +18,7 @@ from sqlalchemy.engine.mock import MockConnection
 
 from liftlock.model.operation import Operation
 from liftlock.revisions import backfill  # noqa: F401 - makes op.backfill known
+from liftlock.revisions.connections import raw_use
 from liftlock.revisions.conversation import Conversation
 from liftlock.revisions.lines import line_in
 from liftlock.revisions.operations import describe
@@ -87,6 +88,7 @@ class Recorder:
         impl.drop_table = self._with_stand_in(impl.drop_table)  # type: ignore[method-assign]
         if self._work is None or not self._work.bound:
             context.autocommit_block = self._autocommit  # type: ignore[method-assign]
+        stack.enter_context(raw_use(self._raw))
         engine = self._working.connection.engine
         listeners: dict[str, Callable[..., Any]] = {
             "before_execute": self._before_execute,
@@ -170,6 +172,15 @@ class Recorder:
         self.flush()
         if connection.connection is self._working.connection.connection:
             self.last = Operation(kind="connection", table=None, sql=statement, line=line_in(self._source))
+
+    def _raw(self, connection: object) -> None:
+        """What is sent over the driver's own connection is remembered by nobody, so all of it must be of one transaction."""
+        if self._working.busy or connection is not self._working.connection.connection:
+            return
+        if self._work is None:
+            raise NeedsDatabase
+        self.flush()
+        self._work.bind()
 
     def _before_commit(self, connection: Connection) -> None:
         if self._work is not None and not self._working.busy and connection.connection is self._working.connection.connection:
