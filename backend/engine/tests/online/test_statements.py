@@ -114,12 +114,10 @@ def test_what_is_sent_over_the_drivers_connection_is_done_once(item: Callable[[s
     assert rows(project.database, "SELECT count(*) FROM item WHERE id = -7") == [1]
 
 
-@pytest.mark.parametrize(
-    ("rows_read", "kept"), [("repeat('x', 1000), generate_series(1, 9000)", False), ("generate_series(1, 9000)", True)]
-)
+@pytest.mark.parametrize(("rows_read", "kept"), [("repeat('x', 1000), i", False), ("i", True)])
 def test_no_more_is_remembered_than_fits(item: Callable[[str], Project], rows_read: str, *, kept: bool) -> None:
     """A revision that reads more than 8 MB is of one transaction from there on."""
-    project = item(f'op.get_bind().execute(sa.text("SELECT {rows_read}")).fetchall()\n{BUILDS}\n{FAILS}')
+    project = item(f'op.get_bind().execute(sa.text("SELECT {rows_read} FROM generate_series(1, 9000) AS i")).fetchall()\n{BUILDS}\n{FAILS}')
     assert project.run("upgrade", **EVERY).returncode == 5
     assert rows(project.database, "SELECT to_regclass('ix_size') IS NOT NULL, count(*) > 0 FROM liftlock.answers") == [(kept, kept)]
 
@@ -206,12 +204,15 @@ def test_an_autovacuum_gives_way(item: Callable[[str], Project]) -> None:
         storage += ", autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1"
         session.execute(f"ALTER TABLE item SET ({storage})")
         session.execute("INSERT INTO item SELECT i, repeat('x', 500), i FROM generate_series(2000, 20000) AS i")
-        session.execute("UPDATE item SET size = size + 1")
         at_work = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'autovacuum worker' AND query LIKE '%.item%'"
         try:
             end = time.monotonic() + 120
             while not rows(project.database, at_work) and time.monotonic() < end:
-                time.sleep(0.1)
+                session.execute("UPDATE item SET size = size + 1")  # a server may lose count of the rows
+                for _ in range(50):
+                    if rows(project.database, at_work):
+                        break
+                    time.sleep(0.1)
             assert rows(project.database, at_work)
             done = project.run("upgrade", LIFTLOCK_DEADLINE="20", **EVERY)
         finally:
