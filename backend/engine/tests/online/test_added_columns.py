@@ -38,6 +38,7 @@ def both(tmp_path: Path, database: Address) -> Iterator[Callable[[str], tuple[Pr
 
 
 OF_OTHERS = {
+    "publication all_of_it": "CREATE PUBLICATION all_of_it FOR ALL TABLES",
     "rule stays": "CREATE RULE stays AS ON UPDATE TO item DO INSTEAD NOTHING",
     "trigger counts": "CREATE TABLE heir () INHERITS (item);"
     " CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
@@ -47,7 +48,7 @@ OF_OTHERS = {
 
 @pytest.mark.parametrize("obstacle", OF_OTHERS)
 def test_what_would_change_an_update(both: Callable[[str], tuple[Project, Project]], obstacle: str) -> None:
-    """A rule, and a trigger of a table that inherits: PostgreSQL's own rewrite knows neither."""
+    """A rule, a trigger of a table that inherits, a publication of a table without a key: PostgreSQL's own rewrite knows none."""
     _, ours = both('op.add_column("item", sa.Column("drawn", sa.Text, server_default=sa.text("random()::text")))')
     with connected(ours.database) as session:
         session.execute(OF_OTHERS[obstacle])

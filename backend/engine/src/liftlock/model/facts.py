@@ -87,8 +87,7 @@ class Table:
         columns, constraints, indexes: what stands on it.
         partitions: its partitions, each after the one above it.
         relation_names, constraint_names: names that are taken in its schema and begin like its own.
-        triggers: those that each UPDATE of a row fires, whatever its columns, and rules for it; of its partitions and heirs too.
-        hidden: whether row-level security hides rows from the role that migrates.
+        obstacles: what makes an update of all rows another thing than PostgreSQL's own rewrite of the table, for people.
         new: whether this run made it, so that nobody else uses it yet.
         newborn: whether this very revision made it.
     """
@@ -104,16 +103,9 @@ class Table:
     partitions: tuple[Partition, ...] = ()
     relation_names: frozenset[str] = frozenset()
     constraint_names: frozenset[str] = frozenset()
-    triggers: tuple[str, ...] = ()
-    hidden: bool = False
+    obstacles: tuple[str, ...] = ()
     new: bool = False
     newborn: bool = False
-
-    @property
-    def obstacles(self) -> tuple[str, ...]:
-        """What makes an update of all rows another thing than PostgreSQL's own rewrite of the table."""
-        fired = tuple(f"{one}, which each row that is copied would fire" for one in self.triggers)
-        return (*fired, "row-level security, which hides rows from this role") if self.hidden else fired
 
     def column(self, name: str) -> Column | None:
         """The column of a name."""

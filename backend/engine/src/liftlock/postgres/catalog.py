@@ -41,7 +41,7 @@ def table(execute: Execute, relation: str) -> Table | None:
     found["constraints"] = tuple(Constraint(**one | {"columns": tuple(one["columns"])}) for one in found["constraints"])
     found["indexes"] = tuple(Index(**one | {"columns": tuple(one["columns"])}) for one in found["indexes"])
     found["partitions"] = tuple(Partition(**one | {"relation_names": frozenset(one["relation_names"])}) for one in found["partitions"])
-    found["triggers"] = tuple(found["triggers"])
+    found["obstacles"] = tuple(found["obstacles"])
     for name in ("relation_names", "constraint_names"):
         found[name] = frozenset(found[name])
     return Table(**found)

@@ -50,18 +50,30 @@ SELECT json_build_object(
         FROM pg_catalog.pg_index AS i
         JOIN pg_catalog.pg_class AS r ON r.oid = i.indexrelid
         WHERE i.indrelid = c.oid),
-    'triggers', (
+    'obstacles', (
         SELECT coalesce(json_agg(DISTINCT one.words), '[]')
         FROM (
-            SELECT format('trigger %s', t.tgname) AS words
+            SELECT format('trigger %s, which each row that is copied would fire', t.tgname) AS words
             FROM pg_catalog.pg_trigger AS t
             WHERE t.tgrelid = ANY (h.tree) AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgtype & 16 <> 0
               AND t.tgattr::text = '' AND NOT starts_with(t.tgname::text, '~liftlock_')
             UNION ALL
-            SELECT format('rule %s', r.rulename)
+            SELECT format('rule %s, by which an update does something else', r.rulename)
             FROM pg_catalog.pg_rewrite AS r
-            WHERE r.ev_class = ANY (h.tree) AND r.ev_type = '2' AND r.ev_enabled IN ('O', 'A')) AS one),
-    'hidden', EXISTS (SELECT FROM unnest(h.tree) AS one (oid) WHERE row_security_active(one.oid)),
+            WHERE r.ev_class = ANY (h.tree) AND r.ev_type = '2' AND r.ev_enabled IN ('O', 'A')
+            UNION ALL
+            SELECT 'row-level security, which hides rows from this role'
+            FROM unnest(h.tree) AS one (oid) WHERE row_security_active(one.oid)
+            UNION ALL
+            SELECT format('publication %s, which takes no update of a table without a replica identity', p.pubname)
+            FROM pg_catalog.pg_class AS o
+            JOIN pg_catalog.pg_namespace AS n ON n.oid = o.relnamespace
+            JOIN pg_catalog.pg_publication_tables AS pt ON pt.schemaname = n.nspname AND pt.tablename = o.relname
+            JOIN pg_catalog.pg_publication AS p ON p.pubname = pt.pubname AND p.pubupdate
+            WHERE o.oid = ANY (h.tree) AND o.relkind = 'r' AND o.relreplident <> 'f'
+              AND NOT EXISTS (
+                  SELECT FROM pg_catalog.pg_index AS i
+                  WHERE i.indrelid = o.oid AND CASE o.relreplident WHEN 'd' THEN i.indisprimary ELSE i.indisreplident END)) AS one),
     'relation_names', (
         SELECT coalesce(json_agg(r.relname), '[]')
         FROM pg_catalog.pg_class AS r
