@@ -20,7 +20,7 @@ demo: backend/.venv/.up  ## Fill the database of `make up` (in another terminal)
 test: lint test-fast test-containers  ## Run all checks and tests; those of containers when a Docker engine answers
 
 test-fast: backend/.venv/.done  ## Run the tests that need no Docker engine
-	$(RUN)python -m pytest -q -n 2 --dist worksteal -m "not containers and not storms and not rules and not chains and not patience" $(ARGS)
+	$(RUN)python -m pytest -q -n 3 --dist worksteal -m "not containers and not storms and not rules and not chains and not patience" $(ARGS)
 
 test-rules: backend/.venv/.done  ## Try each rule of `liftlock check`, and each statement of the table of locks
 	$(RUN)python -m pytest -q -n 2 --dist worksteal -m rules $(ARGS)

@@ -6,10 +6,13 @@ import itertools
 import os
 import re
 import signal
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import alembic.command
 import psycopg
+from alembic.config import Config
 from helpers import Project, connected, dump, rows
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
@@ -74,10 +77,9 @@ def contents(address: Address, *, gapless: bool = False) -> dict[str, object]:
     return found
 
 
-def expected(project: Project, *arguments: str, moved: bool = False, gapless: bool = False) -> tuple[object, ...]:
+def expected(project: Project, command: str, target: str, *, moved: bool = False, gapless: bool = False) -> tuple[object, ...]:
     """What plain Alembic makes."""
-    done = project.run(*arguments, program="alembic")
-    assert done.returncode == 0, done.stderr
+    assert forked(lambda: getattr(alembic.command, command)(Config(project.ini), target)) == 0
     return state(project.database, moved=moved, gapless=gapless)
 
 
@@ -87,13 +89,9 @@ def state(address: Address, *, moved: bool = False, gapless: bool = False) -> tu
 
 
 def child(project: Project, command: str, kill: Callable[[], None] | None = None, **variables: str) -> int:
-    """Run a command in a forked child; its exit code, or the negative number of the signal that ended it."""
-    pid = os.fork()
-    if pid:
-        _, status = os.waitpid(pid, 0)
-        return os.waitstatus_to_exitcode(status)
-    code = 99
-    try:
+    """Run a command of liftlock's in a forked child; its exit code, or the negative number of the signal that ended it."""
+
+    def run() -> None:
         given = {"ALEMBIC_CONFIG": project.ini, "LIFTLOCK_SMALL_TABLE": "0", "LIFTLOCK_DEADLINE": "60", **variables}
         found = settings.read(given)
         if kill:
@@ -103,13 +101,24 @@ def child(project: Project, command: str, kill: Callable[[], None] | None = None
                 upgrade(found, interrupts=interrupts, notify=silent)
             else:
                 downgrade(found, "r0", interrupts=interrupts, notify=silent)
+
+    return forked(run)
+
+
+def forked(run: Callable[[], None]) -> int:
+    """Run something in a forked child, which needs no start; its exit code, or the negative number of the signal that ended it."""
+    pid = os.fork()
+    if pid:
+        _, status = os.waitpid(pid, 0)
+        return os.waitstatus_to_exitcode(status)
+    code = 99
+    try:
+        run()
         code = 0
     except LiftlockError as error:
         os.write(2, f"{error}\n".encode())
         code = error.exit_code
     except BaseException as error:  # noqa: BLE001 - the child must not go on as a second pytest
-        import traceback  # noqa: PLC0415
-
         os.write(2, "".join(traceback.format_exception(error)).encode())
     finally:
         os._exit(code)
