@@ -39,6 +39,14 @@ def corrected(project: Project) -> None:
         session.execute("INSERT INTO item VALUES (-1, 'x', -1)")
 
 
+def resumed(project: Project) -> None:
+    """It is run up to what it stumbles over, and then to its end."""
+    assert project.run("upgrade", **EVERY).returncode == 5
+    corrected(project)
+    done = project.run("upgrade", **EVERY)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("way", ["op.execute({!r})", "op.get_bind().execute(sa.text({!r}))"])
 def test_a_setting_holds_for_what_comes_after_it_on_another_attempt_too(item: Callable[[str], Project], way: str) -> None:
     """The schema that a resumed revision works in is the one that it has named."""
@@ -93,10 +101,7 @@ def test_a_procedure_answers(item: Callable[[str], Project]) -> None:
     with connected(project.database) as session:
         session.execute("CREATE SEQUENCE calls")
         session.execute("CREATE PROCEDURE count_up(INOUT n bigint) LANGUAGE plpgsql AS 'BEGIN n := nextval(''calls''); END'")
-    assert project.run("upgrade", **EVERY).returncode == 5
-    corrected(project)
-    done = project.run("upgrade", **EVERY)
-    assert done.returncode == 0, done.stderr
+    resumed(project)
     assert rows(project.database, "SELECT last_value FROM calls") == [1]
 
 
@@ -107,10 +112,7 @@ def test_what_is_sent_over_the_drivers_connection_is_done_once(item: Callable[[s
     project = item(f"op.add_column('item', sa.Column('x', sa.Integer))\n{sends}\n{BUILDS}\n{FAILS}")
     with connected(project.database) as session:
         session.execute("ALTER TABLE item DROP CONSTRAINT item_pkey")
-    assert project.run("upgrade", **EVERY).returncode == 5
-    corrected(project)
-    done = project.run("upgrade", **EVERY)
-    assert done.returncode == 0, done.stderr
+    resumed(project)
     assert rows(project.database, "SELECT count(*) FROM item WHERE id = -7") == [1]
 
 

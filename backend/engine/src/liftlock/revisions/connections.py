@@ -27,6 +27,7 @@ _NOT_OURS = frozenset(_BASE) | {"options", "application_name", "connect_timeout"
 _ANYWHERE = frozenset({"options", "application_name", "connect_timeout", "client_encoding"})
 """Keywords that make sense for another server too."""
 _OF_THE_HOUSE = ("sqlalchemy.", "alembic.", "liftlock.")
+"""Modules that take a driver's connection for themselves, and not for the revision."""
 _LIBPQ_DRIVERS = ("psycopg", "psycopg2")
 
 
