@@ -79,6 +79,10 @@ op.create_unique_constraint("uq_1", "reading_2021", ["at", "sensor", "country"])
 op.create_unique_constraint("uq_2", "reading_2022_ax", ["at", "sensor", "country"])
 op.create_unique_constraint("uq", "reading", ["at", "sensor", "country"])
 """,
+    "key that a partition has already": """
+op.create_foreign_key("leaf", "reading_2021", "country", ["country"], ["code"])
+op.create_foreign_key("whole", "reading", "country", ["country"], ["code"])
+""",
     "drop index of partitioned": """
 op.create_index("ix", "reading", ["value"])
 op.drop_index("ix", "reading")

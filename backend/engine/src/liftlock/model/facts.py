@@ -65,6 +65,7 @@ class Partition:
         parent: the table right above it, as SQL text.
         leaf: whether it holds rows, and isn't partitioned itself.
         relation_names: names that are taken in its schema and begin like its own.
+        keys: the definitions of its own foreign keys, those that are proven.
     """
 
     relation: str
@@ -72,6 +73,7 @@ class Partition:
     parent: str
     leaf: bool
     relation_names: frozenset[str]
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

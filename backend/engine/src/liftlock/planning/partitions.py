@@ -7,6 +7,7 @@ https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONING-D
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -96,7 +97,7 @@ class Whole:
 
 
 def foreign_key(table: Table, parts: ConstraintParts, name: str, above: Step) -> Iterator[Step]:
-    """Each leaf's own key, unproven and then validated; that of the table above takes them over without a scan.
+    """Each leaf's own key, unproven and then validated; that of the table above takes over these, and those that were there, without a scan.
 
     Parameters:
         table: the table above.
@@ -104,7 +105,7 @@ def foreign_key(table: Table, parts: ConstraintParts, name: str, above: Step) ->
         name: its name.
         above: the step that makes the key of the table above.
     """
-    leaves = [one for one in table.partitions if one.leaf]
+    leaves = [one for one in table.partitions if one.leaf and _bare(parts.definition) not in map(_bare, one.keys)]
     undo = tuple(f"ALTER TABLE {one.relation} DROP CONSTRAINT IF EXISTS {quoted(name)}" for one in leaves)
     for one in leaves:
         yield Step(
@@ -116,3 +117,8 @@ def foreign_key(table: Table, parts: ConstraintParts, name: str, above: Step) ->
         )
         yield replace(validate(one.relation, name), part=f"validate {one.name}", undo=undo)
     yield above
+
+
+def _bare(definition: str) -> str:
+    """A key's definition without what is only spelling."""
+    return re.sub(r'[\s"]', "", definition).lower()

@@ -12,6 +12,9 @@ SELECT json_build_object(
     'partitions', (
         SELECT coalesce(json_agg(json_build_object(
             'relation', p.relid::regclass::text, 'name', r.relname, 'parent', p.parentrelid::regclass::text, 'leaf', p.isleaf,
+            'keys', (
+                SELECT coalesce(json_agg(pg_get_constraintdef(k.oid)), '[]') FROM pg_catalog.pg_constraint AS k
+                WHERE k.conrelid = p.relid AND k.contype = 'f' AND k.conparentid = 0 AND k.convalidated),
             'relation_names', (
                 SELECT json_agg(o.relname) FROM pg_catalog.pg_class AS o
                 WHERE o.relnamespace = r.relnamespace AND starts_with(o.relname::text, left(r.relname::text, 10))))
