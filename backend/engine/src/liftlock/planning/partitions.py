@@ -97,7 +97,7 @@ class Whole:
 
 
 def foreign_key(table: Table, parts: ConstraintParts, name: str, above: Step) -> Iterator[Step]:
-    """Each leaf's own key, unproven and then validated; that of the table above takes over these, and those that were there, without a scan.
+    """Each leaf's own key, unproven and then validated; that of the table above takes over these, and any that were there, without a scan.
 
     Parameters:
         table: the table above.
