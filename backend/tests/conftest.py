@@ -52,7 +52,7 @@ def database(new_database: Callable[[], Address]) -> Address:
 @pytest.fixture(scope="session")
 def service(database: Address) -> Iterator[str]:
     """The service's URL; it is started the way its container starts it."""
-    port = str(embedded.free_port())
+    port = str(embedded.free_ports()[0])
     command = ["liftlock", "exec", "--", sys.executable, "-m", "recaller"]
     more = {"RECALLER_HOST": "127.0.0.1", "RECALLER_PORT": port, "RECALLER_LOG_LEVEL": "warning"}
     process = subprocess.Popen(command, cwd=BACKEND, env=environment(database, **more))

@@ -63,3 +63,9 @@ def project(tmp_path: Path, database: Address) -> Project:
 def shop(tmp_path: Path, database: Address) -> Project:
     """A project with tables, an enum, rows, a backfill over the connection and a concurrent index."""
     return make_project(tmp_path, database, revisions="shop")
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where base states are kept between the tests."""
+    return tmp_path_factory.mktemp("cache")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import select
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import cache_from_source
@@ -65,7 +67,7 @@ def standby_of(primary: Address, folder: Path, *, hot_standby: str = "on") -> It
         user = pwd.getpwnam("nobody")
         for path in [data, *data.rglob("*")]:
             os.chown(path, user.pw_uid, user.pw_gid)
-    port, postgres = str(embedded.free_port()), embedded.program("postgres")
+    port, postgres = str(embedded.free_ports()[0]), embedded.program("postgres")
     settings = ["-c", f"port={port}", "-c", f"hot_standby={hot_standby}", "-c", "unix_socket_directories="]
     command_line = [*embedded.as_postgres(postgres, data), postgres, "-D", str(data), *settings]
     process = subprocess.Popen(command_line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -131,6 +133,18 @@ class Project:
         return subprocess.Popen(
             command_line, cwd=self.folder, env=self.variables(**more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
+
+
+def until_it_says(running: subprocess.Popen[str], text: str) -> str:
+    """Wait until a command has written the text to its standard error; returns all it wrote, which `communicate` doesn't give again."""
+    assert running.stderr
+    said, end = b"", time.monotonic() + 60
+    while text.encode() not in said:
+        assert select.select([running.stderr], [], [], end - time.monotonic())[0], said.decode()
+        more = os.read(running.stderr.fileno(), 4096)
+        assert more, said.decode()
+        said += more
+    return said.decode()
 
 
 def begun_project(folder: Path, database: Address, body: str) -> Project:

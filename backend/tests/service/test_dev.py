@@ -47,7 +47,7 @@ def listens(port: str) -> bool:
 
 def test_when_it_is_killed_the_service_goes_with_it(tmp_path: Path) -> None:
     """Else the next start would find its port taken, by a service whose database is gone."""
-    port = str(embedded.free_port())
+    port = str(embedded.free_ports()[0])
     launcher = start(tmp_path, port)
     launcher.kill()
     launcher.wait()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
@@ -14,6 +15,9 @@ from liftlock import __version__, settings
 from liftlock.console import Console
 from liftlock.errors import LiftlockError, SettingsError
 from liftlock.postgres.interrupts import Interrupts
+
+if TYPE_CHECKING:
+    from liftlock.commands.keeper import Keeper
 
 P = ParamSpec("P")
 
@@ -211,17 +215,13 @@ def check(  # noqa: PLR0913 - its options
     files = console.files(output)
 
     def call(found: settings.Settings, interrupts: Interrupts) -> int:
-        data = settings.from_url(data_url) if data_url else None
-        # Revisions are code, and need not know it.
-        os.environ.pop("LIFTLOCK_DATA_URL", None)
-        sys.argv[1:] = ["check"]
         report = run(
             found,
             revisions,
             way=way,
             chain=chain,
             data=data,
-            server=settings.from_url(shadow_url) if shadow_url else None,
+            server=server,
             interrupts=interrupts,
             notify=console.tell,
             x_arguments=console.x_arguments,
@@ -232,7 +232,27 @@ def check(  # noqa: PLR0913 - its options
         console.result(report.as_dict(), shown)
         return 0 if report.ok else 1
 
-    _run(console, call)
+    with _kept(console, data_url, shadow_url) as (data, server):
+        _run(console, call)
+
+
+@contextlib.contextmanager
+def _kept(console: Console, data_url: str | None, shadow_url: str | None) -> Iterator[tuple[Keeper | None, settings.Address | None]]:
+    """Who keeps the address of a real database from the revisions, and where these are tried.
+
+    With an address, this command begins anew; without it, and kept from the network but for the shadow, it comes here again.
+    """
+    from liftlock.commands import keeper  # noqa: PLC0415
+
+    try:
+        server = settings.from_url(shadow_url) if shadow_url else None
+        if data_url:
+            keeper.hand_over(data_url)
+        data = keeper.Keeper.found(server, console.tell)
+    except LiftlockError as error:
+        console.fail(error)
+    with contextlib.closing(data) if data else contextlib.nullcontext():
+        yield data, server
 
 
 @cli.command()

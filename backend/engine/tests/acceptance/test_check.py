@@ -26,12 +26,6 @@ from liftlock.settings import Address
 NOWHERE = Address(host="nowhere.invalid", port="1", user="nobody", password=PASSWORD, dbname="none")
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where base states are kept between the tests."""
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     """A project whose first revision makes the tables of the examples; its database is nowhere."""

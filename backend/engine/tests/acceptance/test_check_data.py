@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import secrets
+import signal
+import subprocess
+import sys
+import textwrap
+import time
 from pathlib import Path
 
 import pytest
-from helpers import PASSWORD, Project, connected, make_project, rows
+from helpers import PASSWORD, Project, connected, make_project, rows, until_it_says
 from sqlalchemy.engine import URL
 
 from liftlock.planning.rules import TABLES
@@ -41,14 +47,14 @@ def real(tmp_path: Path, database: Address) -> tuple[Project, str]:
     return project, URL.create("postgresql", port=int(database.port), **parts).render_as_string(hide_password=False)
 
 
-def test_rows_that_would_break_it_are_found(real: tuple[Project, str], database: Address, tmp_path: Path) -> None:
+def test_rows_that_would_break_it_are_found(real: tuple[Project, str], database: Address, cache: Path) -> None:
     """By their keys, and nothing else of them; sizes and estimates are told; every statement that reaches it reads."""
     project, url = real
     log = next(Path(row) for row in [rows(database, "SELECT current_setting('data_directory')")[0]]).parent / "postgres.log"
     with connected(database) as session:
         session.execute(f"ALTER DATABASE {database.dbname} SET log_statement = 'all'")
     begun = log.stat().st_size
-    done = project.run("--format", "json", "check", "r1", LIFTLOCK_DATA_URL=url, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    done = project.run("--format", "json", "check", "r1", LIFTLOCK_DATA_URL=url, XDG_CACHE_HOME=str(cache))
     assert done.returncode == 1, done.stderr
     report = json.loads(done.stdout)
     found = {one["what"].splitlines()[0]: one["what"].splitlines()[1:] for one in report["findings"] if one["code"] == "LL-DATA"}
@@ -77,58 +83,172 @@ def test_rows_that_would_break_it_are_found(real: tuple[Project, str], database:
     assert [one for one in sent if not one.startswith(("SELECT", "--", "BEGIN", "ROLLBACK", "SHOW"))] == []
 
 
-@pytest.mark.parametrize("given", ["by the environment", "by an option"])
-@pytest.mark.parametrize("chain", [False, True], ids=["", "chain"])
-def test_a_revision_cannot_reach_it(real: tuple[Project, str], database: Address, tmp_path: Path, *, chain: bool, given: str) -> None:
-    """Neither by an engine of its own, of a role that may do anything, nor by what the command was given."""
-    project, _ = real
-    parts = {"username": database.user, "password": database.password, "host": database.host, "database": database.dbname}
-    url = URL.create("postgresql+psycopg", port=int(database.port), **parts).render_as_string(hide_password=False)
+HOSTILE = """
+import gc, glob, os, re, socket, subprocess, sys, threading
+import psycopg
+
+KNOWN = {known!r}
+STEAL = "CREATE TABLE IF NOT EXISTS stolen (x integer)"
+
+def spy(data):
+    return set(re.findall(rb"kept-[0-9a-f]{{16}}", data)) if b"kept-" in data else set()
+
+def secrets():
+    spied = set()
+    for path in glob.glob("/proc/[0-9]*/environ") + glob.glob("/proc/[0-9]*/cmdline") + glob.glob("/proc/self/task/*/environ"):
+        try:
+            spied |= spy(open(path, "rb").read())
+        except OSError:
+            pass
+    for path in glob.glob("/proc/[0-9]*/mem"):
+        try:
+            with open(path.replace("mem", "maps")) as maps, open(path, "rb", 0) as memory:
+                for line in maps:
+                    begin, end = (int(one, 16) for one in line.split()[0].split("-"))
+                    if " rw-p " in line and end - begin < 1 << 28:
+                        memory.seek(begin)
+                        spied |= spy(memory.read(end - begin))
+        except (OSError, ValueError, OverflowError):
+            pass
+    return sorted(spied)
+
+def connect():
+    try:
+        with psycopg.connect(**KNOWN, autocommit=True, connect_timeout=5) as session:
+            session.execute(STEAL)
+        return "reached"
+    except psycopg.Error as error:
+        return str(error).strip()
+
+def everywhere():
+    said = [connect()]
+    thread = threading.Thread(target=lambda: said.append(connect()))
+    thread.start()
+    thread.join()
+    program = f"import sys, psycopg; psycopg.connect(**{{KNOWN}}, autocommit=True).execute(sys.argv[1])"
+    said.append(subprocess.run([sys.executable, "-c", program, STEAL], capture_output=True, text=True).stderr)
+    return said
+
+def ask():
+    (keeper,) = [one for one in gc.get_objects() if type(one).__name__ == "Keeper"]
+    asked = {{"rows": "null", "table": "person", "columns": ["nick"], "key": [], "refers": "", "refers_columns": [], "type": ""}}
+    said = []
+    for hostile in ({{"table": "person; " + STEAL + " --"}}, {{"table": "person, lateral (select 1)"}}, {{"rows": STEAL}}):
+        try:
+            said.append(repr(keeper._ask("rows", question={{**asked, **hostile}})))
+        except Exception as error:
+            said.append(str(error))
+    said.append(repr(keeper._ask("rows", question={{**asked, "columns": ['nick" IS NULL); ' + STEAL + " --"]}})))
+    return said
+
+with open({seen!r}, "a") as seen:
+    print(secrets(), *everywhere(), *ask(), file=seen, sep="\\n", end="\\n--\\n")
+"""
+
+
+def confined() -> bool:
+    """Whether this system keeps revisions from the network."""
+    tried = "import sys; from liftlock.revisions.confinement import confine; sys.exit(not confine([]))"
+    return subprocess.run([sys.executable, "-c", tried], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [("by the environment", "r1"), ("by the environment", "--chain"), ("by an option", "r1")],
+)
+def test_a_hostile_revision_cannot_reach_it(  # noqa: PLR0913 - its fixtures
+    real: tuple[Project, str], database: Address, tmp_path: Path, cache: Path, given: str, wanted: str
+) -> None:
+    """When it is loaded, and when it runs.
+
+    It looks for the address in all processes, their memory too; it connects by itself, in a thread and in a program of its
+    own, as a role that may do anything; and it asks what keeps the address for more than it may.
+    """
+    project, url = real
+    secret = f"kept-{secrets.token_hex(8)}"
+    with connected(database) as session:
+        session.execute(f"ALTER ROLE only_reader PASSWORD '{secret}'".encode())
     seen = tmp_path / "seen"
-    body = (
-        f"import os, sys\nopen({str(seen)!r}, 'a').write(repr([os.environ.get('LIFTLOCK_DATA_URL'), *sys.argv]))\n"
-        f"engine = sa.create_engine({url!r})\n"
-        "with engine.begin() as connection:\n    connection.exec_driver_sql('CREATE TABLE IF NOT EXISTS stolen (x integer)')"
-    )
-    project.revision("r1", "r0", body, "op.drop_table('stolen')")
-    plain = url.replace("+psycopg", "")
-    told = ["--data-url", plain] if given == "by an option" else []
-    more = {} if told else {"LIFTLOCK_DATA_URL": plain}
-    done = project.run("check", *(["--chain"] if chain else ["r1"]), *told, XDG_CACHE_HOME=str(tmp_path / "cache"), **more)
+    path = project.revision("r1", "r0", "hostile()", "hostile()")
+    body = HOSTILE.format(known=database.keywords(), seen=str(seen))
+    path.write_text(path.read_text() + "\ndef hostile():\n" + textwrap.indent(body, "    ") + "\nhostile()\n")
+    url = url.replace("p%40ss%2Fword", secret)
+    told = ["--data-url", url] if given == "by an option" else []
+    more = {} if told else {"LIFTLOCK_DATA_URL": url}
+    done = project.run("check", wanted, *told, XDG_CACHE_HOME=str(cache), **more)
     assert done.returncode in {0, 1}, done.stderr
+    runs = seen.read_text().split("--\n")[:-1]
+    assert len(runs) > 3, "loaded, run by plain Alembic and by liftlock, and back"
+    assert secret not in seen.read_text()
     assert rows(database, "SELECT to_regclass('stolen')::text") == [None]
-    assert "None" in seen.read_text()
-    assert database.host not in seen.read_text()
+    for run in runs:
+        assert "is no name of a table" in run
+        assert "is not a valid Rows" in run
+        assert "does not exist" in run  # the column of that name
+    if confined():
+        assert "check.unconfined" not in done.stderr
+        assert all(run.count("Permission denied") == 3 for run in runs)
 
 
-def test_it_cannot_when_it_is_loaded(real: tuple[Project, str], database: Address, tmp_path: Path) -> None:
-    """No engine connects before there is a shadow to lead it to."""
+def test_an_engine_of_its_own_is_led_to_the_shadow(real: tuple[Project, str], database: Address, cache: Path) -> None:
+    """As env.py's is; while it is loaded, none connects."""
     project, url = real
     parts = {"username": database.user, "password": database.password, "host": database.host, "database": database.dbname}
     own = URL.create("postgresql+psycopg", port=int(database.port), **parts).render_as_string(hide_password=False)
-    path = project.revision("r1", "r0", "pass")
-    steals = f"with sa.create_engine({own!r}).begin() as connection:\n    connection.exec_driver_sql('CREATE TABLE stolen (x integer)')\n"
-    path.write_text(path.read_text() + steals)
-    done = project.run("check", "r1", LIFTLOCK_DATA_URL=url, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    steals = f"with sa.create_engine({own!r}).begin() as connection:\n    "
+    steals += "connection.exec_driver_sql('CREATE TABLE IF NOT EXISTS stolen (x integer)')"
+    path = project.revision("r1", "r0", steals, "op.drop_table('stolen')")
+    done = project.run("--format", "json", "check", "r1", LIFTLOCK_DATA_URL=url, XDG_CACHE_HOME=str(cache))
+    assert done.returncode in {0, 1}, done.stderr
+    assert "stolen" in done.stdout
+    path.write_text(f"{path.read_text()}\n{steals}\n")
+    done = project.run("check", "r1", LIFTLOCK_DATA_URL=url, XDG_CACHE_HOME=str(cache))
     assert (done.returncode, "r1.py" in done.stderr, "connect" in done.stderr) == (3, True, True), done.stderr
     assert rows(database, "SELECT to_regclass('stolen')::text") == [None]
 
 
-def test_one_that_cannot_be_reached_is_told(real: tuple[Project, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("ended", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_what_keeps_the_address_ends_with_the_command(real: tuple[Project, str], cache: Path, ended: signal.Signals) -> None:
+    """However that ends."""
+    project, url = real
+    project.revision("r1", "r0", "op.execute('SELECT pg_sleep(60)')")
+    running = project.start("check", "r1", LIFTLOCK_DATA_URL=url, XDG_CACHE_HOME=str(cache))
+    until_it_says(running, "trying r1")
+    (keeper,) = (path.parent for path in Path("/proc").glob("[0-9]*/stat") if _parent(path) == running.pid and _keeps(path.parent))
+    running.send_signal(ended)
+    running.communicate(timeout=60)
+    end = time.monotonic() + 20
+    while keeper.exists() and "State:\tZ" not in (keeper / "status").read_text():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def _parent(stat: Path) -> int:
+    try:
+        return int(stat.read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def _keeps(process: Path) -> bool:
+    return "liftlock.commands.keeper" in (process / "cmdline").read_text()
+
+
+def test_one_that_cannot_be_reached_is_told(real: tuple[Project, str], cache: Path) -> None:
     """As an error of the settings or of now."""
     project, url = real
-    done = project.run("check", "r1", LIFTLOCK_DATA_URL=url.replace("p%40ss", "wrong"), XDG_CACHE_HOME=str(tmp_path / "cache"))
+    done = project.run("check", "r1", LIFTLOCK_DATA_URL=url.replace("p%40ss", "wrong"), XDG_CACHE_HOME=str(cache))
     assert (done.returncode, "wrong password" in done.stderr) == (2, True), done.stderr
 
 
-def findings(project: Project, url: str, tmp_path: Path, code: str) -> dict[str, str]:
+def findings(project: Project, url: str, cache: Path, code: str) -> dict[str, str]:
     """What was found by a rule, with its severity."""
-    done = project.run("--format", "json", "check", "r1", LIFTLOCK_DATA_URL=url, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    done = project.run("--format", "json", "check", "r1", LIFTLOCK_DATA_URL=url, XDG_CACHE_HOME=str(cache))
     assert done.returncode in {0, 1}, done.stderr
     return {one["what"]: one["severity"] for one in json.loads(done.stdout)["findings"] if one["code"] == code}
 
 
-def test_rows_that_the_revision_corrects_itself_are_a_note(real: tuple[Project, str], tmp_path: Path) -> None:
+def test_rows_that_the_revision_corrects_itself_are_a_note(real: tuple[Project, str], cache: Path) -> None:
     """Whether it does, isn't tried; and what an expression of its own makes of a value, isn't either."""
     project, url = real
     body = (
@@ -136,29 +256,29 @@ def test_rows_that_the_revision_corrects_itself_are_a_note(real: tuple[Project, 
         "op.alter_column('person', 'email', type_=sa.Integer, postgresql_using='length(email)')"
     )
     project.revision("r1", "r0", body)
-    (found,) = findings(project, url, tmp_path, "LL-DATA").items()
+    (found,) = findings(project, url, cache, "LL-DATA").items()
     assert (found[0].startswith("rows of person have no nick"), found[1]) == (True, "note")
-    (unseen,) = findings(project, url, tmp_path, "LL-DATA-UNSEEN")
+    (unseen,) = findings(project, url, cache, "LL-DATA-UNSEEN")
     assert "by an expression of its own" in unseen
 
 
-def test_what_was_not_seen_is_told(real: tuple[Project, str], database: Address, tmp_path: Path) -> None:
+def test_what_was_not_seen_is_told(real: tuple[Project, str], database: Address, cache: Path) -> None:
     """A table that is locked, and one that isn't there; each query is bounded."""
     project, url = real
     with connected(database) as session, session.transaction():
         session.execute("LOCK TABLE person")
-        unseen = "\n".join(findings(project, url, tmp_path, "LL-DATA-UNSEEN"))
+        unseen = "\n".join(findings(project, url, cache, "LL-DATA-UNSEEN"))
     assert "lock timeout" in unseen
     assert "how large the tables are, wasn't seen" in unseen
     with connected(database) as session:
         session.execute("DROP TABLE person CASCADE")
-    assert "does not exist" in "\n".join(findings(project, url, tmp_path, "LL-DATA-UNSEEN"))
+    assert "does not exist" in "\n".join(findings(project, url, cache, "LL-DATA-UNSEEN"))
 
 
-def test_what_is_found_may_be_allowed(real: tuple[Project, str], tmp_path: Path) -> None:
+def test_what_is_found_may_be_allowed(real: tuple[Project, str], cache: Path) -> None:
     """In alembic.ini, as all else."""
     project, url = real
     ini = Path(project.ini)
     ini.write_text(f"{ini.read_text()}\n[liftlock]\nallow =\n    LL-DATA r1: corrected by the job before it\n")
-    done = project.run("--format", "json", "check", "r1", LIFTLOCK_DATA_URL=url, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    done = project.run("--format", "json", "check", "r1", LIFTLOCK_DATA_URL=url, XDG_CACHE_HOME=str(cache))
     assert {one["because"] for one in json.loads(done.stdout)["findings"] if one["code"] == "LL-DATA"} == {"corrected by the job before it"}

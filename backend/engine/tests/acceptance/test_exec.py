@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import Project, connected, rows
+from helpers import Project, connected, rows, until_it_says
 
 
 @pytest.fixture
@@ -80,13 +80,12 @@ def test_a_stale_manifest_is_not_trusted(small: Project) -> None:
 def test_require_waits_until_somebody_else_has_migrated(small: Project) -> None:
     """And creates nothing itself."""
     waiting = small.start("exec", "--require", "--wait", "60", "--", "echo", "served", **address(small))
-    time.sleep(4)
+    until_it_says(waiting, "waiting for somebody else to migrate")
     assert waiting.poll() is None
     assert rows(small.database, "SELECT to_regclass('alembic_version')::text, to_regnamespace('liftlock')::text") == [(None, None)]
     assert small.run("upgrade").returncode == 0
     out, err = waiting.communicate(timeout=60)
     assert (waiting.returncode, out) == (0, "served\n"), err
-    assert "waiting for somebody else to migrate" in err
 
 
 def test_require_is_bounded(small: Project) -> None:

@@ -16,11 +16,9 @@ from liftlock.postgres import embedded
 from liftlock.settings import Address
 
 
-def test_a_port_that_somebody_else_takes_meanwhile(server: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_that_somebody_else_takes_meanwhile(server: Address, tmp_path: Path) -> None:
     """Another server that answers there, by the same password even, isn't taken for it; a further port is."""
-    free, ports = embedded.free_port, iter([int(server.port)])
-    monkeypatch.setattr(embedded, "free_port", lambda: next(ports, None) or free())
-    with embedded.serve(tmp_path / "mine" / "data", PASSWORD) as address:
+    with embedded.serve(tmp_path / "mine" / "data", PASSWORD, ports=[int(server.port), *embedded.free_ports()]) as address:
         assert address.port != server.port
         with connected(address) as session:
             found = session.execute("SHOW data_directory").fetchone()
@@ -32,7 +30,7 @@ def test_a_port_that_was_asked_for_and_is_taken(server: Address, tmp_path: Path)
     """It says so."""
     with (
         pytest.raises(NotNow, match="Address already in use"),
-        embedded.serve(tmp_path / "mine" / "data", PASSWORD, port=int(server.port)),
+        embedded.serve(tmp_path / "mine" / "data", PASSWORD, ports=[int(server.port)]),
     ):
         pass
 

@@ -117,7 +117,7 @@ def test_a_standby_can_be_read_and_not_written(standby: tuple[str, Address]) -> 
 @contextlib.contextmanager
 def pgbouncer(server: Address, folder: Path, mode: str) -> Iterator[Address]:
     """PgBouncer before a server."""
-    port = str(embedded.free_port())
+    port = str(embedded.free_ports()[0])
     quoted = (server.password or "").replace('"', '""')
     (folder / "users.txt").write_text(f'"{server.user}" "{quoted}"\n')
     (folder / "pgbouncer.ini").write_text(

@@ -13,13 +13,13 @@ from typing import Any
 import psycopg
 
 from liftlock.commands.exec import address_of
+from liftlock.commands.keeper import Keeper, Seen
 from liftlock.commands.status import build_of, compare
 from liftlock.errors import LiftlockError
 from liftlock.events import Event, Notify
 from liftlock.model.checked import Checked, WayBack
 from liftlock.model.finding import Finding
 from liftlock.model.report import Report, Size
-from liftlock.model.revision import Standing
 from liftlock.model.schema import Schema
 from liftlock.planning.hazards import found_in_data, hazards, unseen, unsized
 from liftlock.planning.rules import RULES
@@ -27,7 +27,7 @@ from liftlock.planning.rules.chain import of_heads, of_models, of_offline
 from liftlock.planning.rules.repeatability import EDITED
 from liftlock.planning.timelines import estimated
 from liftlock.postgres.catalog import schema
-from liftlock.postgres.data import Data, bounded
+from liftlock.postgres.data import bounded
 from liftlock.postgres.dump import difference
 from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.session import Session, connect, execute
@@ -47,7 +47,7 @@ def check(  # noqa: PLR0913 - the parts of a run
     *,
     way: str = "liftlock",
     chain: bool = False,
-    data: Address | None = None,
+    data: Keeper | None = None,
     server: Address | None = None,
     interrupts: Interrupts,
     notify: Notify,
@@ -60,7 +60,7 @@ def check(  # noqa: PLR0913 - the parts of a run
         wanted: ``a:b``, a single revision, or nothing: what is new against git's main branch, else what is pending, else all.
         way: how they are to be run in production: by ``plain`` Alembic, or by ``liftlock``.
         chain: check the chain as a whole, from its base, and whether it can be written down as SQL.
-        data: a real database, or a replica of one, whose rows are looked at; it is only read, and no revision reaches it.
+        data: keeps the address of a real database, or a replica of one, whose rows are looked at.
         server: where the revisions are tried; the embedded server by default.
         interrupts: stops it.
         notify: is told what happens.
@@ -80,7 +80,7 @@ def check(  # noqa: PLR0913 - the parts of a run
         return Report(selection.told, way, "", clock.seconds, (), tuple(found), prefix=prefix())
     with contextlib.ExitStack() as stack:
         with clock.part("shadow"):
-            shadow = stack.enter_context(shadow_at(trials, selection.base, notify, server))
+            shadow = stack.enter_context(shadow_at(trials, selection.base, notify, server, data.ports if data else ()))
         run = _Check(project, selection, trials, shadow, notify, clock)
         checked = tuple(run.tried())
         version, offline = shadow.version, ""
@@ -108,37 +108,39 @@ def _whole(project: Project, configured: Configured, findings: Iterable[Finding]
     return (replace(one, path=path, because=configured.reason(one.code)) for one in findings)
 
 
-def _pending(settings: Settings, data: Address | None) -> tuple[frozenset[str] | None, str]:
+def _pending(settings: Settings, data: Keeper | None) -> tuple[frozenset[str] | None, str]:
     """What is pending on the real database, else on the project's own, and how that is told; None where it can't be asked."""
     try:
-        address = data or address_of(settings)
-        with contextlib.closing(connect(bounded(address), "check", settle=False)) as session:
-            found = compare(session, build_of(settings))
+        if data is not None:
+            address, seen = data.address, data.standing(build_of(settings))
+        else:
+            own = address_of(settings)
+            with contextlib.closing(connect(bounded(own), "check", settle=False)) as session:
+                address, seen = repr(own), Seen.of(compare(session, build_of(settings)))
     except (psycopg.Error, LiftlockError) as error:
         reason = str(error).strip().splitlines()[0]
         return None, f"all revisions, since neither git nor a database says what is new: {reason}"
-    if found.standing is Standing.FOREIGN:
-        return None, f"all revisions, since {address!r} has some that no file has"
-    return frozenset() if found.satisfied else found.pending, f"what is pending on {address!r}"
+    if seen.foreign:
+        return None, f"all revisions, since {address} has some that no file has"
+    return seen.pending, f"what is pending on {address}"
 
 
-def _against(address: Address, judged: Sequence[Checked], base: Schema) -> tuple[dict[str, Size], list[Finding]]:
+def _against(data: Keeper, judged: Sequence[Checked], base: Schema) -> tuple[dict[str, Size], list[Finding]]:
     """What the rows of a real database say to the revisions, and how large its tables are.
 
     Parameters:
-        address: of the database.
+        data: asks it.
         judged: the revisions.
         base: the schema before the first that was tried: what isn't of it has no rows there.
     """
     findings = []
-    with contextlib.closing(Data(address)) as data:
-        for one in judged:
-            for hazard in (each for each in hazards(one) if each.table_oid in base.tables):
-                text, seen = data.look(hazard) if hazard.sql else (hazard.unseen, False)
-                if text:
-                    findings.append(found_in_data(one, hazard, text, seen=seen))
-        named = {held.relation for one in judged for trial in (one.plain, one.ours) for seen in trial.observed for held in seen.held}
-        sizes, error = data.sizes(sorted(named))
+    for one in judged:
+        for hazard in (each for each in hazards(one) if each.table_oid in base.tables):
+            text, seen = data.look(hazard.question) if hazard.question else (hazard.unseen, False)
+            if text:
+                findings.append(found_in_data(one, hazard, text, seen=seen))
+    named = {held.relation for one in judged for trial in (one.plain, one.ours) for seen in trial.observed for held in seen.held}
+    sizes, error = data.sizes(sorted(named))
     return sizes, [*findings, *unsized(error)]
 
 

@@ -58,13 +58,9 @@ class Manifest:
         if body.get("format") != FORMAT:
             message = f"its format is {body.get('format')!r}, this liftlock reads {FORMAT}"
             raise ValueError(message)
-        revisions = [
-            Revision(row["id"], tuple(row["down"]), tuple(row["depends_on"]), row["message"], tuple(row["labels"]))
-            for row in body["revisions"]
-        ]
         return cls(
             version_table=body["version_table"],
-            chain=Chain.of(revisions),
+            chain=Chain.of(Revision.from_dict(row) for row in body["revisions"]),
             required=frozenset(body["required"]),
             files=body["files"],
             phases=body["phases"],

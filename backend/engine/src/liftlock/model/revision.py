@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,15 @@ class Revision:
     depends_on: tuple[str, ...] = ()
     message: str = ""
     labels: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Revision:
+        """One that was written down by ``asdict``, as JSON gives it back.
+
+        Raises:
+            KeyError, TypeError: it wasn't.
+        """
+        return cls(row["id"], tuple(row["down"]), tuple(row["depends_on"]), row["message"], tuple(row["labels"]))
 
     @property
     def parents(self) -> tuple[str, ...]:

@@ -1,23 +1,20 @@
-"""What in the rows of a table would keep a revision from running: queries that look for it, made from names alone.
-
-Nothing that a revision wrote becomes a part of them, so a hostile one reaches no database by them.
-"""
+"""What in the rows of a table would keep a revision from running: questions that look for it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from liftlock.model.checked import Checked
 from liftlock.model.finding import Finding, Severity
 from liftlock.model.lock import LockMode
 from liftlock.model.observed import Observed
-from liftlock.model.operation import ColumnParts, quoted
+from liftlock.model.operation import ColumnParts
 from liftlock.model.schema import Schema, holds_all
+from liftlock.planning.questions import Question, Rows
 from liftlock.planning.rules.rule import Kind
 
-SAMPLE = 5
 DATA = Kind(
     "LL-DATA",
     "rows of a real database would break the revision; looked for with `--data-url`",
@@ -32,8 +29,6 @@ UNSEEN = Kind(
     "It is looked for when the revision runs, and ends it.",
     "Look beforehand: liftlock check --data-url.",
 )
-_SOFT_INPUT = 160000
-"""The first server that tells whether a text is a value of a type, without an error: ``pg_input_is_valid``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +39,14 @@ class Hazard:
         what: for people, behind "rows of …".
         table: as SQL text.
         table_oid: its identity.
-        sql: a query for some of the rows: their primary key, else their place; never other values. Empty where there is none.
-        since: the first server version that understands it.
-        parameters: of the query.
-        unseen: why there is no query.
+        question: looks for it; None where there is none.
+        unseen: why there is none.
     """
 
     what: str
     table: str
     table_oid: int
-    sql: str = ""
-    since: int = 0
-    parameters: tuple[tuple[str, str], ...] = ()
+    question: Question | None = None
     unseen: str = ""
 
 
@@ -68,11 +59,8 @@ def hazards(checked: Checked) -> Iterator[Hazard]:
     for _, one in sorted(after.uniques.items()):
         if one.demand in demanded or not _known(before, one.table_oid, one.columns):
             continue
-        listed = [quoted(name) for name in one.columns]
-        present = " AND ".join(f"{name} IS NOT NULL" for name in listed)
-        sql = f"SELECT CAST(min(ctid) AS text) AS first, count(*) AS times FROM {one.table} WHERE {present}"
-        sql += f" GROUP BY {', '.join(listed)} HAVING count(*) > 1"
-        yield Hazard(f"have the same {', '.join(one.columns)}, which are to be unique", one.table, one.table_oid, f"{sql} LIMIT {SAMPLE}")
+        what = f"have the same {', '.join(one.columns)}, which are to be unique"
+        yield Hazard(what, one.table, one.table_oid, Question(Rows.SAME, one.table, one.columns))
     for _, key in sorted(after.keys.items()):
         if key.demand in demanded or not _known(before, key.table_oid, key.columns):
             continue
@@ -80,11 +68,9 @@ def hazards(checked: Checked) -> Iterator[Hazard]:
         if key.refers not in before.tables.values():
             yield Hazard(what, key.table, key.table_oid, unseen="the revision makes that table itself")
             continue
-        present = " AND ".join(f"t.{quoted(name)} IS NOT NULL" for name in key.columns)
-        same = " AND ".join(f"r.{quoted(other)} = t.{quoted(name)}" for name, other in zip(key.columns, key.refers_columns, strict=True))
-        sql = f"SELECT {_sample(before, key.table_oid, 't.')} FROM {key.table} AS t WHERE {present}"
-        sql += f" AND NOT EXISTS (SELECT FROM {key.refers} AS r WHERE {same})"
-        yield Hazard(what, key.table, key.table_oid, f"{sql} LIMIT {SAMPLE}")
+        row = _key(before, key.table_oid)
+        asked = Question(Rows.ORPHANED, key.table, key.columns, row, key.refers, key.refers_columns)
+        yield Hazard(what, key.table, key.table_oid, asked)
 
 
 def _columns(checked: Checked) -> Iterator[Hazard]:
@@ -93,17 +79,15 @@ def _columns(checked: Checked) -> Iterator[Hazard]:
         old = before.columns.get(place)
         if old is None or new.inherited:
             continue
-        name, sample = quoted(old.name), _sample(before, place[0])
+        asked = Question(Rows.NULL, old.table, (old.name,), _key(before, place[0]))
         if new.not_null and not old.not_null:
-            sql = f"SELECT {sample} FROM {old.table} WHERE {name} IS NULL LIMIT {SAMPLE}"
-            yield Hazard(f"have no {old.name}, which is to be not null", old.table, place[0], sql)
+            yield Hazard(f"have no {old.name}, which is to be not null", old.table, place[0], asked)
         if new.type != old.type and not holds_all(old.type, new.type):
-            sql = f"SELECT {sample} FROM {old.table} WHERE {name} IS NOT NULL AND NOT pg_input_is_valid(CAST({name} AS text), :kind)"
             what = f"have a value of {old.name} that is no {new.type}"
             if _converts(checked, place[0], old.name):
                 yield Hazard(what, old.table, place[0], unseen="the revision makes the new value by an expression of its own")
             else:
-                yield Hazard(what, old.table, place[0], f"{sql} LIMIT {SAMPLE}", _SOFT_INPUT, (("kind", new.type),))
+                yield Hazard(what, old.table, place[0], replace(asked, rows=Rows.UNFIT, type=new.type))
 
 
 def _converts(checked: Checked, table: int, column: str) -> bool:
@@ -135,18 +119,22 @@ def _known(before: Schema, table: int, columns: tuple[str, ...]) -> bool:
     return set(columns) <= {column.name for (oid, _), column in before.columns.items() if oid == table}
 
 
-def _sample(schema: Schema, table: int, prefix: str = "") -> str:
-    key = next((one.columns for one in schema.uniques.values() if one.table_oid == table and one.primary), ())
-    return ", ".join(prefix + quoted(name) for name in key) or f"CAST({prefix}ctid AS text) AS ctid"
+def _key(schema: Schema, table: int) -> tuple[str, ...]:
+    """The columns of its primary key."""
+    return next((one.columns for one in schema.uniques.values() if one.table_oid == table and one.primary), ())
 
 
 def unseen(checked: Checked) -> Iterator[Finding]:
     """What the shadow can't show of a revision, since its tables are empty; a type that the server changes in place loses nothing."""
     rewritten = {name for one in checked.statements for name in one.work.rewrites}
-    texts = [f"whether rows of {one.table} {one.what}" for one in hazards(checked) if not one.parameters or one.table in rewritten]
+    texts = [f"whether rows of {one.table} {one.what}" for one in hazards(checked) if not _of_type(one) or one.table in rewritten]
     if texts:
         what = "\n".join(("the tables on which it was tried are empty; not seen is", *texts))
         yield UNSEEN.found(what, revision=checked.revision.id, path=checked.path)
+
+
+def _of_type(hazard: Hazard) -> bool:
+    return hazard.question is not None and hazard.question.rows is Rows.UNFIT
 
 
 def found_in_data(checked: Checked, hazard: Hazard, text: str, *, seen: bool) -> Finding:

@@ -9,7 +9,7 @@ import psycopg
 
 from liftlock.errors import SettingsError
 from liftlock.model.report import Size
-from liftlock.planning.hazards import Hazard
+from liftlock.planning.questions import Question, statement
 from liftlock.postgres.probe import probe
 from liftlock.postgres.session import connect, execute, query
 from liftlock.settings import Address
@@ -46,20 +46,24 @@ class Data:
         if verdict is not None:
             raise verdict.error()
         try:
-            self._session = connect(bounded(address), "check", settle=False)
+            self.session = connect(bounded(address), "check", settle=False)
         except psycopg.OperationalError as error:
             raise SettingsError("LL-DATA-URL", f"{address!r}: {error}", now="Give the address of the server itself.") from error
 
     def close(self) -> None:
         """Let go of the session."""
-        self._session.close()
+        self.session.close()
 
-    def look(self, hazard: Hazard) -> tuple[str, bool]:
-        """The rows that a hazard finds, one a line; or why it couldn't look. And whether it could."""
-        if self._session.info.server_version < hazard.since:
-            return f"it takes PostgreSQL {hazard.since // 10000}", False
+    def look(self, question: Question) -> tuple[str, bool]:
+        """The rows that are asked for, one a line; or why it couldn't look. And whether it could.
+
+        Raises:
+            ValueError: the question has a name that isn't one.
+        """
+        if self.session.info.server_version < question.since:
+            return f"it takes PostgreSQL {question.since // 10000}", False
         try:
-            rows = execute(self._session, hazard.sql, dict(hazard.parameters)).fetchall()
+            rows = execute(self.session, statement(question), question.parameters).fetchall()
         except psycopg.Error as error:
             return str(error).strip().splitlines()[0], False
         return "\n".join(", ".join(f"{name}={value}" for name, value in row.items()) for row in rows), True
@@ -72,11 +76,11 @@ class Data:
             return {}, str(error).strip().splitlines()[0]
 
     def _sizes(self, tables: Sequence[str]) -> dict[str, Size]:
-        before = {row["name"]: row for row in query(self._session, "sizes", names=list(tables))}
+        before = {row["name"]: row for row in query(self.session, "sizes", names=list(tables))}
         if not before:
             return {}
         time.sleep(_SAMPLE_SECONDS)
-        after = {row["name"]: row for row in query(self._session, "sizes", names=list(tables))}
+        after = {row["name"]: row for row in query(self.session, "sizes", names=list(tables))}
         return {
             name: Size(row["bytes"], max(row["rows"], 0), _rate(row["writes"], after[name]["writes"]))
             for name, row in before.items()

@@ -107,13 +107,13 @@ def vanishing(parent: Path | None = None) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def serve(data: Path, password: str, *, port: int | None = None, settings: Mapping[str, str] | None = None) -> Iterator[Address]:
+def serve(data: Path, password: str, *, ports: Sequence[int] = (), settings: Mapping[str, str] | None = None) -> Iterator[Address]:
     """A server on 127.0.0.1 for as long as the context lasts.
 
     Parameters:
         data: its data folder; made where it is missing, kept afterwards.
         password: of the role ``postgres``, when the folder is made.
-        port: where it listens; a free port by default.
+        ports: it listens on the first of them that nobody has taken; on a free one by default.
         settings: server settings besides the defaults.
 
     Raises:
@@ -126,8 +126,9 @@ def serve(data: Path, password: str, *, port: int | None = None, settings: Mappi
         _initialise(data, password)
     _outlast(data)
     given = {"listen_addresses": "127.0.0.1", "unix_socket_directories": ""} | dict(settings or {})
-    for tries_left in reversed(range(1 if port else _PORTS)):
-        address = Address(host="127.0.0.1", port=str(port or free_port()), user="postgres", password=password, dbname="postgres")
+    candidates = list(ports) or free_ports()
+    for port in candidates:
+        address = Address(host="127.0.0.1", port=str(port), user="postgres", password=password, dbname="postgres")
         options = [part for key, value in {**given, "port": address.port}.items() for part in ("-c", f"{key}={value}")]
         with contextlib.ExitStack() as stack:
             log = stack.enter_context((data.parent / "postgres.log").open("a+b"))
@@ -138,7 +139,7 @@ def serve(data: Path, password: str, *, port: int | None = None, settings: Mappi
             try:
                 _await(address, server, data)
             except _PortTakenError:
-                if tries_left:
+                if port != candidates[-1]:
                     continue
                 raise
             yield address
@@ -217,11 +218,13 @@ def _open_to_all(path: Path) -> bool:
     return all(folder.stat().st_mode & 0o001 for folder in path.resolve().parents)
 
 
-def free_port() -> int:
-    """A TCP port of this machine that nothing listens on now."""
-    with socket.socket() as probe_socket:
-        probe_socket.bind(("127.0.0.1", 0))
-        return int(probe_socket.getsockname()[1])
+def free_ports() -> list[int]:
+    """Some TCP ports of this machine that nothing listens on now."""
+    with contextlib.ExitStack() as stack:
+        bound = [stack.enter_context(socket.socket()) for _ in range(_PORTS)]
+        for one in bound:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in bound]
 
 
 def _await(address: Address, server: subprocess.Popen[bytes], data: Path) -> None:

@@ -13,7 +13,7 @@ import psycopg
 
 from liftlock import __version__
 from liftlock.errors import LiftlockError, SettingsError, UnsafeRevision
-from liftlock.model.operation import Operation
+from liftlock.model.operation import Operation, quoted
 from liftlock.model.revision import Chain, Revision
 from liftlock.model.step import Phase, Step
 from liftlock.postgres.catalog import Execute
@@ -285,10 +285,10 @@ def chain_of(rows: Iterable[Applied]) -> Chain:
 
 def current(session: Session, version_table: str) -> frozenset[str]:
     """The rows of the version table; none where there is no such table."""
-    quoted = ".".join(f'"{part}"' for part in version_table.split("."))
-    if not query(session, "exists", relation=quoted)[0]["found"]:
+    name = ".".join(quoted(part) for part in version_table.split("."))
+    if not query(session, "exists", relation=name)[0]["found"]:
         return frozenset()
-    rows = session.execute(f"SELECT version_num FROM {quoted}".encode()).fetchall()  # noqa: S608 - quoted
+    rows = session.execute(f"SELECT version_num FROM {name}".encode()).fetchall()  # noqa: S608 - quoted
     return frozenset(row["version_num"] for row in rows)
 
 

@@ -108,7 +108,9 @@ def _rename(session: Session, old: str, new: str) -> None:
 
 
 @contextlib.contextmanager
-def embedded_shadow(cache: Path, keys: Sequence[str], roles: Sequence[str], build: Callable[[Address, int], None]) -> Iterator[Shadow]:
+def embedded_shadow(
+    cache: Path, keys: Sequence[str], roles: Sequence[str], build: Callable[[Address, int], None], ports: Sequence[int] = ()
+) -> Iterator[Shadow]:
     """A shadow on the embedded server.
 
     Parameters:
@@ -117,6 +119,7 @@ def embedded_shadow(cache: Path, keys: Sequence[str], roles: Sequence[str], buil
             and is a name that a folder can have.
         roles: that the server has.
         build: brings a database to the wanted state, from the state of the key of that number; -1 for an empty one.
+        ports: where the server may listen; anywhere by default.
 
     Raises:
         SettingsError: the cache can't be written.
@@ -133,8 +136,8 @@ def embedded_shadow(cache: Path, keys: Sequence[str], roles: Sequence[str], buil
     with embedded.vanishing() as folder:
         state = folder / "shadow"
         if not _taken(cache / keys[-1], state):
-            _make(cache, keys, roles, build, state)
-        with _serve(state) as server:
+            _make(cache, keys, roles, build, state, ports)
+        with _serve(state, ports) as server:
             yield Shadow(server, _at(server, _BASE), _version(server), "liftlock")
 
 
@@ -177,14 +180,16 @@ def server_shadow(server: Address, build: Callable[[Address, int], None]) -> Ite
         janitor.wait()
 
 
-def _make(cache: Path, keys: Sequence[str], roles: Sequence[str], build: Callable[[Address, int], None], folder: Path) -> None:
+def _make(  # noqa: PLR0913 - as it is made
+    cache: Path, keys: Sequence[str], roles: Sequence[str], build: Callable[[Address, int], None], folder: Path, ports: Sequence[int]
+) -> None:
     """Make a base state from the nearest one that is kept, and keep it too."""
     nearest = next((number for number in reversed(range(len(keys))) if _taken(cache / keys[number], folder)), -1)
     if nearest < 0:
         folder.mkdir()
         (folder / "password").touch(mode=0o600)
         (folder / "password").write_text(secrets.token_urlsafe(16))
-    with _serve(folder) as server:
+    with _serve(folder, ports) as server:
         if nearest < 0:
             embedded.make_roles(server, roles)
         build(_at(server, _BASE), nearest)
@@ -230,8 +235,8 @@ def _locked(state: Path, kind: int) -> Iterator[bool]:
             yield (state / "done").exists()
 
 
-def _serve(folder: Path) -> contextlib.AbstractContextManager[Address]:
-    return embedded.serve(folder / "data", (folder / "password").read_text(), settings=embedded.THROWAWAY)
+def _serve(folder: Path, ports: Sequence[int]) -> contextlib.AbstractContextManager[Address]:
+    return embedded.serve(folder / "data", (folder / "password").read_text(), ports=ports, settings=embedded.THROWAWAY)
 
 
 def _copy(source: Path, target: Path) -> None:

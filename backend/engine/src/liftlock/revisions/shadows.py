@@ -18,7 +18,9 @@ from liftlock.revisions.trial import Trials
 from liftlock.settings import Address
 
 
-def shadow_at(trials: Trials, revisions: Sequence[str], notify: Notify, server: Address | None = None) -> AbstractContextManager[Shadow]:
+def shadow_at(
+    trials: Trials, revisions: Sequence[str], notify: Notify, server: Address | None = None, ports: Sequence[int] = ()
+) -> AbstractContextManager[Shadow]:
     """A shadow in the state after some revisions, for as long as the context lasts.
 
     Parameters:
@@ -26,6 +28,7 @@ def shadow_at(trials: Trials, revisions: Sequence[str], notify: Notify, server: 
         revisions: these, in the order in which they run, with all that come before them.
         notify: is told when the state must be built.
         server: where; the embedded server by default, which keeps the state from one call to the next.
+        ports: where that may listen; anywhere by default.
 
     Raises:
         LiftlockError: there is no server, or the revisions don't run.
@@ -41,7 +44,7 @@ def shadow_at(trials: Trials, revisions: Sequence[str], notify: Notify, server: 
 
     if server is not None:
         return server_shadow(server, build)
-    return embedded_shadow(Path(trials.settings.cache) / "shadows", _keys(project, revisions), configured_in(project).roles, build)
+    return embedded_shadow(Path(trials.settings.cache) / "shadows", _keys(project, revisions), configured_in(project).roles, build, ports)
 
 
 def _keys(project: Project, revisions: Sequence[str]) -> list[str]:
