@@ -190,6 +190,23 @@ def test_a_hostile_revision_cannot_reach_it(  # noqa: PLR0913 - its fixtures
         assert all(run.count("Permission denied") == 3 for run in runs)
 
 
+def test_a_system_that_cannot_confine_is_told(real: tuple[Project, str], database: Address) -> None:
+    """As one that has no Landlock, or has as many layers of it as can be; the address is kept nevertheless."""
+    project, url = real
+    parts = {"username": database.user, "password": database.password, "host": database.host, "database": database.dbname}
+    server = URL.create("postgresql", port=int(database.port), **parts).render_as_string(hide_password=False)
+    seen = project.folder / "seen"
+    project.revision("r1", "r0", f"import os\nopen({str(seen)!r}, 'a').write(open('/proc/self/environ').read())")
+    layers = f"import os, sys; from liftlock.revisions.confinement import confine; [confine([{database.port}]) for _ in range(16)]; "
+    begun = ["-c", layers + "print(confine([]), flush=True); os.execvp(sys.argv[1], sys.argv[1:])", "liftlock", "check", "r1"]
+    variables = project.variables(LIFTLOCK_DATA_URL=url, LIFTLOCK_SHADOW_URL=server)
+    done = subprocess.run([sys.executable, *begun], cwd=project.folder, env=variables, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "False"), done.stderr
+    assert "this system can't keep revisions from the network" in done.stderr
+    assert "LIFTLOCK_SHADOW_URL" in seen.read_text()
+    assert "only_reader" not in seen.read_text()
+
+
 def test_an_engine_of_its_own_is_led_to_the_shadow(real: tuple[Project, str], database: Address, cache: Path) -> None:
     """As env.py's is; while it is loaded, none connects."""
     project, url = real
@@ -260,6 +277,34 @@ def test_rows_that_the_revision_corrects_itself_are_a_note(real: tuple[Project, 
     assert (found[0].startswith("rows of person have no nick"), found[1]) == (True, "note")
     (unseen,) = findings(project, url, cache, "LL-DATA-UNSEEN")
     assert "by an expression of its own" in unseen
+
+
+HEIRS = """
+CREATE TABLE entry (id integer, country text);
+CREATE TABLE old_entry () INHERITS (entry);
+CREATE TABLE "re:ading" (id integer, country text) PARTITION BY LIST (id);
+CREATE TABLE old_reading PARTITION OF "re:ading" DEFAULT;
+"""
+
+
+def test_rows_of_heirs_are_not_their_parents(real: tuple[Project, str], database: Address, cache: Path) -> None:
+    """A unique index and a foreign key are the parent's own; those of a partitioned table are its partitions' too."""
+    project, url = real
+    made = f"{TABLES}{HEIRS}".replace("re:ading", "re\\\\:ading").replace("\n", "\n    ")
+    project.revision("r0", None, f"op.execute('''{made}''')")
+    with connected(database) as session:
+        session.execute(HEIRS)
+        session.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO only_reader")
+        session.execute("INSERT INTO country VALUES ('Ax', 'A') ON CONFLICT DO NOTHING")
+        session.execute("INSERT INTO entry VALUES (1, 'Ax'); INSERT INTO old_entry VALUES (1, 'nowhere'), (1, 'nowhere')")
+        session.execute("INSERT INTO old_reading VALUES (1, 'nowhere')")
+    body = (
+        "op.create_unique_constraint('one_entry', 'entry', ['id'])\nop.create_foreign_key('a', 'entry', 'country', ['country'], ['code'])\n"
+        "op.create_foreign_key('b', 're:ading', 'country', ['country'], ['code'])"
+    )
+    project.revision("r1", "r0", body)
+    (found,) = findings(project, url, cache, "LL-DATA")
+    assert found.startswith('rows of "re:ading" refer to nothing in country')
 
 
 def test_what_was_not_seen_is_told(real: tuple[Project, str], database: Address, cache: Path) -> None:
