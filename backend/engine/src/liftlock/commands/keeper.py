@@ -58,10 +58,10 @@ def hand_over(url: str) -> NoReturn:
     address = from_url(url)
     ours, theirs = socket.socketpair()
     environ = {name: value for name, value in os.environ.items() if name != VARIABLE}
-    keeper = [sys.executable, "-P", "-m", __name__, str(theirs.fileno())]  # nothing is imported from the current folder
+    program = [sys.executable, "-P", "-m", __name__, str(theirs.fileno())]  # nothing is imported from the current folder
     null = subprocess.DEVNULL
-    subprocess.Popen(  # noqa: S603 - our own arguments
-        keeper, env=environ, pass_fds=[theirs.fileno()], stdin=null, stdout=null, stderr=null, start_new_session=True
+    _keeper = subprocess.Popen(  # noqa: S603 - our own arguments
+        program, env=environ, pass_fds=[theirs.fileno()], stdin=null, stdout=null, stderr=null, start_new_session=True
     )
     ours.sendall(json.dumps([address.host, address.port, address.user, address.password, address.dbname, address.options]).encode() + b"\n")
     os.set_inheritable(ours.fileno(), True)  # noqa: FBT003 - its only parameter
