@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import PASSWORD, Project, connected, make_project, rows
+from helpers import PASSWORD, Project, connected, make_project, rows, until_it_says
 from sqlalchemy.engine import URL
 
 from liftlock import settings
@@ -598,6 +599,33 @@ def test_another_server_may_be_tried_on(project: Project, cache: Path, database:
     humble = url.set(username="humble", password="humble").render_as_string(hide_password=False)
     done = project.run("check", "r1", **given | {"LIFTLOCK_SHADOW_URL": humble})
     assert (done.returncode, "LL-SHADOW" in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["", "killed"])
+def test_roles_that_revisions_make_there_are_gone_too(project: Project, database: Address, *, killed: bool) -> None:
+    """Those of the base, those of the revision; so the next check makes them again. Others stay."""
+    names = [f"made_{secrets.token_hex(4)}" for _ in range(3)]
+    pause = "op.execute('SELECT pg_sleep(60)')" if killed else "pass"
+    project.revision("r1", "r0", f"op.execute('CREATE ROLE {names[0]}')", f"op.execute('DROP ROLE {names[0]}')")
+    project.revision("r2", "r1", f"op.execute('CREATE ROLE {names[1]}; GRANT SELECT ON person TO {names[1]}')\n{pause}")
+    url = URL.create("postgresql", database.user, database.password, database.host, int(database.port), database.dbname)
+    running = project.start("check", "r2", LIFTLOCK_SHADOW_URL=url.render_as_string(hide_password=False))
+    until_it_says(running, "trying r2")
+    with connected(database) as session:
+        session.execute(f"CREATE ROLE {names[2]}".encode())
+    made = f"SELECT rolname::text FROM pg_roles WHERE rolname ~ '{'|'.join(names)}' ORDER BY rolname"
+    end = time.monotonic() + 60
+    while killed and len(rows(database, made)) < 3 and time.monotonic() < end:
+        time.sleep(0.05)
+    if killed:
+        running.kill()
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode in ({-signal.SIGKILL} if killed else {0, 1}), errors
+    while rows(database, made) != [names[2]]:
+        assert time.monotonic() < end, rows(database, made)
+        time.sleep(0.1)
+    with connected(database) as session:
+        session.execute(f"DROP ROLE {names[2]}".encode())
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,8 @@ def test_a_role_that_may_only_read_is_enough(made: Project) -> None:
     with connected(made.database) as session:
         session.execute("DROP ROLE IF EXISTS reader")
         session.execute("CREATE ROLE reader LOGIN PASSWORD 'reader'")
-        session.execute("GRANT pg_read_all_data TO reader")
         session.execute("GRANT USAGE ON SCHEMA liftlock TO reader")
+        session.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public, liftlock TO reader")
     ini = Path(made.ini)
     lines = ini.read_text().splitlines()
     url = f"postgresql+psycopg://reader:reader@{made.database.host}:{made.database.port}/{made.database.dbname}"

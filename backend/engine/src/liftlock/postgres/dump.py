@@ -16,6 +16,7 @@ from liftlock.settings import Address
 _TABLE = re.compile(r"(?<=^CREATE )((?:UNLOGGED |FOREIGN )?TABLE [^\n]+ \()\n(.*?)(?=^\))", re.MULTILINE | re.DOTALL)
 _SESSION = re.compile(
     r"-- (Name|TOC entry|Data for Name|PostgreSQL database dump|Dumped)\b.*|--|\\(un)?restrict .*"
+    r"|-- \*not\* creating schema, since initdb creates it"  # before PostgreSQL 15 it belongs to another role
     r"|SELECT pg_catalog\.set_config\('search_path', '', false\);"
     r"|SET (default_\w+|\w+_timeout|client_\w+|standard_conforming_strings|check_function_bodies|xmloption|row_security) = .*;"
 )

@@ -1,10 +1,13 @@
-"""Drops the databases of a shadow when the process that made them has ended, however that came: its end closes our standard input.
+"""Drops what a shadow left on a server when the process that made it has ended, however that came: its end closes our standard input.
+
+Its databases; and the roles that are new since it began, and that its revisions name.
 
 The address comes by standard input as well, so no password is in the process list.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -16,7 +19,10 @@ _DATABASES = "SELECT datname FROM pg_catalog.pg_database WHERE starts_with(datna
 _MAKES = """SELECT pid FROM pg_catalog.pg_stat_activity
 WHERE state = 'active' AND starts_with(query, 'CREATE DATABASE ' || %s) AND pid <> pg_backend_pid()"""
 """A server goes on with a statement whose client is gone; what it makes is seen when it is done."""
+_NEW_ROLES = "SELECT rolname FROM pg_catalog.pg_roles WHERE rolname <> ALL (%s)"
 _PAUSE_SECONDS = 0.2
+HIDDEN, FIRST = "liftlock: ", "first "
+"""How the names of roles begin that are kept from one of two runs, and from the second of them."""
 
 
 def main() -> None:
@@ -29,8 +35,13 @@ def main() -> None:
             for (name,) in session.execute(_DATABASES, [told["name"]]).fetchall():
                 session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
             if not made:
-                return
+                break
             time.sleep(_PAUSE_SECONDS)
+        for (role,) in session.execute(_NEW_ROLES, [told["roles"]]).fetchall():
+            own = role.removeprefix(HIDDEN).removeprefix(FIRST)
+            if any(own in text for text in told["texts"]):
+                with contextlib.suppress(psycopg.Error):  # somebody else uses it
+                    session.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
 
 if __name__ == "__main__":

@@ -167,8 +167,8 @@ WHERE l.pid = :pid AND l.granted = :granted AND l.locktype = 'relation'
 SELECT l.locktype FROM pg_catalog.pg_locks AS l WHERE l.pid = :pid AND NOT l.granted;
 
 -- name: throw_out
--- Ends the sessions of others on a database, so that it can be copied.
-SELECT pg_terminate_backend(a.pid, 5000) FROM pg_catalog.pg_stat_activity AS a WHERE a.datname = :dbname AND a.pid <> pg_backend_pid();
+-- Ends the sessions of others on a database, so that it can be copied: CREATE DATABASE waits five seconds for them to go.
+SELECT pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity AS a WHERE a.datname = :dbname AND a.pid <> pg_backend_pid();
 
 -- name: sizes
 -- How large tables are with their partitions, and how many rows were ever written; the server's own counters, which it

@@ -18,6 +18,7 @@ from psycopg import sql
 
 from liftlock.errors import SettingsError
 from liftlock.postgres import embedded
+from liftlock.postgres.janitor import FIRST, HIDDEN
 from liftlock.postgres.probe import probe
 from liftlock.postgres.session import Session, connect, query
 from liftlock.settings import Address
@@ -25,7 +26,6 @@ from liftlock.settings import Address
 _BASE = "postgres"
 _SPARE = ("template0", "template1")
 """Nothing is made from them, and each is some hundred files to copy."""
-_HIDDEN = "liftlock: "
 _KEPT = 4
 """How many base states are kept; each is some 40 MB."""
 
@@ -81,18 +81,18 @@ class Roles:
         """
         texts = list(sent)
         with self._session() as session:
-            new = {one for one in _roles(session) - self._known if not one.startswith(_HIDDEN)}
+            new = {one for one in _roles(session) - self._known if not one.startswith(HIDDEN)}
             self._made |= {one for one in new if any(one in text for text in texts)}
             for one in self._made:
-                _rename(session, one, f"{_HIDDEN}first {one}")
-                _rename(session, f"{_HIDDEN}{one}", one)
+                _rename(session, one, f"{HIDDEN}{FIRST}{one}")
+                _rename(session, f"{HIDDEN}{one}", one)
         try:
             yield
         finally:
             with self._session() as session:
                 for one in self._made:
-                    _rename(session, one, f"{_HIDDEN}{one}")
-                    _rename(session, f"{_HIDDEN}first {one}", one)
+                    _rename(session, one, f"{HIDDEN}{one}")
+                    _rename(session, f"{HIDDEN}{FIRST}{one}", one)
 
     def _session(self) -> contextlib.closing[Session]:
         return contextlib.closing(connect(self._server, "check"))
@@ -142,11 +142,12 @@ def embedded_shadow(
 
 
 @contextlib.contextmanager
-def server_shadow(server: Address, build: Callable[[Address, int], None]) -> Iterator[Shadow]:
+def server_shadow(server: Address, texts: Sequence[str], build: Callable[[Address, int], None]) -> Iterator[Shadow]:
     """A shadow on a server that somebody else runs: databases of its own there, which are gone afterwards, whatever becomes of us.
 
     Parameters:
         server: the address of a database there; it isn't touched. The role must be allowed to make databases.
+        texts: of the revisions: roles that are new afterwards, and that they name, are dropped as well.
         build: as of ``embedded_shadow``; it begins from an empty database each time.
 
     Raises:
@@ -157,12 +158,15 @@ def server_shadow(server: Address, build: Callable[[Address, int], None]) -> Ite
     if verdict is not None:
         raise verdict.error()
     name = f"liftlock_shadow_{secrets.token_hex(4)}"
+    with contextlib.closing(connect(server, "check")) as session:
+        roles = _roles(session)
     janitor = subprocess.Popen(
         [sys.executable, "-m", "liftlock.postgres.janitor"], stdin=subprocess.PIPE, start_new_session=True, text=True
     )
     assert janitor.stdin is not None  # noqa: S101 - it was asked for
     try:
-        janitor.stdin.write(json.dumps({"name": name, "address": server.keywords()}) + "\n")
+        told = {"name": name, "address": server.keywords(), "roles": sorted(roles), "texts": list(texts)}
+        janitor.stdin.write(json.dumps(told) + "\n")
         janitor.stdin.flush()
         try:
             _execute(server, f"CREATE DATABASE {name}")

@@ -43,7 +43,7 @@ def shadow_at(
                 trials.build(address, one)
 
     if server is not None:
-        return server_shadow(server, build)
+        return server_shadow(server, [one.read_text(encoding="utf-8") for one in project.files], build)
     return embedded_shadow(Path(trials.settings.cache) / "shadows", _keys(project, revisions), configured_in(project).roles, build, ports)
 
 
