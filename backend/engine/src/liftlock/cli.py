@@ -309,13 +309,15 @@ def _told(console: Console, findings: Sequence[Any]) -> int:
 @click.option(
     "--snapshot", type=click.Path(path_type=Path), default="snapshot.sql", show_default=True, help="Where the schema snapshot goes."
 )
+@click.option("--shadow-url", envvar="LIFTLOCK_SHADOW_URL", metavar="URL", help="Prove it on this server instead. [LIFTLOCK_SHADOW_URL]")
 @_console
-def bake(console: Console, snapshot: Path) -> None:
+def bake(console: Console, snapshot: Path, shadow_url: str | None) -> None:
     """At build: prove the chain on a throwaway PostgreSQL; write the manifest and the schema snapshot."""
     from liftlock.commands.bake import bake as run  # noqa: PLC0415
 
     def call(found: settings.Settings, interrupts: Interrupts) -> None:
-        baked = run(found, snapshot, interrupts=interrupts, notify=console.tell, x_arguments=console.x_arguments)
+        server = settings.from_url(shadow_url) if shadow_url else None
+        baked = run(found, snapshot, server=server, interrupts=interrupts, notify=console.tell, x_arguments=console.x_arguments)
         console.result(baked.as_dict(), [f"{baked.revisions} revisions proven on PostgreSQL {baked.postgres}"])
 
     _run(console, call)

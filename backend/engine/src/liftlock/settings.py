@@ -154,6 +154,16 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
     return Settings(os.environ if environ is None else environ)
 
 
+def shadow_server() -> Address | None:
+    """Where revisions are to be tried, if the environment says it: ``LIFTLOCK_SHADOW_URL``.
+
+    Raises:
+        SettingsError: it isn't a PostgreSQL URL.
+    """
+    url = os.environ.get("LIFTLOCK_SHADOW_URL")
+    return from_url(url) if url else None
+
+
 def from_url(url: str) -> Address:
     """An address from ``postgresql[+driver]://user:password@host:port/dbname?option=value``.
 

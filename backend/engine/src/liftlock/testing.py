@@ -1,7 +1,8 @@
 """pytest fixtures for any Alembic project.
 
 In its ``conftest.py``: ``pytest_plugins = ["liftlock.testing"]``. They need the extra ``liftlock[embedded]``; the project is
-the one that ``ALEMBIC_CONFIG`` names, else the ``alembic.ini`` of the working folder.
+the one that ``ALEMBIC_CONFIG`` names, else the ``alembic.ini`` of the working folder. ``LIFTLOCK_SHADOW_URL`` names another
+server.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def liftlock_shadow() -> Iterator[Shadow]:
     revisions = [one.revision for one in project.script.iterate_revisions("heads", "base")][::-1]
     with contextlib.ExitStack() as stack:
         with Interrupts() as interrupts:
-            shadow = stack.enter_context(shadow_at(Trials(project, found, interrupts), revisions, silent))
+            shadow = stack.enter_context(shadow_at(Trials(project, found, interrupts), revisions, silent, settings.shadow_server()))
         yield shadow
 
 
@@ -48,7 +49,7 @@ def liftlock_database(liftlock_shadow: Shadow) -> Iterator[URL]:
 def liftlock_chain() -> Report:
     """The project's whole chain, checked: up from empty, each revision down and up again, the models, and as SQL."""
     with Interrupts() as interrupts:
-        return check(settings.read(), chain=True, interrupts=interrupts, notify=silent)
+        return check(settings.read(), chain=True, server=settings.shadow_server(), interrupts=interrupts, notify=silent)
 
 
 def told(report: Report) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import secrets
 from pathlib import Path
 
 import pytest
 from helpers import Project, connected, dump, rows
+from sqlalchemy.engine import URL
 
 from liftlock.model.manifest import Manifest
 
@@ -169,6 +171,32 @@ def test_bake_fails_on_a_chain_that_does_not_run(shop: Project) -> None:
     done = shop.run("bake")
     assert (done.returncode, "LL-STEP-FAILED" in done.stderr) == (5, True)
     assert not (shop.folder / "liftlock.json").exists()
+
+
+def test_bake_proves_it_on_another_server(project: Project) -> None:
+    """One that has what the throwaway one hasn't, such as an extension, or here a role; nothing stays there."""
+    role, databases = f"only_there_{secrets.token_hex(4)}", "SELECT count(*) FROM pg_database"
+    project.revision("r2", None, f"op.execute('GRANT ALL ON SCHEMA public TO {role}')")
+    with connected(project.database) as session:
+        session.execute(f"CREATE ROLE {role}".encode())
+    before = rows(project.database, databases)
+    assert project.run("bake").returncode == 5
+    parts = {"username": project.database.user, "password": project.database.password, "host": project.database.host}
+    url = URL.create("postgresql", port=int(project.database.port), database="postgres", **parts).render_as_string(hide_password=False)
+    done = project.run("bake", LIFTLOCK_SHADOW_URL=url)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((project.folder / "liftlock.json").read_text())["required"] == ["r2"]
+    assert (rows(project.database, databases), rows(project.database, "SELECT to_regclass('alembic_version')::text")) == (before, [None])
+    with connected(project.database) as session:
+        session.execute(f"DROP ROLE {role}".encode())
+
+
+def test_what_to_do_about_an_extension_that_is_missing(project: Project) -> None:
+    """Another server has it."""
+    project.revision("r2", None, "op.execute('CREATE EXTENSION postgis')")
+    for command in (["bake"], ["upgrade"], ["check", "r2"]):
+        done = project.run(*command)
+        assert "Install the extension on that server; check, drift, bake" in done.stdout + done.stderr
 
 
 def test_bake_finds_an_identifier_that_is_too_long(project: Project) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 import subprocess
 import sys
 from pathlib import Path
 
-from helpers import PASSWORD, Project, make_project
+from helpers import PASSWORD, Project, connected, make_project, rows
+from sqlalchemy.engine import URL
 
 from liftlock.settings import Address
 
@@ -30,10 +32,10 @@ def test_another(liftlock_database):
 """
 
 
-def pytest_of(project: Project, cache: Path) -> subprocess.CompletedProcess[str]:
+def pytest_of(project: Project, cache: Path, **more: str) -> subprocess.CompletedProcess[str]:
     """Run the project's own tests."""
-    variables = project.variables(XDG_CACHE_HOME=str(cache), ALEMBIC_CONFIG=project.ini)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
+    variables = project.variables(XDG_CACHE_HOME=str(cache), ALEMBIC_CONFIG=project.ini, **more)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."]
     return subprocess.run(command, cwd=project.folder, env=variables, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -41,13 +43,32 @@ def test_a_project_tests_its_chain_and_gets_a_database_for_each_test(tmp_path: P
     """A sound chain passes; a downgrade that is missing fails with the finding."""
     project = make_project(tmp_path, Address(host="nowhere.invalid", port="1", user="x", password=PASSWORD, dbname="x"))
     project.revision("r1", None, 'op.create_table("item", sa.Column("id", sa.Integer, primary_key=True))', 'op.drop_table("item")')
-    tests = tmp_path / "tests"
-    tests.mkdir()
-    (tests / "conftest.py").write_text('pytest_plugins = ["liftlock.testing"]\n')
-    (tests / "test_it.py").write_text(TESTS)
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["liftlock.testing"]\n')
+    (tmp_path / "test_it.py").write_text(TESTS)
     done = pytest_of(project, tmp_path / "cache")
     assert "3 passed" in done.stdout, done.stdout + done.stderr
     project.revision("r2", "r1", 'op.add_column("item", sa.Column("x", sa.Integer))')
     done = pytest_of(project, tmp_path / "cache")
     assert "1 failed, 2 passed" in done.stdout, done.stdout + done.stderr
     assert "LL-NO-WAY-BACK" in done.stdout
+
+
+def test_they_use_another_server(tmp_path: Path, database: Address) -> None:
+    """Here it has a role that the embedded one hasn't; nothing stays there."""
+    project = make_project(tmp_path, Address(host="nowhere.invalid", port="1", user="x", password=PASSWORD, dbname="x"))
+    role = f"only_there_{secrets.token_hex(4)}"
+    made = f'op.create_table("item", sa.Column("id", sa.Integer, primary_key=True))\nop.execute("GRANT ALL ON item TO {role}")'
+    project.revision("r1", None, made, 'op.drop_table("item")')
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["liftlock.testing"]\n')
+    (tmp_path / "test_it.py").write_text(TESTS)
+    parts = {"username": database.user, "password": database.password, "host": database.host, "database": database.dbname}
+    url = URL.create("postgresql", port=int(database.port), **parts).render_as_string(hide_password=False)
+    with connected(database) as session:
+        session.execute(f"CREATE ROLE {role}".encode())
+    before = rows(database, "SELECT count(*) FROM pg_database")
+    assert "passed" not in pytest_of(project, tmp_path / "cache").stdout
+    done = pytest_of(project, tmp_path / "cache", LIFTLOCK_SHADOW_URL=url)
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
+    assert rows(database, "SELECT count(*) FROM pg_database") == before
+    with connected(database) as session:
+        session.execute(f"DROP ROLE {role}".encode())

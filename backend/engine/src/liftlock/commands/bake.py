@@ -5,22 +5,21 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from liftlock.commands.upgrade import upgrade
-from liftlock.errors import LiftlockError, StepFailed, UnsafeRevision
+from liftlock.errors import LiftlockError, UnsafeRevision
 from liftlock.events import Event, Notify
 from liftlock.model.manifest import Manifest
-from liftlock.postgres import embedded
+from liftlock.postgres.dump import dumped
 from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.ledger import applied
 from liftlock.postgres.session import connect, query
 from liftlock.postgres.sql import LEDGER
-from liftlock.revisions.configured import configured_in
 from liftlock.revisions.history import load
+from liftlock.revisions.shadows import empty_at
 from liftlock.settings import Address, Settings
 
 _ID_LENGTH = 32
@@ -52,14 +51,23 @@ class Baked:
         }
 
 
-def bake(settings: Settings, snapshot: Path, *, interrupts: Interrupts, notify: Notify, x_arguments: Sequence[str] = ()) -> Baked:
-    """Run all revisions on an empty throwaway server; write the manifest and the schema snapshot.
+def bake(  # noqa: PLR0913 - the parts of a run
+    settings: Settings,
+    snapshot: Path,
+    *,
+    server: Address | None = None,
+    interrupts: Interrupts,
+    notify: Notify,
+    x_arguments: Sequence[str] = (),
+) -> Baked:
+    """Run all revisions on an empty throwaway database; write the manifest and the schema snapshot.
 
-    Nothing but the throwaway server is touched, wherever the project's ``env.py`` wants to connect.
+    Nothing else is touched, wherever the project's ``env.py`` wants to connect.
 
     Parameters:
         settings: the environment's; ``manifest`` says where the manifest goes.
         snapshot: where the SQL script goes.
+        server: where the database is made; an embedded server of its own by default.
         interrupts: stops it.
         notify: is told what happens.
         x_arguments: what Alembic's ``-x`` passes to ``env.py``.
@@ -73,13 +81,13 @@ def bake(settings: Settings, snapshot: Path, *, interrupts: Interrupts, notify: 
     if long_ids:
         raise _too_long(long_ids[0])
     notify(Event("bake.started", f"proving {len(project.chain.revisions)} revisions on a throwaway PostgreSQL"))
-    with embedded.throwaway(configured_in(project).roles) as address:
+    with empty_at(project, server) as address:
         (report,) = upgrade(settings, interrupts=interrupts, notify=notify, x_arguments=x_arguments, redirect=address)
         with contextlib.closing(connect(address, "bake")) as session:
             rows = applied(session, report.version_table)
             postgres = str(query(session, "server_facts")[0]["version"])
             prints = query(session, "fingerprints", LEDGER, version_table=report.version_table)
-        script = _dump(address)
+        script = dumped(address, "--no-owner", "--no-privileges")  # with the version table, the ledger, and the rows that revisions insert
     manifest_path = Path(settings.manifest)
     folder = manifest_path.parent.resolve()
     manifest = Manifest(
@@ -95,26 +103,6 @@ def bake(settings: Settings, snapshot: Path, *, interrupts: Interrupts, notify: 
     snapshot.write_text(script, encoding="utf-8")
     notify(Event("bake.finished", f"proven on PostgreSQL {postgres}: {manifest_path} and {snapshot} written"))
     return Baked(manifest_path, snapshot, len(rows), postgres)
-
-
-def _dump(address: Address) -> str:
-    """The database as a script: schema, version table, ledger, and the rows that revisions insert."""
-    done = subprocess.run(  # noqa: S603 - our own arguments
-        [embedded.program("pg_dump"), "--no-owner", "--no-privileges"],
-        env={
-            "PGHOST": address.host,
-            "PGPORT": address.port,
-            "PGUSER": address.user,
-            "PGPASSWORD": address.password or "",
-            "PGDATABASE": address.dbname,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise StepFailed("LL-DUMP", f"pg_dump failed: {done.stderr.strip()}", now="Read its words; nothing was written.")
-    return done.stdout
 
 
 def _digest(fingerprints: Sequence[str]) -> str:

@@ -29,6 +29,35 @@ def difference(before: str, after: str) -> tuple[str, ...]:
     return tuple(line for line in lines if not line.startswith(("@@", "--- ", "+++ ")))
 
 
+def dumped(address: Address, *options: str) -> str:
+    """A database as pg_dump writes it.
+
+    Parameters:
+        address: the database; it is only read.
+        options: of pg_dump.
+
+    Raises:
+        StepFailed: pg_dump can't read it.
+    """
+    words = address.keywords()
+    secret = {"PGPASSWORD": words.pop("password")} if "password" in words else {}
+    done = subprocess.run(  # noqa: S603 - our own arguments
+        [embedded.program("pg_dump"), *options, make_conninfo(**words)],
+        env=os.environ | secret,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise StepFailed(
+            "LL-DUMP",
+            f"pg_dump failed: {done.stderr.strip()}",
+            why="Without it there is nothing to keep or to compare.",
+            now="Read its words; it is that of the extra [embedded], which reads servers up to its own major.",
+        )
+    return done.stdout
+
+
 def schema_text(address: Address, version_table: str) -> str:
     """The schema as pg_dump writes it, but for owners, privileges, the order of columns, the ledger and the version table.
 
@@ -40,21 +69,6 @@ def schema_text(address: Address, version_table: str) -> str:
         StepFailed: pg_dump can't read it.
     """
     options = ["--schema-only", "--no-owner", "--no-privileges", "--no-comments", "--exclude-schema=liftlock"]
-    words = address.keywords()
-    secret = {"PGPASSWORD": words.pop("password")} if "password" in words else {}
-    done = subprocess.run(  # noqa: S603 - our own arguments
-        [embedded.program("pg_dump"), *options, f"--exclude-table={version_table}", make_conninfo(**words)],
-        env=os.environ | secret,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise StepFailed(
-            "LL-DUMP",
-            f"pg_dump failed: {done.stderr.strip()}",
-            why="Without the schema there is nothing to compare.",
-            now="Read its words; it is that of the extra [embedded], which reads servers up to its own major.",
-        )
-    kept = [line for line in done.stdout.splitlines() if line and not _SESSION.fullmatch(line)]
+    text = dumped(address, *options, f"--exclude-table={version_table}")
+    kept = [line for line in text.splitlines() if line and not _SESSION.fullmatch(line)]
     return _TABLE.sub(lambda found: "\n".join([found[1], *sorted(line.rstrip(",") for line in found[2].splitlines()), ""]), "\n".join(kept))

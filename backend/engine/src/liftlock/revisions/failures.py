@@ -128,6 +128,9 @@ def remedy(error: Exception) -> str:
     role = re.search(r'role "(.+)" does not exist', str(error)) if sqlstate(error) == _UNDEFINED_OBJECT else None
     if role:
         return f"Make the role; or, for a throwaway server, name it in alembic.ini: in the section [liftlock], roles = {role[1]}"
+    if re.search('extension ".+" is not available', str(error)):
+        there = "check, drift, bake and the fixtures for tests use one that has it by LIFTLOCK_SHADOW_URL"
+        return f"Install the extension on that server; {there}."
     return "Correct the revision, or the data that it stumbles over, and run again."
 
 

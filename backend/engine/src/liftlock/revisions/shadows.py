@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -43,8 +44,31 @@ def shadow_at(
                 trials.build(address, one)
 
     if server is not None:
-        return server_shadow(server, [one.read_text(encoding="utf-8") for one in project.files], build)
+        return server_shadow(server, _texts(project), build)
     return embedded_shadow(Path(trials.settings.cache) / "shadows", _keys(project, revisions), configured_in(project).roles, build, ports)
+
+
+@contextlib.contextmanager
+def empty_at(project: Project, server: Address | None = None) -> Iterator[Address]:
+    """An empty database for the revisions of a project, for as long as the context lasts.
+
+    Parameters:
+        project: its revisions will be run there.
+        server: where; an embedded server of its own by default.
+
+    Raises:
+        LiftlockError: there is no server.
+    """
+    if server is None:
+        with embedded.throwaway(configured_in(project).roles) as address:
+            yield address
+    else:
+        with server_shadow(server, _texts(project), lambda _address, _done: None) as shadow:
+            yield shadow.base
+
+
+def _texts(project: Project) -> list[str]:
+    return [one.read_text(encoding="utf-8") for one in project.files]
 
 
 def _keys(project: Project, revisions: Sequence[str]) -> list[str]:
