@@ -14,6 +14,7 @@ import click
 from liftlock import __version__, settings
 from liftlock.console import Console
 from liftlock.errors import LiftlockError, SettingsError
+from liftlock.events import Event
 from liftlock.postgres.interrupts import Interrupts
 
 if TYPE_CHECKING:
@@ -199,20 +200,27 @@ def backfill(console: Console, verb: str | None) -> None:
 @click.option("--chain", is_flag=True, help="Check the chain as a whole, from its base.")
 @click.option("--shadow-url", envvar="LIFTLOCK_SHADOW_URL", metavar="URL", help="Try them on this server instead. [LIFTLOCK_SHADOW_URL]")
 @click.option("--data-url", envvar="LIFTLOCK_DATA_URL", metavar="URL", help="Look at the rows of this database too. [LIFTLOCK_DATA_URL]")
+@click.option(
+    "--trust", is_flag=True, envvar="LIFTLOCK_TRUST", help="Run them beside --data-url though they can't be confined. [LIFTLOCK_TRUST]"
+)
 @click.option("-o", "--output", metavar="KIND=FILE", multiple=True, help="Write a file too: github, html, json, junit, markdown or sarif.")
 @_console
 def check(  # noqa: PLR0913 - its options
-    console: Console, revisions: str, way: str, shadow_url: str | None, data_url: str | None, output: tuple[str, ...], *, chain: bool
+    console: Console,
+    revisions: str,
+    way: str,
+    shadow_url: str | None,
+    data_url: str | None,
+    output: tuple[str, ...],
+    *,
+    chain: bool,
+    trust: bool,
 ) -> None:
     """Try REVISIONS on a throwaway PostgreSQL, and judge what it reports; exit 1 when something is found.
 
     REVISIONS is a:b (what comes after a, up to b) or a single one; by default what is new against git's main branch,
     else what is pending on the database, else all.
     """
-    from liftlock.commands.check import check as run  # noqa: PLC0415
-    from liftlock.formats import text  # noqa: PLC0415
-
-    files = console.files(output)
 
     def call(found: settings.Settings, interrupts: Interrupts) -> int:
         report = run(
@@ -232,23 +240,44 @@ def check(  # noqa: PLR0913 - its options
         console.result(report.as_dict(), shown)
         return 0 if report.ok else 1
 
-    with _kept(console, data_url, shadow_url) as (data, server):
+    with _confined(console, data_url, shadow_url, trust=trust) as (data, server):
+        # It imports Alembic, and that its plugins, which may be the project's.
+        from liftlock.commands.check import check as run  # noqa: PLC0415
+        from liftlock.formats import text  # noqa: PLC0415
+
+        files = console.files(output)
         _run(console, call)
 
 
 @contextlib.contextmanager
-def _kept(console: Console, data_url: str | None, shadow_url: str | None) -> Iterator[tuple[Keeper | None, settings.Address | None]]:
-    """Who keeps the address of a real database from the revisions, and where these are tried.
+def _confined(
+    console: Console, data_url: str | None, shadow_url: str | None, *, trust: bool
+) -> Iterator[tuple[Keeper | None, settings.Address | None]]:
+    """What keeps the address of a real database from the revisions, and where these are tried.
 
-    With an address, this command begins anew; without it, and kept from the network but for the shadow, it comes here again.
+    With an address, this command begins anew. Without it, it comes here again, and is kept from the network but for the shadow.
     """
     from liftlock.commands import keeper  # noqa: PLC0415
+    from liftlock.revisions.confinement import confine, ports_of  # noqa: PLC0415
 
     try:
         server = settings.from_url(shadow_url) if shadow_url else None
         if data_url:
             keeper.hand_over(data_url)
-        data = keeper.Keeper.found(server, console.tell)
+        data = keeper.Keeper.left(ports_of(server))
+        if data is not None and confine(data.ports):
+            console.tell(Event("check.confined", "the revisions have no network but the shadow, since --data-url is given"))
+        elif data is not None and trust:
+            console.tell(
+                Event("check.unconfined", "the revisions are trusted: this system can't keep them from the database", warning=True)
+            )
+        elif data is not None:
+            raise SettingsError(
+                "LL-UNCONFINED",
+                "This system can't keep the revisions from the database of --data-url.",
+                why="They are code: hostile ones could find its address, and connect.",
+                now="Run it on Linux 6.7 or newer, which can (Landlock); or, if you trust who wrote them, with --trust.",
+            )
     except LiftlockError as error:
         console.fail(error)
     with contextlib.closing(data) if data else contextlib.nullcontext():

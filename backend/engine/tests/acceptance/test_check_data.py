@@ -120,6 +120,17 @@ def connect():
     except psycopg.Error as error:
         return str(error).strip()
 
+def send(kind, protocol, flags):
+    try:
+        with socket.socket(socket.AF_INET, kind, protocol) as other:
+            if flags:
+                other.sendto(b"x", flags, (KNOWN["host"], int(KNOWN["port"])))
+            else:
+                other.connect((KNOWN["host"], int(KNOWN["port"])))
+        return "reached"
+    except OSError as error:
+        return str(error)
+
 def everywhere():
     said = [connect()]
     thread = threading.Thread(target=lambda: said.append(connect()))
@@ -127,29 +138,29 @@ def everywhere():
     thread.join()
     program = f"import sys, psycopg; psycopg.connect(**{{KNOWN}}, autocommit=True).execute(sys.argv[1])"
     said.append(subprocess.run([sys.executable, "-c", program, STEAL], capture_output=True, text=True).stderr)
-    return said
+    mptcp, fast_open = 262, 0x20000000
+    said += [send(socket.SOCK_STREAM, 0, 0), send(socket.SOCK_STREAM, mptcp, 0), send(socket.SOCK_STREAM, 0, fast_open)]
+    return [*said, send(socket.SOCK_RAW, socket.IPPROTO_TCP, 0)]
 
 def ask():
     (keeper,) = [one for one in gc.get_objects() if type(one).__name__ == "Keeper"]
-    asked = {{"rows": "null", "table": "person", "columns": ["nick"], "key": [], "refers": "", "refers_columns": [], "type": ""}}
+    asked = {{"rows": "null", "table": "person", "columns": ["nick"], "refers": "", "refers_columns": [], "type": ""}}
     said = []
-    for hostile in ({{"table": "person; " + STEAL + " --"}}, {{"table": "person, lateral (select 1)"}}, {{"rows": STEAL}}):
+    for hostile in (
+        {{"table": "person; " + STEAL + " --"}}, {{"table": "pg_catalog.pg_authid"}}, {{"table": "pg_settings"}}, {{"table": "everybody"}},
+        {{"columns": ["json_agg"]}}, {{"columns": ["effect"]}}, {{"columns": ['nick" IS NULL); ' + STEAL + " --"]}}, {{"columns": []}},
+        {{"columns": ["ctid"]}}, {{"rows": STEAL}}, {{"columns": [["nick"]]}}, {{"key": ["email"]}},
+        {{"rows": "orphaned", "refers": "effect(1)"}},
+    ):
         try:
             said.append(repr(keeper._ask("rows", question={{**asked, **hostile}})))
         except Exception as error:
             said.append(str(error))
-    said.append(repr(keeper._ask("rows", question={{**asked, "columns": ['nick" IS NULL); ' + STEAL + " --"]}})))
     return said
 
 with open({seen!r}, "a") as seen:
     print(secrets(), *everywhere(), *ask(), file=seen, sep="\\n", end="\\n--\\n")
 """
-
-
-def confined() -> bool:
-    """Whether this system keeps revisions from the network."""
-    tried = "import sys; from liftlock.revisions.confinement import confine; sys.exit(not confine([]))"
-    return subprocess.run([sys.executable, "-c", tried], check=False).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -168,6 +179,9 @@ def test_a_hostile_revision_cannot_reach_it(  # noqa: PLR0913 - its fixtures
     secret = f"kept-{secrets.token_hex(8)}"
     with connected(database) as session:
         session.execute(f"ALTER ROLE only_reader PASSWORD '{secret}'".encode())
+        session.execute("CREATE VIEW everybody AS SELECT * FROM person; GRANT SELECT ON everybody TO only_reader")
+        body = "CREATE TABLE IF NOT EXISTS stolen (x integer); SELECT 1"
+        session.execute(f"CREATE FUNCTION effect(person) RETURNS integer LANGUAGE sql SECURITY DEFINER AS '{body}'".encode())
     seen = tmp_path / "seen"
     path = project.revision("r1", "r0", "hostile()", "hostile()")
     body = HOSTILE.format(known=database.keywords(), seen=str(seen))
@@ -182,16 +196,17 @@ def test_a_hostile_revision_cannot_reach_it(  # noqa: PLR0913 - its fixtures
     assert secret not in seen.read_text()
     assert rows(database, "SELECT to_regclass('stolen')::text") == [None]
     for run in runs:
-        assert "is no name of a table" in run
+        assert run.count("Permission denied") == 7, run
+        assert run.count("does not exist") == 5, run  # tables, or what isn't one
+        assert run.count("has no columns") == 6, run
         assert "is not a valid Rows" in run
-        assert "does not exist" in run  # the column of that name
-    if confined():
-        assert "check.unconfined" not in done.stderr
-        assert all(run.count("Permission denied") == 3 for run in runs)
+        assert "example.com" not in run
+        assert "('id=3', True)" in run.replace("['id=3', True]", "('id=3', True)"), run  # as an honest question is answered
+    assert "the revisions have no network but the shadow" in done.stderr
 
 
-def test_a_system_that_cannot_confine_is_told(real: tuple[Project, str], database: Address) -> None:
-    """As one that has no Landlock, or has as many layers of it as can be; the address is kept nevertheless."""
+def test_a_system_that_cannot_confine_is_refused(real: tuple[Project, str], database: Address) -> None:
+    """As one that has no Landlock, or has as many layers of it as can be; unless the revisions are trusted."""
     project, url = real
     parts = {"username": database.user, "password": database.password, "host": database.host, "database": database.dbname}
     server = URL.create("postgresql", port=int(database.port), **parts).render_as_string(hide_password=False)
@@ -199,12 +214,70 @@ def test_a_system_that_cannot_confine_is_told(real: tuple[Project, str], databas
     project.revision("r1", "r0", f"import os\nopen({str(seen)!r}, 'a').write(open('/proc/self/environ').read())")
     layers = f"import os, sys; from liftlock.revisions.confinement import confine; [confine([{database.port}]) for _ in range(16)]; "
     begun = ["-c", layers + "print(confine([]), flush=True); os.execvp(sys.argv[1], sys.argv[1:])", "liftlock", "check", "r1"]
-    variables = project.variables(LIFTLOCK_DATA_URL=url, LIFTLOCK_SHADOW_URL=server)
-    done = subprocess.run([sys.executable, *begun], cwd=project.folder, env=variables, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "False"), done.stderr
-    assert "this system can't keep revisions from the network" in done.stderr
+
+    def run(**more: str) -> subprocess.CompletedProcess[str]:
+        variables = project.variables(LIFTLOCK_DATA_URL=url, LIFTLOCK_SHADOW_URL=server, **more)
+        return subprocess.run([sys.executable, *begun], cwd=project.folder, env=variables, capture_output=True, text=True, check=False)
+
+    done = run()
+    assert (done.returncode, done.stdout, "LL-UNCONFINED" in done.stderr) == (2, "False\n", True), done.stderr
+    assert not seen.exists()
+    done = run(LIFTLOCK_TRUST="1")
+    assert done.returncode == 0, done.stderr
+    assert "the revisions are trusted" in done.stderr
     assert "LIFTLOCK_SHADOW_URL" in seen.read_text()
     assert "only_reader" not in seen.read_text()
+
+
+def test_threads_would_not_be_confined() -> None:
+    """So a process that has some isn't."""
+    program = (
+        "import threading; from liftlock.revisions.confinement import confine; done = threading.Event();"
+        "threading.Thread(target=done.wait).start(); print(confine([])); done.set()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_a_password_in_the_arguments_of_another_program_is_refused(real: tuple[Project, str], cache: Path) -> None:
+    """Everybody can read them."""
+    project, url = real
+    command = f"liftlock -c {project.ini} check r1 --data-url {url}; exit $?"
+    given = {"cwd": project.folder, "env": project.variables(XDG_CACHE_HOME=str(cache))}
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, **given)  # type: ignore[call-overload]
+    assert (done.returncode, "is in the arguments of a running program, sh" in done.stderr) == (2, True), done.stderr
+    assert "p@ss" not in done.stderr
+
+
+@pytest.mark.parametrize("how", ["sets it by itself", "isn't a file"])
+def test_a_program_that_has_the_address_is_refused(real: tuple[Project, str], how: str) -> None:
+    """It couldn't be begun anew without it."""
+    project, url = real
+    program = (
+        f"import os, sys\nfrom liftlock.gate import main\nos.environ['LIFTLOCK_DATA_URL'] = {url!r}\nsys.argv[1:] = ['check']\nmain()\n"
+    )
+    (project.folder / "manage.py").write_text(program)
+    arguments, given = (["manage.py"], "") if how == "sets it by itself" else (["-"], program)
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=project.folder, env=project.variables(), input=given, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "LL-DATA-URL" in done.stderr) == (2, True), done.stderr
+
+
+def test_where_its_name_leads_later_does_not_matter(real: tuple[Project, str], database: Address, cache: Path) -> None:
+    """A revision that listens in its place hears nothing: the server that was met first is asked."""
+    project, url = real
+    heard = project.folder / "heard"
+    body = (
+        "import socket, threading\n"
+        f"server = socket.create_server(('::1', {database.port}), family=socket.AF_INET6)\n"
+        f"threading.Thread(target=lambda: [server.accept(), open({str(heard)!r}, 'w')], daemon=True).start()\n"
+        "op.alter_column('person', 'nick', nullable=False)"
+    )
+    project.revision("r1", "r0", body, "pass")
+    done = project.run("check", "r1", LIFTLOCK_DATA_URL=url.replace("127.0.0.1", "localhost"), XDG_CACHE_HOME=str(cache))
+    assert "LL-DATA " in done.stdout, done.stdout + done.stderr
+    assert not heard.exists()
 
 
 def test_an_engine_of_its_own_is_led_to_the_shadow(real: tuple[Project, str], database: Address, cache: Path) -> None:

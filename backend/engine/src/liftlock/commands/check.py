@@ -13,8 +13,8 @@ from typing import Any
 import psycopg
 
 from liftlock.commands.exec import address_of
-from liftlock.commands.keeper import Keeper, Seen
-from liftlock.commands.status import build_of, compare
+from liftlock.commands.keeper import Keeper, look_at
+from liftlock.commands.status import build_of
 from liftlock.errors import LiftlockError
 from liftlock.events import Event, Notify
 from liftlock.model.checked import Checked, WayBack
@@ -27,7 +27,6 @@ from liftlock.planning.rules.chain import of_heads, of_models, of_offline
 from liftlock.planning.rules.repeatability import EDITED
 from liftlock.planning.timelines import estimated
 from liftlock.postgres.catalog import schema
-from liftlock.postgres.data import bounded
 from liftlock.postgres.dump import difference
 from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.session import Session, connect, execute
@@ -111,18 +110,14 @@ def _whole(project: Project, configured: Configured, findings: Iterable[Finding]
 def _pending(settings: Settings, data: Keeper | None) -> tuple[frozenset[str] | None, str]:
     """What is pending on the real database, else on the project's own, and how that is told; None where it can't be asked."""
     try:
-        if data is not None:
-            address, seen = data.address, data.standing(build_of(settings))
-        else:
-            own = address_of(settings)
-            with contextlib.closing(connect(bounded(own), "check", settle=False)) as session:
-                address, seen = repr(own), Seen.of(compare(session, build_of(settings)))
+        build = build_of(settings)
+        seen = data.standing(build) if data is not None else look_at(address_of(settings), build)
     except (psycopg.Error, LiftlockError) as error:
         reason = str(error).strip().splitlines()[0]
         return None, f"all revisions, since neither git nor a database says what is new: {reason}"
     if seen.foreign:
-        return None, f"all revisions, since {address} has some that no file has"
-    return seen.pending, f"what is pending on {address}"
+        return None, f"all revisions, since {seen.address} has some that no file has"
+    return seen.pending, f"what is pending on {seen.address}"
 
 
 def _against(data: Keeper, judged: Sequence[Checked], base: Schema) -> tuple[dict[str, Size], list[Finding]]:

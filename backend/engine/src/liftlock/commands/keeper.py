@@ -1,7 +1,7 @@
 """Keeps the address of a real database from the revisions that are judged.
 
-``check`` runs other people's code. So the process that was given the address keeps it, loads no revision and is
-asked in names; the command goes on anew, by exec, without it in its arguments, its environment or its memory.
+``check`` runs other people's code. So a process that loads none of it, the keeper, has the address, and is asked in names; the
+command begins anew, by exec, without the address in its arguments, its environment or its memory.
 """
 
 from __future__ import annotations
@@ -12,61 +12,90 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NoReturn
-
-import psycopg
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
 
 from liftlock import errors
 from liftlock.commands.status import Build, Status, compare
-from liftlock.errors import LiftlockError, NotNow
-from liftlock.events import Event, Notify
+from liftlock.errors import LiftlockError, NotNow, SettingsError
 from liftlock.model.report import Size
 from liftlock.model.revision import Chain, Revision, Standing
 from liftlock.planning.questions import Question
 from liftlock.postgres.data import Data
-from liftlock.postgres.embedded import free_ports
-from liftlock.revisions.confinement import confine, withdraw
+from liftlock.revisions.confinement import withdraw
 from liftlock.settings import Address, from_url
 
 OPTION, VARIABLE = "--data-url", "LIFTLOCK_DATA_URL"
 _SOCKET = "LIFTLOCK_KEEPER"
+_PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv[2]); from liftlock.commands.keeper import main; main(int(sys.argv[1]))"
+_SECONDS = 600.0
+"""How long it works for who asks, all in all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Where a real database stands: what of a build is pending there, and whether it has a revision that the build doesn't know."""
+    """Where a database stands.
 
+    Parameters:
+        address: its own, without the password.
+        pending: what of a build is to run there.
+        foreign: whether it has a revision that nobody knows.
+    """
+
+    address: str
     pending: frozenset[str]
     foreign: bool
 
-    @classmethod
-    def of(cls, found: Status) -> Seen:
-        """What is seen of a status."""
-        return cls(frozenset() if found.satisfied else found.pending, found.standing is Standing.FOREIGN)
+
+def look_at(address: Address, build: Build) -> Seen:
+    """Compare a database with a build; it is only read.
+
+    Raises:
+        LiftlockError: it can't be used.
+        psycopg.Error: it can't be read.
+    """
+    with contextlib.closing(Data(address)) as data:
+        found: Status = compare(data.session, build)
+    return Seen(repr(address), frozenset() if found.satisfied else found.pending, found.standing is Standing.FOREIGN)
 
 
 def hand_over(url: str) -> NoReturn:
-    """Leave an address to a process of its own, and begin this command anew without it.
-
-    Nothing may run beside the calling thread.
+    """Leave an address to a keeper, and begin this command anew without it. Nothing may run beside the calling thread.
 
     Raises:
-        SettingsError: it isn't an address.
+        LiftlockError: the database can't be used.
     """
     address = from_url(url)
+    if _SOCKET in os.environ or sys.argv[0] in {"", "-"}:
+        raise SettingsError(
+            "LL-DATA-URL",
+            f"The program that runs liftlock gives it the address by itself ({VARIABLE}), or isn't a file.",
+            why="Revisions would find the address in it.",
+            now=f"Set {VARIABLE} outside, and run liftlock itself.",
+        )
     ours, theirs = socket.socketpair()
-    environ = {name: value for name, value in os.environ.items() if name != VARIABLE}
-    program = [sys.executable, "-P", "-m", __name__, str(theirs.fileno())]  # nothing is imported from the current folder
-    null = subprocess.DEVNULL
-    _keeper = subprocess.Popen(  # noqa: S603 - our own arguments
-        program, env=environ, pass_fds=[theirs.fileno()], stdin=null, stdout=null, stderr=null, start_new_session=True
+    path = json.dumps([one for one in sys.path if one not in {"", str(Path.cwd())}])  # what lies in the checkout isn't imported
+    keeper = subprocess.Popen(  # noqa: S603 - our own arguments
+        [sys.executable, "-I", "-c", _PROGRAM, str(theirs.fileno()), path],
+        env={name: value for name, value in os.environ.items() if name != VARIABLE},
+        pass_fds=[theirs.fileno()],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     )
-    ours.sendall(json.dumps([address.host, address.port, address.user, address.password, address.dbname, address.options]).encode() + b"\n")
+    theirs.close()
+    lines = ours.makefile("rw", encoding="utf-8")
+    if not _exchanged(lines, url):
+        reason = (keeper.communicate()[1] or b"").decode(errors="replace").strip().splitlines()[-1:]
+        raise SettingsError("LL-DATA-URL", f"What keeps the address doesn't start: {' '.join(reason)}", now="Correct the installation.")
     os.set_inheritable(ours.fileno(), True)  # noqa: FBT003 - its only parameter
-    anew = [sys.executable, *without_address(sys.orig_argv[1:])]
-    os.execve(sys.executable, anew, environ | {_SOCKET: str(ours.fileno())})  # noqa: S606 - this command itself
+    known = {VARIABLE} if address.password else {VARIABLE, "PGPASSWORD"}
+    environ = {name: value for name, value in os.environ.items() if name not in known} | {_SOCKET: str(ours.fileno())}
+    os.execve(sys.executable, [sys.executable, *without_address(sys.orig_argv[1:])], environ)  # noqa: S606 - this command itself
 
 
 def without_address(arguments: Sequence[str]) -> list[str]:
@@ -75,73 +104,115 @@ def without_address(arguments: Sequence[str]) -> list[str]:
     return [one for before, one in pairs if OPTION not in {before, one} and not one.startswith(f"{OPTION}=")]
 
 
-def main() -> None:
-    """Keep the address that comes first, and answer until whoever asks has ended."""
+def _exchanged(lines: TextIO, asked: object) -> Any:  # noqa: ANN401 - what JSON knows
+    """What is answered; None when there is nobody any more.
+
+    Raises:
+        LiftlockError: as the keeper says.
+    """
+    try:
+        lines.write(json.dumps(asked) + "\n")
+        lines.flush()
+        answer = json.loads(lines.readline() or '{"answer": null}')
+    except OSError:
+        return None
+    if "error" in answer:
+        told = answer["error"]
+        raise getattr(errors, told["family"])(told["error"], told["what"], why=told["why"], now=told["now"])
+    return answer["answer"]
+
+
+def main(number: int) -> None:
+    """Keep the address that comes first, and answer until whoever asks has ended.
+
+    Parameters:
+        number: of the socket to it.
+    """
     withdraw()
-    with socket.socket(fileno=int(sys.argv[1])) as asked, asked.makefile("rw", encoding="utf-8") as lines, contextlib.ExitStack() as stack:
-        host, port, user, password, dbname, options = json.loads(lines.readline())
-        address = Address(host=host, port=port, user=user, password=password, dbname=dbname, options=options)
-        answers = _Answers(address, stack)
+    with socket.socket(fileno=number) as asked, asked.makefile("rw", encoding="utf-8") as lines, contextlib.ExitStack() as stack:
+        answers = _Answers(stack)
         for line in lines:
             lines.write(json.dumps(answers.to(json.loads(line))) + "\n")
             lines.flush()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # nobody reads it any more
 
 
 class _Answers:
     """What is answered.
 
     Parameters:
-        address: of the database; it is connected to when something is asked.
         stack: closes the session.
     """
 
-    def __init__(self, address: Address, stack: contextlib.ExitStack) -> None:
-        self._address = address
+    def __init__(self, stack: contextlib.ExitStack) -> None:
         self._stack = stack
+        self._address: Address | None = None
         self._data: Data | None = None
+        self._seconds = 0.0
 
-    def to(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def to(self, asked: Any) -> dict[str, Any]:  # noqa: ANN401 - what JSON knows
         """The answer, or the error, to anything."""
+        begun = time.monotonic()
         try:
-            return {"answer": self._answer(asked)}
+            return {"answer": self._begun(str(asked)) if self._address is None else self._answer(self._address, asked)}
         except LiftlockError as error:
             return {"error": error.as_dict()}
-        except (psycopg.Error, ValueError, TypeError, LookupError) as error:
+        except Exception as error:  # noqa: BLE001 - whoever asks may ask anything
             return {"error": NotNow("LL-DATA-URL", f"{self._address!r}: {error}", now="Look at the server, and run it again.").as_dict()}
+        finally:
+            self._seconds += time.monotonic() - begun
 
-    def _answer(self, asked: Mapping[str, Any]) -> Any:  # noqa: ANN401 - what JSON knows
+    def _begun(self, url: str) -> bool:
+        """The first that is said is the address; while revisions run, its name could lead elsewhere, so the server that answers is kept."""
+        address = from_url(url)
+        shown = _shown_in(url) if address.password else ""
+        if shown:
+            raise SettingsError(
+                "LL-DATA-URL",
+                f"The password of {address!r} is in the arguments of a running program, {shown}, where revisions can read it.",
+                now=f"Give the address by the environment, {VARIABLE}.",
+            )
+        with contextlib.closing(Data(address)) as data:
+            self._address = data.met(address)
+        return True
+
+    def _answer(self, address: Address, asked: Mapping[str, Any]) -> Any:  # noqa: ANN401 - what JSON knows
+        if self._seconds > _SECONDS:
+            raise NotNow("LL-DATA-URL", f"{address!r} was asked for {_SECONDS:g} s already.", now="Check fewer revisions at once.")
         match asked["about"]:
-            case "address":
-                with contextlib.closing(Data(self._address)):
-                    return repr(self._address)
             case "standing":
                 chain = Chain.of(Revision.from_dict(row) for row in asked["revisions"])
-                with contextlib.closing(Data(self._address)) as data:
-                    seen = Seen.of(compare(data.session, Build(asked["version_table"], chain, frozenset(asked["required"]))))
-                return {"pending": sorted(seen.pending), "foreign": seen.foreign}
+                seen = look_at(address, Build(asked["version_table"], chain, frozenset(asked["required"])))
+                return asdict(seen) | {"pending": sorted(seen.pending)}
             case "rows":
-                return self._kept().look(Question.from_dict(asked["question"]))
+                return self._session(address).look(Question.from_dict(asked["question"]))
             case "sizes":
-                sizes, reason = self._kept().sizes([str(name) for name in asked["tables"]])
+                sizes, reason = self._session(address).sizes([str(name) for name in asked["tables"]])
                 return {name: asdict(size) for name, size in sizes.items()}, reason
         raise LookupError(asked["about"])
 
-    def _kept(self) -> Data:
-        """One session for all that is asked at the end; while revisions are tried, there is none."""
+    def _session(self, address: Address) -> Data:
+        """One for all that is asked at the end; while revisions are tried, there is none."""
         if self._data is None:
-            self._data = self._stack.enter_context(contextlib.closing(Data(self._address)))
+            self._data = self._stack.enter_context(contextlib.closing(Data(address)))
         return self._data
 
 
+def _shown_in(url: str) -> str:
+    """A program that has an address in its arguments, which all can read; this command, which begins anew, doesn't count."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if int(path.parent.name) != os.getppid() and url.encode() in path.read_bytes():
+                return f"{(path.parent / 'comm').read_text().strip()} ({path.parent.name})"
+    return ""
+
+
 class Keeper:
-    """The other side: asks the process that keeps the address.
+    """The other side: asks the keeper.
 
     Parameters:
         number: of the socket to it.
         ports: at which this process may reach a shadow.
-
-    Raises:
-        LiftlockError: the database can't be used.
     """
 
     def __init__(self, number: int, ports: Sequence[int]) -> None:
@@ -149,41 +220,23 @@ class Keeper:
         with socket.socket(fileno=number) as connection:
             self._lines = connection.makefile("rw", encoding="utf-8")
         self.ports = ports
-        try:
-            self.address = str(self._ask("address"))
-        except LiftlockError:
-            self.close()
-            raise
 
     @classmethod
-    def found(cls, server: Address | None, notify: Notify) -> Keeper | None:
-        """The one that ``hand_over`` left, if any; this process, and all that it starts, is then confined to the shadow.
-
-        Parameters:
-            server: on which revisions are tried; the embedded one by default.
-            notify: is told when the system can't confine.
-
-        Raises:
-            LiftlockError: the database can't be used.
-        """
+    def left(cls, ports: Sequence[int]) -> Keeper | None:
+        """The one that ``hand_over`` left, if any."""
         number = os.environ.pop(_SOCKET, None)
-        if not number:
-            return None
-        ports = [int(server.port)] if server else free_ports()
-        if not confine(ports):
-            text = "this system can't keep revisions from the network (Landlock of Linux 6.7 does): only the address is kept from them"
-            notify(Event("check.unconfined", text, warning=True))
-        return cls(int(number), ports)
+        return cls(int(number), ports) if number else None
 
     def close(self) -> None:
         """Let it end."""
-        self._lines.close()
+        with contextlib.suppress(OSError):
+            self._lines.close()
 
     def standing(self, build: Build) -> Seen:
         """Where the database stands."""
         rows = [asdict(one) for one in build.chain]
         found = self._ask("standing", version_table=build.version_table, revisions=rows, required=sorted(build.required))
-        return Seen(frozenset(found["pending"]), found["foreign"])
+        return Seen(found["address"], frozenset(found["pending"]), found["foreign"])
 
     def look(self, question: Question) -> tuple[str, bool]:
         """The rows that are asked for, one a line; or why they couldn't be looked for. And whether they were."""
@@ -196,20 +249,7 @@ class Keeper:
         return {name: Size(**size) for name, size in found.items()}, reason
 
     def _ask(self, about: str, **more: object) -> Any:  # noqa: ANN401 - what JSON knows
-        try:
-            self._lines.write(json.dumps({"about": about, **more}) + "\n")
-            self._lines.flush()
-            line = self._lines.readline()
-        except OSError:
-            line = ""
-        if not line:
+        answer = _exchanged(self._lines, {"about": about, **more})
+        if answer is None:
             raise NotNow("LL-DATA-URL", "The process that keeps the address of --data-url has ended.", now="Run it again.")
-        answer = json.loads(line)
-        if "error" in answer:
-            told = answer["error"]
-            raise getattr(errors, told["family"])(told["error"], told["what"], why=told["why"], now=told["now"])
-        return answer["answer"]
-
-
-if __name__ == "__main__":
-    main()
+        return answer

@@ -68,8 +68,7 @@ def hazards(checked: Checked) -> Iterator[Hazard]:
         if key.refers not in before.tables.values():
             yield Hazard(what, key.table, key.table_oid, unseen="the revision makes that table itself")
             continue
-        row = _key(before, key.table_oid)
-        asked = Question(Rows.ORPHANED, key.table, key.columns, row, key.refers, key.refers_columns)
+        asked = Question(Rows.ORPHANED, key.table, key.columns, key.refers, key.refers_columns)
         yield Hazard(what, key.table, key.table_oid, asked)
 
 
@@ -79,7 +78,7 @@ def _columns(checked: Checked) -> Iterator[Hazard]:
         old = before.columns.get(place)
         if old is None or new.inherited:
             continue
-        asked = Question(Rows.NULL, old.table, (old.name,), _key(before, place[0]))
+        asked = Question(Rows.NULL, old.table, (old.name,))
         if new.not_null and not old.not_null:
             yield Hazard(f"have no {old.name}, which is to be not null", old.table, place[0], asked)
         if new.type != old.type and not holds_all(old.type, new.type):
@@ -117,11 +116,6 @@ def _expressions(before: Schema, after: Schema) -> Iterator[Hazard]:
 def _known(before: Schema, table: int, columns: tuple[str, ...]) -> bool:
     """Whether a table has had all of these columns."""
     return set(columns) <= {column.name for (oid, _), column in before.columns.items() if oid == table}
-
-
-def _key(schema: Schema, table: int) -> tuple[str, ...]:
-    """The columns of its primary key."""
-    return next((one.columns for one in schema.uniques.values() if one.table_oid == table and one.primary), ())
 
 
 def unseen(checked: Checked) -> Iterator[Finding]:

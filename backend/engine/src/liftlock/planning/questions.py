@@ -1,11 +1,11 @@
-"""What a real database is asked about the rows of a table: statements made from names alone.
+"""What a real database is asked about the rows of a table: statements made from the names of its columns alone.
 
-Who asks may be a hostile revision. So each name is checked, and nothing else becomes a part of a statement.
+Who asks may be a hostile revision. So a name becomes a part of a statement only where the database's own catalog has it: what
+isn't a column could be a function, which ``t.name`` calls as well.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,8 +15,8 @@ from liftlock.model.operation import quoted
 
 SAMPLE = 5
 """How many rows are shown."""
-_NAME = re.compile(r'([a-z_][a-z0-9_]*|"([^"\0]|"")+")(\.([a-z_][a-z0-9_]*|"([^"\0]|"")+"))?')
-"""Of a table, as PostgreSQL's ``quote_ident`` writes it."""
+_MOST = 32
+"""How many columns a key has at most."""
 _SOFT_INPUT = 160000
 """The first server that tells whether a text is a value of a type, without an error: ``pg_input_is_valid``."""
 
@@ -42,7 +42,6 @@ class Question:
         rows: which are looked for.
         table: its name as SQL text.
         columns: by which columns; for nulls and types it is one.
-        key: the columns that name a row in the answer; its place does where there are none.
         refers, refers_columns: what the columns refer to.
         type: what values should be of.
     """
@@ -50,7 +49,6 @@ class Question:
     rows: Rows
     table: str
     columns: tuple[str, ...]
-    key: tuple[str, ...] = ()
     refers: str = ""
     refers_columns: tuple[str, ...] = ()
     type: str = ""
@@ -62,63 +60,76 @@ class Question:
         Raises:
             KeyError, TypeError, ValueError: it wasn't.
         """
-        columns, key, others = (tuple(asked[name]) for name in ("columns", "key", "refers_columns"))
-        return cls(Rows(asked["rows"]), asked["table"], columns, key, asked["refers"], others, asked["type"])
+        columns, others = (tuple(str(name) for name in asked[part]) for part in ("columns", "refers_columns"))
+        return cls(Rows(asked["rows"]), str(asked["table"]), columns, str(asked["refers"]), others, str(asked["type"]))
 
     @property
     def since(self) -> int:
         """The first server version that can tell."""
         return _SOFT_INPUT if self.rows is Rows.UNFIT else 0
 
-    @property
-    def parameters(self) -> dict[str, str]:
-        """Of the statement."""
-        given = {"table": self.table} | ({"refers": self.refers} if self.refers else {})
-        return given | ({"type": self.type} if self.type else {})
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table as the database's own catalog has it.
+
+    Parameters:
+        name: as SQL text.
+        columns: all of them.
+        key: those of its primary key.
+        partitioned: whether its rows are those of its partitions; those of tables that inherit from it aren't its own.
+    """
+
+    name: str
+    columns: frozenset[str]
+    key: tuple[str, ...]
+    partitioned: bool
 
 
-def statement(question: Question) -> str:
-    """A query for some of the rows: their primary key, else their place; never other values.
+def statement(question: Question, table: Relation, refers: Relation | None = None) -> tuple[str, dict[str, object]]:
+    """A query for some of the rows, by their primary key, else by their place, with its parameters; never other values.
 
-    Rows of tables that inherit from the table aren't its own; those of its partitions are.
+    Parameters:
+        question: what is asked.
+        table, refers: what its tables are.
 
     Raises:
-        ValueError: a name isn't one.
+        ValueError: a column isn't one of these tables'.
     """
-    table, columns = _named(question.table), [f"t.{_column(name)}" for name in question.columns]
+    columns = _columns("t", question.columns, table)
     present = " AND ".join(f"{name} IS NOT NULL" for name in columns)
-    sample = ", ".join(f"t.{_column(name)}" for name in question.key) or "CAST(t.ctid AS text) AS ctid"
+    sample = ", ".join(_columns("t", table.key, table)) if table.key else "CAST(t.ctid AS text) AS ctid"
+    rows = f"FROM {_source('t', table)} WHERE"
     match question.rows:
         case Rows.NULL:
-            sql = f"SELECT {sample} FROM {table} AS t WHERE {columns[0]} IS NULL"
+            sql = f"SELECT {sample} FROM {_escaped(table.name)} AS t WHERE {columns[0]} IS NULL"
         case Rows.UNFIT:
-            sql = f"SELECT {sample} FROM {table} AS t WHERE {present} AND NOT pg_input_is_valid(CAST({columns[0]} AS text), :type)"
+            fits = f"pg_catalog.pg_input_is_valid(CAST({columns[0]} AS pg_catalog.text), :type)"
+            sql = f"SELECT {sample} FROM {_escaped(table.name)} AS t WHERE {present} AND NOT {fits}"
         case Rows.SAME:
-            sql = f"SELECT CAST(min(t.ctid) AS text) AS first, count(*) AS times FROM {table} AS t WHERE {present} AND {_own('t', 'table')}"
+            sql = f"SELECT CAST(min(t.ctid) AS text) AS first, count(*) AS times {rows} {present}"
             sql += f" GROUP BY {', '.join(columns)} HAVING count(*) > 1"
         case Rows.ORPHANED:
-            pairs = zip(question.refers_columns, columns, strict=True)
-            same = " AND ".join(f"r.{_column(other)} = {name}" for other, name in pairs)
-            sql = f"SELECT {sample} FROM {table} AS t WHERE {present} AND {_own('t', 'table')}"
-            sql += f" AND NOT EXISTS (SELECT FROM {_named(question.refers)} AS r WHERE {same} AND {_own('r', 'refers')})"
-    return f"{sql} LIMIT {SAMPLE}"
+            if refers is None:
+                raise ValueError(question.refers)
+            others = _columns("r", question.refers_columns, refers)
+            same = " AND ".join(f"{other} = {name}" for other, name in zip(others, columns, strict=True))
+            sql = f"SELECT {sample} {rows} {present} AND NOT EXISTS (SELECT FROM {_source('r', refers)} WHERE {same})"
+    return f"{sql} LIMIT {SAMPLE}", {"type": question.type} if question.type else {}
 
 
-def _own(alias: str, parameter: str) -> str:
-    """Whether a row is the table's own: not that of a table that inherits from it, but that of a partition."""
-    partitioned = f"SELECT FROM pg_catalog.pg_partitioned_table AS p WHERE p.partrelid = CAST(:{parameter} AS regclass)"
-    return f"({alias}.tableoid = CAST(:{parameter} AS regclass) OR EXISTS ({partitioned}))"
+def _source(alias: str, relation: Relation) -> str:
+    """The rows that a constraint of a table is about."""
+    return f"{'' if relation.partitioned else 'ONLY '}{_escaped(relation.name)} AS {alias}"
 
 
-def _named(table: str) -> str:
-    if _NAME.fullmatch(table) is None:
-        message = f"{table!r} is no name of a table"
+def _columns(alias: str, names: tuple[str, ...], relation: Relation) -> list[str]:
+    if not names or len(names) > _MOST or not relation.columns.issuperset(names):
+        message = f"{relation.name} has no columns {', '.join(names)}"
         raise ValueError(message)
-    return table.replace(":", "\\:")
+    return [f"{alias}.{_escaped(quoted(name))}" for name in names]
 
 
-def _column(name: str) -> str:
-    if not name or "\0" in name:
-        message = f"{name!r} is no name of a column"
-        raise ValueError(message)
-    return quoted(name).replace(":", "\\:")
+def _escaped(text: str) -> str:
+    """A colon would be taken for the beginning of a parameter."""
+    return text.replace(":", "\\:")

@@ -9,7 +9,7 @@ import psycopg
 
 from liftlock.errors import SettingsError
 from liftlock.model.report import Size
-from liftlock.planning.questions import Question, statement
+from liftlock.planning.questions import Question, Relation, statement
 from liftlock.postgres.probe import probe
 from liftlock.postgres.session import connect, execute, query
 from liftlock.settings import Address
@@ -54,19 +54,35 @@ class Data:
         """Let go of the session."""
         self.session.close()
 
-    def look(self, question: Question) -> tuple[str, bool]:
-        """The rows that are asked for, one a line; or why it couldn't look. And whether it could.
+    def met(self, address: Address) -> Address:
+        """The address of the server that answered, whatever its name, or the first of several, leads to later."""
+        info = self.session.info
+        there = {"hostaddr": info.hostaddr} if info.hostaddr else {}
+        return Address(
+            host=info.host,
+            port=str(info.port),
+            user=address.user,
+            password=address.password,
+            dbname=address.dbname,
+            options={**address.options, **there},
+        )
 
-        Raises:
-            ValueError: the question has a name that isn't one.
-        """
+    def look(self, question: Question) -> tuple[str, bool]:
+        """The rows that are asked for, one a line; or why it couldn't look. And whether it could."""
         if self.session.info.server_version < question.since:
             return f"it takes PostgreSQL {question.since // 10000}", False
         try:
-            rows = execute(self.session, statement(question), question.parameters).fetchall()
-        except psycopg.Error as error:
+            refers = self._relation(question.refers) if question.refers else None
+            rows = execute(self.session, *statement(question, self._relation(question.table), refers)).fetchall()
+        except (psycopg.Error, ValueError) as error:
             return str(error).strip().splitlines()[0], False
         return "\n".join(", ".join(f"{name}={value}" for name, value in row.items()) for row in rows), True
+
+    def _relation(self, name: str) -> Relation:
+        for row in query(self.session, "relation", relation=name):
+            return Relation(row["name"], frozenset(row["columns"]), tuple(row["key"]), row["partitioned"])
+        message = f"table {name} does not exist"
+        raise ValueError(message)
 
     def sizes(self, tables: Sequence[str]) -> tuple[dict[str, Size], str]:
         """How large tables are, and how much is written to them; those that aren't there are left out. And why it couldn't look."""

@@ -1,6 +1,6 @@
 """Drops what a shadow left on a server when the process that made it has ended, however that came: its end closes our standard input.
 
-Its databases; and the roles that are new since it began, and that its revisions name.
+Its databases; and the roles that are new since it began, and that its revisions make by name.
 
 The address comes by standard input as well, so no password is in the process list.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 import time
 
@@ -38,8 +39,8 @@ def main() -> None:
                 break
             time.sleep(_PAUSE_SECONDS)
         for (role,) in session.execute(_NEW_ROLES, [told["roles"]]).fetchall():
-            own = role.removeprefix(HIDDEN).removeprefix(FIRST)
-            if any(own in text for text in told["texts"]):
+            own = re.escape(role.removeprefix(HIDDEN).removeprefix(FIRST))
+            if any(re.search(rf'CREATE\s+(ROLE|USER|GROUP)\s+"?{own}(?!\w)', text, re.IGNORECASE) for text in told["texts"]):
                 with contextlib.suppress(psycopg.Error):  # somebody else uses it
                     session.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 

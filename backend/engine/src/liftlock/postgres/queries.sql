@@ -170,6 +170,21 @@ SELECT l.locktype FROM pg_catalog.pg_locks AS l WHERE l.pid = :pid AND NOT l.gra
 -- Ends the sessions of others on a database, so that it can be copied: CREATE DATABASE waits five seconds for them to go.
 SELECT pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity AS a WHERE a.datname = :dbname AND a.pid <> pg_backend_pid();
 
+-- name: relation
+-- A table that holds rows of its own or in partitions, and isn't the server's: its columns, and those of its primary key, in order.
+SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relkind = 'p' AS partitioned,
+       array(
+           SELECT a.attname::text FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+       ) AS columns,
+       array(
+           SELECT a.attname::text FROM pg_catalog.pg_index AS i
+           CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY AS key (number, place)
+           JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = key.number
+           WHERE i.indrelid = c.oid AND i.indisprimary AND key.place <= i.indnkeyatts ORDER BY key.place
+       ) AS key
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.oid = to_regclass(CAST(:relation AS text)) AND c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%';
+
 -- name: sizes
 -- How large tables are with their partitions, and how many rows were ever written; the server's own counters, which it
 -- updates within a second, and which a standby doesn't take over.

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -82,7 +83,7 @@ class Roles:
         texts = list(sent)
         with self._session() as session:
             new = {one for one in _roles(session) - self._known if not one.startswith(HIDDEN)}
-            self._made |= {one for one in new if any(one in text for text in texts)}
+            self._made |= {one for one in new if any(re.search(rf"(?<!\w){re.escape(one)}(?!\w)", text) for text in texts)}
             for one in self._made:
                 _rename(session, one, f"{HIDDEN}{FIRST}{one}")
                 _rename(session, f"{HIDDEN}{one}", one)
@@ -147,7 +148,7 @@ def server_shadow(server: Address, texts: Sequence[str], build: Callable[[Addres
 
     Parameters:
         server: the address of a database there; it isn't touched. The role must be allowed to make databases.
-        texts: of the revisions: roles that are new afterwards, and that they name, are dropped as well.
+        texts: of the revisions: roles that are new afterwards, and that they make by name, are dropped as well.
         build: as of ``embedded_shadow``; it begins from an empty database each time.
 
     Raises:
