@@ -14,7 +14,6 @@ import click
 from liftlock import __version__, settings
 from liftlock.console import Console
 from liftlock.errors import LiftlockError, SettingsError
-from liftlock.events import Event
 from liftlock.postgres.interrupts import Interrupts
 
 if TYPE_CHECKING:
@@ -258,26 +257,13 @@ def _confined(
     With an address, this command begins anew. Without it, it comes here again, and is kept from the network but for the shadow.
     """
     from liftlock.commands import keeper  # noqa: PLC0415
-    from liftlock.revisions.confinement import confine, ports_of  # noqa: PLC0415
+    from liftlock.revisions.confinement import ports_of  # noqa: PLC0415
 
     try:
         server = settings.from_url(shadow_url) if shadow_url else None
         if data_url:
             keeper.hand_over(data_url)
-        data = keeper.Keeper.left(ports_of(server))
-        if data is not None and confine(data.ports):
-            console.tell(Event("check.confined", "the revisions have no network but the shadow, since --data-url is given"))
-        elif data is not None and trust:
-            console.tell(
-                Event("check.unconfined", "the revisions are trusted: this system can't keep them from the database", warning=True)
-            )
-        elif data is not None:
-            raise SettingsError(
-                "LL-UNCONFINED",
-                "This system can't keep the revisions from the database of --data-url.",
-                why="They are code: hostile ones could find its address, and connect.",
-                now="Run it on Linux 6.7 or newer, which can (Landlock); or, if you trust who wrote them, with --trust.",
-            )
+        data = keeper.confined(ports_of(server), trust=trust, notify=console.tell)
     except LiftlockError as error:
         console.fail(error)
     with contextlib.closing(data) if data else contextlib.nullcontext():

@@ -15,6 +15,7 @@ import pytest
 from helpers import PASSWORD, Project, connected, make_project, rows, until_it_says
 from sqlalchemy.engine import URL
 
+import liftlock
 from liftlock.planning.rules import TABLES
 from liftlock.settings import Address
 
@@ -264,18 +265,28 @@ def test_a_program_that_has_the_address_is_refused(real: tuple[Project, str], ho
     assert (done.returncode, "LL-DATA-URL" in done.stderr) == (2, True), done.stderr
 
 
-def test_where_its_name_leads_later_does_not_matter(real: tuple[Project, str], database: Address, cache: Path) -> None:
-    """A revision that listens in its place hears nothing: the server that was met first is asked."""
+def test_nothing_is_imported_from_the_checkout_beside_the_address(real: tuple[Project, str]) -> None:
+    """Not even liftlock itself, which lies there when one works on it."""
     project, url = real
+    command = ["liftlock", "-c", project.ini, "check", "r1"]
+    given = {"cwd": Path(liftlock.__file__).parents[1], "env": project.variables(LIFTLOCK_DATA_URL=url)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **given)  # type: ignore[call-overload]
+    assert (done.returncode, "No module named 'liftlock'" in done.stderr) == (2, True), done.stderr
+
+
+def test_where_its_address_leads_later_does_not_matter(real: tuple[Project, str], database: Address, cache: Path) -> None:
+    """A revision that listens in its place hears nothing: the server that was met first is asked."""
+    project, _ = real
+    several = f"postgresql://only_reader:p%40ss%2Fword@/{database.dbname}?host=127.0.0.2,127.0.0.1&port={database.port},{database.port}"
     heard = project.folder / "heard"
     body = (
         "import socket, threading\n"
-        f"server = socket.create_server(('::1', {database.port}), family=socket.AF_INET6)\n"
+        f"server = socket.create_server(('127.0.0.2', {database.port}))\n"
         f"threading.Thread(target=lambda: [server.accept(), open({str(heard)!r}, 'w')], daemon=True).start()\n"
         "op.alter_column('person', 'nick', nullable=False)"
     )
     project.revision("r1", "r0", body, "pass")
-    done = project.run("check", "r1", LIFTLOCK_DATA_URL=url.replace("127.0.0.1", "localhost"), XDG_CACHE_HOME=str(cache))
+    done = project.run("check", "r1", LIFTLOCK_DATA_URL=several, XDG_CACHE_HOME=str(cache))
     assert "LL-DATA " in done.stdout, done.stdout + done.stderr
     assert not heard.exists()
 

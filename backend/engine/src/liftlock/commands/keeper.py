@@ -21,11 +21,12 @@ from typing import Any, NoReturn, TextIO
 from liftlock import errors
 from liftlock.commands.status import Build, Status, compare
 from liftlock.errors import LiftlockError, NotNow, SettingsError
+from liftlock.events import Event, Notify
 from liftlock.model.report import Size
 from liftlock.model.revision import Chain, Revision, Standing
 from liftlock.planning.questions import Question
 from liftlock.postgres.data import Data
-from liftlock.revisions.confinement import withdraw
+from liftlock.revisions.confinement import confine, withdraw
 from liftlock.settings import Address, from_url
 
 OPTION, VARIABLE = "--data-url", "LIFTLOCK_DATA_URL"
@@ -91,11 +92,40 @@ def hand_over(url: str) -> NoReturn:
     lines = ours.makefile("rw", encoding="utf-8")
     if not _exchanged(lines, url):
         reason = (keeper.communicate()[1] or b"").decode(errors="replace").strip().splitlines()[-1:]
-        raise SettingsError("LL-DATA-URL", f"What keeps the address doesn't start: {' '.join(reason)}", now="Correct the installation.")
+        now = "Install liftlock elsewhere than in this folder, from which nothing is imported beside the address."
+        raise SettingsError("LL-DATA-URL", f"What keeps the address doesn't start: {' '.join(reason)}", now=now)
     os.set_inheritable(ours.fileno(), True)  # noqa: FBT003 - its only parameter
     known = {VARIABLE} if address.password else {VARIABLE, "PGPASSWORD"}
     environ = {name: value for name, value in os.environ.items() if name not in known} | {_SOCKET: str(ours.fileno())}
     os.execve(sys.executable, [sys.executable, *without_address(sys.orig_argv[1:])], environ)  # noqa: S606 - this command itself
+
+
+def confined(ports: Sequence[int], *, trust: bool, notify: Notify) -> Keeper | None:
+    """Who asks the keeper that ``hand_over`` left; this process is then confined for good. None where no address was given.
+
+    Parameters:
+        ports: at which it may reach a shadow nevertheless.
+        trust: go on where the system can't confine.
+        notify: is told.
+
+    Raises:
+        SettingsError: the system can't confine.
+    """
+    number = os.environ.pop(_SOCKET, None)
+    if not number:
+        return None
+    if confine(ports):
+        notify(Event("check.confined", "the revisions have no network but the shadow, since --data-url is given"))
+    elif trust:
+        notify(Event("check.unconfined", "the revisions are trusted: this system can't keep them from the database", warning=True))
+    else:
+        raise SettingsError(
+            "LL-UNCONFINED",
+            "This system can't keep the revisions from the database of --data-url.",
+            why="They are code: hostile ones could find its address, and connect.",
+            now="Run it on Linux 6.7 or newer, which can (Landlock); or, if you trust who wrote them, with --trust.",
+        )
+    return Keeper(int(number), ports)
 
 
 def without_address(arguments: Sequence[str]) -> list[str]:
@@ -220,12 +250,6 @@ class Keeper:
         with socket.socket(fileno=number) as connection:
             self._lines = connection.makefile("rw", encoding="utf-8")
         self.ports = ports
-
-    @classmethod
-    def left(cls, ports: Sequence[int]) -> Keeper | None:
-        """The one that ``hand_over`` left, if any."""
-        number = os.environ.pop(_SOCKET, None)
-        return cls(int(number), ports) if number else None
 
     def close(self) -> None:
         """Let it end."""
