@@ -323,4 +323,211 @@ with op.batch_alter_table("wide", schema=None) as b:
     b.drop_index("ix_wide_t")
     b.drop_column("f")
 """,
+    "drop column if exists": """
+op.drop_column("wide", "nowhere", if_exists=True)
+op.drop_column("wide", "v", if_exists=True)
+""",
+    "drop constraint if exists": """
+op.drop_constraint("nowhere", "visit", if_exists=True)
+op.drop_constraint("visit_person_id_fkey", "visit", type_="foreignkey", if_exists=True)
+""",
+    "drop table if exists": """
+op.drop_table("nowhere", if_exists=True)
+op.drop_table("stop", if_exists=True)
+""",
+    "create table if not exists": """
+op.create_table("stop", sa.Column("id", sa.Integer, primary_key=True), if_not_exists=True)
+home = sa.Column("c", sa.String(2), sa.ForeignKey("country.code"), index=True)
+op.create_table("novel", sa.Column("id", sa.Integer, primary_key=True), home, if_not_exists=True)
+""",
+    "table comments": """
+op.create_table_comment("wide", "it's wide")
+op.drop_table_comment("wide", existing_comment="it's wide")
+op.create_table_comment("stop", "100% :a stop")
+""",
+    "identity by alter_column": """
+op.execute("ALTER TABLE wide ALTER id DROP DEFAULT")
+first, then = sa.Identity(start=100, increment=5), sa.Identity(always=True, start=200, increment=3)
+op.alter_column("wide", "id", server_default=first)
+op.alter_column("wide", "id", server_default=then, existing_server_default=first)
+op.alter_column("wide", "id", server_default=None, existing_server_default=then)
+""",
+    "collation": """
+op.alter_column("wide", "v", type_=sa.String(10, collation="C"))
+""",
+    "collation with an index": """
+op.create_index("ix", "wide", ["v"])
+op.alter_column("wide", "v", type_=sa.String(30, collation="C"))
+""",
+    "rename by raw statements": """
+op.execute("ALTER TABLE visit RENAME CONSTRAINT visit_person_id_fkey TO other_fkey")
+op.execute("ALTER INDEX ix_wide_t RENAME TO ix_other")
+op.execute("ALTER TABLE stop SET SCHEMA other")
+op.create_index("ix", "stop", ["n"], schema="other")
+""",
+    "enum values": """
+with op.get_context().autocommit_block():
+    op.execute("ALTER TYPE mood ADD VALUE IF NOT EXISTS 'glad'")
+op.execute("ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'")
+op.add_column("wide", sa.Column("e2", sa.dialects.postgresql.ENUM(name="mood", create_type=False), server_default="glad", nullable=False))
+""",
+    "sequences": """
+op.execute(sa.schema.CreateSequence(sa.Sequence("numbers", start=7)))
+op.add_column("stop", sa.Column("number", sa.Integer, server_default=sa.text("nextval('numbers')"), nullable=False))
+op.execute("ALTER SEQUENCE numbers OWNED BY stop.number")
+""",
+    "array and enum defaults": """
+from sqlalchemy.dialects import postgresql
+op.add_column("wide", sa.Column("tags", postgresql.ARRAY(sa.Text), server_default=sa.text("ARRAY[]::text[]"), nullable=False))
+op.add_column("wide", sa.Column("on", sa.Date, server_default=sa.text("'2020-01-01'::date"), index=True))
+""",
+    "unlogged": """
+op.execute("CREATE UNLOGGED TABLE fast AS SELECT i AS a, i AS b FROM generate_series(1, 3000) AS i")
+op.create_index("ix", "fast", ["a"])
+op.add_column("fast", sa.Column("odd", sa.Integer, server_default=sa.text("mod(pg_backend_pid(), 1)")))
+""",
+    "foreign key to a unique index": """
+op.create_index("ux", "wide", ["id", "v"], unique=True)
+op.add_column("stop", sa.Column("v", sa.String(10)))
+op.create_foreign_key("f", "stop", "wide", ["n", "v"], ["id", "v"])
+""",
+    "index on a tablespace and with options": """
+op.create_index("ix", "wide", ["v"], postgresql_with={"fillfactor": 70}, postgresql_tablespace="pg_default", postgresql_include=["c"])
+op.create_index("ix2", "wide", ["v"], postgresql_ops={"v": "varchar_pattern_ops"}, postgresql_where=sa.text("v IS NOT NULL"))
+""",
+    "type of a column with a check and a partial index": """
+op.create_check_constraint("ck", "stop", "n > 0 AND n < 1000")
+op.create_index("ix", "stop", ["zone"], postgresql_where=sa.text("n > 5"))
+op.create_index("ix2", "stop", [sa.text("(n * 2)")])
+op.alter_column("stop", "n", type_=sa.BigInteger())
+""",
+    "type of a foreign key's column": """
+op.create_foreign_key("f", "stop", "Person", ["n"], ["id"])
+op.alter_column("stop", "n", type_=sa.BigInteger())
+""",
+    "type of a referenced key": """
+op.create_table("leaf", sa.Column("w", sa.Integer, sa.ForeignKey("wide.id", name="lf", ondelete="SET NULL")))
+op.alter_column("wide", "id", type_=sa.BigInteger())
+""",
+    "clustered, replica identity, statistics": """
+op.execute("ALTER TABLE wide CLUSTER ON ix_wide_t")
+op.execute("ALTER TABLE wide ALTER num SET STATISTICS 500")
+op.execute("ALTER TABLE wide ALTER v SET STORAGE EXTERNAL")
+op.alter_column("wide", "num", type_=sa.Numeric(12, 4))
+op.alter_column("wide", "v", type_=sa.Text())
+""",
+    "replica identity": """
+op.create_index("ux", "stop", ["n"], unique=True)
+op.alter_column("stop", "n", nullable=False)
+op.execute("ALTER TABLE stop REPLICA IDENTITY USING INDEX ux")
+op.alter_column("stop", "n", type_=sa.BigInteger())
+""",
+    "comments on parts": """
+op.create_check_constraint("ck", "stop", "n > 0")
+op.execute("COMMENT ON CONSTRAINT ck ON stop IS 'c'")
+op.create_index("ix", "stop", ["n"])
+op.execute("COMMENT ON INDEX ix IS 'i'")
+op.alter_column("stop", "n", comment="col", existing_type=sa.Integer())
+op.alter_column("stop", "n", type_=sa.BigInteger())
+""",
+    "column grants": """
+op.execute("GRANT SELECT (n), UPDATE (n) ON stop TO PUBLIC")
+op.alter_column("stop", "n", type_=sa.BigInteger())
+""",
+    "computed": """
+op.create_table("novel", sa.Column("a", sa.Integer), sa.Column("b", sa.Integer, sa.Computed("a * 2", persisted=True)))
+op.create_index("ix", "novel", ["b"])
+op.bulk_insert(sa.table("novel", sa.column("a")), [{"a": 1}, {"a": 2}])
+""",
+    "not null of several": """
+op.alter_column("wide", "v", nullable=False)
+op.alter_column("wide", "c", nullable=False)
+op.alter_column("wide", "v", nullable=True)
+""",
+    "default of a nullable and back": """
+op.alter_column("wide", "v", server_default="x")
+op.alter_column("wide", "v", server_default=None)
+op.alter_column("wide", "d", server_default=sa.text("CURRENT_DATE"), nullable=False)
+""",
+    "several tables at once": """
+for table in ("wide", "stop", "base"):
+    op.add_column(table, sa.Column("made", sa.DateTime(timezone=True), server_default="2020-01-01"))
+    op.create_index(f"ix_{table}_made", table, ["made"])
+""",
+    "data by the connection": """
+bind = op.get_bind()
+rows = bind.execute(sa.text("SELECT id FROM wide WHERE id < 5 ORDER BY id")).scalars().all()
+for one in rows:
+    bind.execute(sa.text("UPDATE wide SET v = :v WHERE id = :i"), {"v": f"v{one}", "i": one})
+op.alter_column("wide", "v", nullable=False)
+result = bind.execute(sa.text("DELETE FROM wide WHERE id > 15 RETURNING id")).all()
+assert len(result) == 5
+""",
+    "orm session": """
+from sqlalchemy.orm import Session, declarative_base
+Base = declarative_base()
+class Wide(Base):
+    __tablename__ = "wide"
+    id = sa.Column(sa.Integer, primary_key=True)
+    v = sa.Column(sa.String)
+session = Session(bind=op.get_bind())
+for one in session.query(Wide).filter(Wide.id < 4):
+    one.v = one.v.upper()
+session.commit()
+op.create_index("ix", "wide", ["v"])
+session.add(Wide(id=500, v="q"))
+session.flush()
+op.alter_column("wide", "v", nullable=False)
+""",
+    "inspector": """
+inspector = sa.inspect(op.get_bind())
+if "nope" not in [one["name"] for one in inspector.get_columns("wide")]:
+    op.add_column("wide", sa.Column("nope", sa.Integer))
+if not any(one["name"] == "ix_w" for one in sa.inspect(op.get_bind()).get_indexes("wide")):
+    op.create_index("ix_w", "wide", ["nope"])
+""",
+    "exclusion in a new table": """
+from sqlalchemy.dialects import postgresql
+op.create_table("booking", sa.Column("r", postgresql.INT4RANGE), postgresql.ExcludeConstraint(("r", "&&"), name="ex"))
+op.create_exclude_constraint("ex2", "booking", ("r", "-|-"))
+""",
+    "trigger and function": """
+op.execute('''CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.v := 'touched'; RETURN NEW; END $$''')
+op.execute("CREATE TRIGGER touched BEFORE INSERT ON wide FOR EACH ROW EXECUTE FUNCTION touch()")
+op.execute("INSERT INTO wide (c) VALUES ('x')")
+op.create_index("ix", "wide", ["v"])
+""",
+    "materialized view": """
+op.execute("CREATE MATERIALIZED VIEW mv AS SELECT id, v FROM wide")
+op.create_index("ux_mv", "mv", ["id"], unique=True)
+op.execute("REFRESH MATERIALIZED VIEW mv")
+""",
+    "partition attached": """
+op.execute("CREATE TABLE city_3 (LIKE city INCLUDING ALL)")
+op.execute("ALTER TABLE city_3 ADD CONSTRAINT z CHECK (zone = 3)")
+op.execute("ALTER TABLE city ATTACH PARTITION city_3 FOR VALUES IN (3)")
+op.drop_constraint("z", "city_3")
+op.create_index("ix", "city", ["name"])
+""",
+    "partition of": """
+op.execute("CREATE TABLE city_4 PARTITION OF city FOR VALUES IN (4)")
+op.execute("ALTER TABLE city DETACH PARTITION city_1")
+op.create_unique_constraint("uq", "city_1", ["name"])
+""",
+    "swap by renames": """
+op.create_table("wide_new", sa.Column("id", sa.Integer, primary_key=True), sa.Column("v", sa.String(10)))
+op.execute("INSERT INTO wide_new SELECT id, v FROM wide")
+op.rename_table("wide", "wide_old")
+op.rename_table("wide_new", "wide")
+op.drop_table("wide_old")
+op.create_index("ix", "wide", ["v"])
+""",
+    "column by column": """
+op.add_column("wide", sa.Column("w", sa.Text))
+op.execute("UPDATE wide SET w = v")
+op.alter_column("wide", "w", nullable=False)
+op.drop_column("wide", "v")
+op.alter_column("wide", "w", new_column_name="v")
+op.create_unique_constraint("uq", "wide", ["id", "v"])
+""",
 }
