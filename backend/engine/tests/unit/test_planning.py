@@ -26,7 +26,7 @@ BIG = Table(
     rows=1e7,
     columns=(Column("id", "integer", not_null=True), Column("a", "integer", not_null=False)),
     constraints=(Constraint("t_pkey", "p", ("id",), "", validated=True), Constraint("t_a_fkey", "f", ("a",), "o", validated=True)),
-    indexes=(Index("ix", ("a",), plain=True, unique=False, valid=True, constraint=False),),
+    indexes=(Index("ix", ("a",), plain=True, unique=False, valid=True, immediate=True, constraint=False),),
 )
 SMALL = 1 << 20
 

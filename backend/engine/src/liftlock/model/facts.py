@@ -44,6 +44,7 @@ class Index:
         plain: whether it has neither expressions nor a predicate.
         unique: whether it forbids duplicates.
         valid: whether queries may use it.
+        immediate: whether it forbids them at once, and not at the end of a transaction.
         constraint: whether a constraint owns it.
     """
 
@@ -52,6 +53,7 @@ class Index:
     plain: bool
     unique: bool
     valid: bool
+    immediate: bool
     constraint: bool
 
 
@@ -84,12 +86,13 @@ class Table:
         oid: its identity, whatever it is called.
         name: its name, without the schema.
         kind: ``r`` ordinary, ``p`` partitioned.
-        bytes: its size on disk, without indexes; of a partitioned one, that of its partitions.
+        bytes: its size on disk, without indexes, with its partitions and the tables that inherit from it.
         rows: the planner's estimate; -1 when it was never analysed.
         columns, constraints, indexes: what stands on it.
         partitions: its partitions, each after the one above it.
         relation_names, constraint_names: names that are taken in its schema and begin like its own.
         obstacles: what makes an update of all rows another thing than PostgreSQL's own rewrite of the table, for people.
+        heirs: whether other tables inherit from it.
         new: whether this run made it, so that nobody else uses it yet.
         newborn: whether this very revision made it.
     """
@@ -106,6 +109,7 @@ class Table:
     relation_names: frozenset[str] = frozenset()
     constraint_names: frozenset[str] = frozenset()
     obstacles: tuple[str, ...] = ()
+    heirs: bool = False
     new: bool = False
     newborn: bool = False
 

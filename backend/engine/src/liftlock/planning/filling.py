@@ -9,6 +9,9 @@ from liftlock.model.lock import LockMode
 from liftlock.model.operation import ColumnParts, Operation, quoted
 from liftlock.model.step import Means, Pace, Step
 
+CONVERTS = ("DateStyle", "IntervalStyle", "TimeZone", "bytea_output", "extra_float_digits", "lc_monetary")
+"""Settings by which a value of one type becomes one of another."""
+
 
 def add(operation: Operation, words: str) -> Step:
     """The column, as it is written."""

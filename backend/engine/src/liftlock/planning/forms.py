@@ -111,9 +111,10 @@ def is_brief(table: Table | None, facts: Facts) -> bool:
 
 
 def has_key(table: Table) -> bool:
-    """Whether a unique index without nulls tells its rows apart."""
+    """Whether a unique index without nulls tells its rows apart, at any time, and no other table's rows count as its own."""
     required = {column.name for column in table.columns if column.not_null}
-    return any(one.unique and one.plain and one.valid and required.issuperset(one.columns) for one in table.indexes)
+    keys = (one for one in table.indexes if one.unique and one.plain and one.valid and one.immediate)
+    return not table.heirs and any(required.issuperset(one.columns) for one in keys)
 
 
 def sample(table: Table, alias: str = "") -> str:

@@ -15,7 +15,7 @@ from liftlock.model.operation import ColumnParts, Operation, digest, quoted
 from liftlock.model.step import Pace, Phase, Step
 from liftlock.planning.concurrently import build
 from liftlock.planning.counters import beside
-from liftlock.planning.filling import fill, strong
+from liftlock.planning.filling import CONVERTS, fill, strong
 from liftlock.planning.forms import phase, sample
 from liftlock.planning.names import automatic
 from liftlock.planning.not_null import not_null
@@ -125,11 +125,10 @@ class _Replacement:
         insert, update = self._triggers
         row, column = f"BEFORE INSERT ON {self._relation} FOR EACH ROW", quoted(self.parts.name)
         change = f"BEFORE UPDATE ON {self._relation} FOR EACH ROW WHEN (OLD.{self._name} IS NOT NULL OR NEW.{self._name} IS NULL)"
-        value = f"NEW.{column}"
-        setting = ""
+        value, setting = f"NEW.{column}", "".join(f" SET {name} FROM CURRENT" for name in CONVERTS)
         if self.parts.using:
             value = f"(SELECT {self.parts.using} FROM (SELECT NEW.*) AS {quoted(self.table.name)})"
-            setting = " SET search_path FROM CURRENT"
+            setting += " SET search_path FROM CURRENT"
         function = (
             f"CREATE FUNCTION {self._function}() RETURNS trigger LANGUAGE plpgsql{setting} AS $liftlock$\n"
             f"#variable_conflict use_column\nBEGIN\n    NEW.{self._name} := {value};\n    RETURN NEW;\nEND\n$liftlock$"

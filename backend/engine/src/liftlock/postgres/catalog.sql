@@ -5,7 +5,9 @@ SELECT json_build_object(
     'name', c.relname,
     'kind', c.relkind,
     'bytes', CASE c.relkind WHEN 'p' THEN (
-        SELECT coalesce(sum(pg_table_size(p.relid)), 0) FROM pg_partition_tree(c.oid) AS p WHERE p.isleaf) ELSE pg_table_size(c.oid) END,
+        SELECT coalesce(sum(pg_table_size(p.relid)), 0) FROM pg_partition_tree(c.oid) AS p WHERE p.isleaf)
+        ELSE (SELECT sum(pg_table_size(one.oid)) FROM unnest(h.tree) AS one (oid)) END,
+    'heirs', c.relkind = 'r' AND cardinality(h.tree) > 1,
     'rows', CASE c.relkind WHEN 'p' THEN (
         SELECT coalesce(sum(greatest(r.reltuples, 0)), 0)
         FROM pg_partition_tree(c.oid) AS p JOIN pg_catalog.pg_class AS r ON r.oid = p.relid WHERE p.isleaf) ELSE c.reltuples END,
@@ -24,7 +26,10 @@ SELECT json_build_object(
         WHERE c.relkind = 'p' AND p.level > 0),
     'columns', (
         SELECT coalesce(json_agg(json_build_object(
-            'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'not_null', a.attnotnull) ORDER BY a.attnum), '[]')
+            'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
+            'not_null', a.attnotnull AND NOT EXISTS (  -- from PostgreSQL 18 on it may be unproven
+                SELECT FROM pg_catalog.pg_constraint AS k
+                WHERE k.conrelid = c.oid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum] AND NOT k.convalidated)) ORDER BY a.attnum), '[]')
         FROM pg_catalog.pg_attribute AS a
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
     'constraints', (
@@ -41,7 +46,7 @@ SELECT json_build_object(
     'indexes', (
         SELECT coalesce(json_agg(json_build_object(
             'name', r.relname, 'unique', i.indisunique, 'valid', i.indisvalid AND i.indisready AND i.indislive,
-            'plain', i.indexprs IS NULL AND i.indpred IS NULL,
+            'plain', i.indexprs IS NULL AND i.indpred IS NULL, 'immediate', i.indimmediate,
             'constraint', EXISTS (
                 SELECT FROM pg_catalog.pg_constraint AS k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')),
             'columns', (
@@ -110,10 +115,11 @@ WHERE i.indexrelid = to_regclass(CAST(:relation AS text))
   AND (CAST(:owner AS text) = '' OR i.indrelid = to_regclass(NULLIF(CAST(:owner AS text), '')));
 
 -- name: labels
--- The labels of an enum, in their order; no row where there is no such type.
+-- The labels of an enum where it would be made, in their order; no row where there is no such type.
 SELECT e.enumlabel AS label
 FROM pg_catalog.pg_enum AS e
-WHERE e.enumtypid = to_regtype(CAST(:type AS text))
+WHERE e.enumtypid = to_regtype(
+    CASE WHEN CAST(:type AS text) ~ '^("([^"]|"")+"|[^".]+)$' THEN format('%I.%s', current_schema(), CAST(:type AS text)) ELSE :type END)
 ORDER BY e.enumsortorder;
 
 -- name: left_behind

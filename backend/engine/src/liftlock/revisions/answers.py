@@ -105,6 +105,10 @@ _DEFINES = frozenset(
     {"ALTER", "COMMENT", "CREATE", "DROP", "GRANT", "REVOKE", "TRUNCATE"}
     | {"ANALYZE", "CALL", "CLUSTER", "DO", "REFRESH", "REINDEX", "VACUUM"}
 )
+_LOCKS_ROWS = re.compile(
+    r"\bFOR\s+(NO\s+KEY\s+UPDATE|UPDATE|KEY\s+SHARE|SHARE)\b|\bpg_(try_)?advisory_xact_lock|\bINTO\s+TEMP(ORARY)?\b", re.IGNORECASE
+)
+"""What a query keeps for its transaction alone."""
 _LOCAL_CONFIG = re.compile(r"set_config\([^)]*,\s*true\s*\)", re.IGNORECASE)
 
 
@@ -131,9 +135,10 @@ def defines(statement: str) -> bool:
 
 def binds_the_transaction(statement: str) -> bool:
     """Whether a statement makes no sense but in the transaction it was sent in, so that nothing may be committed after it."""
-    first, *more = words(statement, 3) or [""]
+    first, *more = words(statement, 4) or [""]
     temporary = first == "CREATE" and not {"TEMP", "TEMPORARY"}.isdisjoint(more)
-    return temporary or first in {"LOCK", "SAVEPOINT", "COPY", "DECLARE", "BEGIN"}
+    locks = first in {"SELECT", "WITH"} and _LOCKS_ROWS.search(statement) is not None
+    return temporary or locks or first in {"LOCK", "SAVEPOINT", "COPY", "DECLARE", "BEGIN"}
 
 
 def _number(code: object) -> int | None:

@@ -80,7 +80,7 @@ class Conversation:
             return False
         if settles(statement):
             if settles_transaction(statement):
-                self._work.local(statement)
+                self._working.local.append(statement)
             return False
         batched = getattr(getattr(context, "execute_style", None), "name", "") == "INSERTMANYVALUES"
         if self._work.bound or batched or binds_the_transaction(statement) or getattr(context, "_is_server_side", False):

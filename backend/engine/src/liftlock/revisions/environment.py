@@ -262,9 +262,9 @@ class Guard:
 
 
 def _note_look(survey: Survey, seen: list[LookedAt], operation: Operation) -> None:
-    facts = survey.facts(operation)
+    facts, makes = survey.facts(operation), survey.makes(operation)
     seen.append(LookedAt(operation, plan(operation, facts), facts.tables.get(operation.relation)))
-    if operation.kind == "create_table":
+    if makes:
         survey.announced(operation.relation)
 
 

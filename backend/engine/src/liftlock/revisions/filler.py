@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from liftlock.errors import LiftlockError, NotNow, StepFailed, UnsafeRevision
 from liftlock.events import Event
+from liftlock.planning.filling import CONVERTS
 from liftlock.postgres import batches, catalog, ranges
 from liftlock.postgres.flight import described
 from liftlock.revisions.failures import LOCK_NOT_AVAILABLE, poisoned, sqlstate, words
@@ -76,10 +77,16 @@ class Filler:
         number, working = self._policy.pace.workers, self._working
         if number == 1 or not backfill.where or not ranges.reads_blocks(working.rows):
             return backfill
-        search_path = working.rows("SELECT current_setting('search_path') AS path", {})[0]["path"]
+        listed = {"names": ["search_path", *CONVERTS]}
+        settings = {
+            str(row["name"]): str(row["value"])
+            for row in working.rows(
+                "SELECT name, current_setting(name) AS value FROM unnest(CAST(:names AS text[])) AS given (name)", listed
+            )
+        }
         tables = {one: ranges.blocks_of(working.rows, one) for one in batches.tables(working.rows, backfill.relation)}
         working.commit()
-        workers = Workers(self._policy.flight, number, search_path, self._policy.budget, self._policy.batch_seconds)
+        workers = Workers(self._policy.flight, number, settings, self._policy.budget, self._policy.batch_seconds)
         begun = time.monotonic()
 
         def between() -> bool:

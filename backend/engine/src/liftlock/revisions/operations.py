@@ -70,14 +70,16 @@ def describe(construct: Any, dialect: Dialect, parameters: Sequence[Any] = (), l
     """
     if isinstance(construct, str):
         construct = sa.text(construct)
-    sql = plain_text(str(construct.compile(dialect=dialect)), dialect).replace("\t", " ").strip()
+    compiled = construct.compile(dialect=dialect)
+    sql = plain_text(str(compiled), dialect).replace("\t", " ").strip()
+    values = parameters or getattr(compiled, "params", None)
     kind = _kind(construct, len(parameters))
     return Operation(
         kind=kind,
         table=_table(construct),
         sql=sql,
         rows=len(parameters),
-        values=digest(_PLACE.sub("", repr(parameters))) if parameters else "",
+        values=digest(_PLACE.sub("", repr(values))) if values else "",
         relation=_relation(construct, dialect),
         others=_others(construct, kind, dialect),
         line=line,

@@ -16,7 +16,7 @@ from liftlock.planning.refusals import refuse_unless_allowed
 from liftlock.postgres import catalog
 from liftlock.postgres.flight import described
 from liftlock.postgres.sql import CATALOG
-from liftlock.revisions.answers import binds_the_transaction, settles, settles_transaction
+from liftlock.revisions.answers import binds_the_transaction, reads, settles, settles_transaction
 from liftlock.revisions.failures import (
     ALREADY,
     COMMITS,
@@ -60,6 +60,9 @@ class Stepper:
         """
         if operation.kind == "execute" and self._settled(operation.sql, send):
             return
+        if binds_the_transaction(operation.sql) and not self._working.outside:
+            self._work.bind()
+        makes = self._work.survey.makes(operation)
         self._working.operation = operation
         try:
             for part in self._work.parts(operation):
@@ -68,18 +71,16 @@ class Stepper:
                 self._step(part, send, outside=outside)
         finally:
             self._working.operation = self._working.step = None
-        if operation.kind == "create_table":
+        if makes:
             self._work.survey.made(operation.relation)
 
     def _settled(self, statement: str, send: Send) -> bool:
         """What settles the session is sent on each attempt; what makes sense in one transaction only keeps the rest in it."""
         if settles(statement):
             if settles_transaction(statement):
-                self._work.local(statement)
+                self._working.local.append(statement)
             send()
             return True
-        if binds_the_transaction(statement) and not self._working.outside:
-            self._work.bind()
         return False
 
     def _step(self, part: Part, send: Send, *, outside: bool) -> None:
@@ -170,6 +171,8 @@ class Stepper:
         self._work.done(part)
         if outside or name in run.permitted:
             self._work.commit_point()
+        elif part.operation.kind == "execute" and not reads(part.operation.sql):
+            self._work.strong = self._work.strong or bool(flight.locks())
 
     def _refuse_rewrite(self, operation: Operation) -> None:
         """What refuses a transaction is patient, so it must not be what all others wait for."""

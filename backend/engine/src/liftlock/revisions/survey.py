@@ -45,6 +45,11 @@ class Survey:
             self._revision.add(table.oid)
             self._run.add(table.oid)
 
+    def makes(self, operation: Operation) -> bool:
+        """Whether an operation is about to make a table; one that only would, if there were none, doesn't where there is one."""
+        optional = operation.sql.startswith("CREATE TABLE IF NOT EXISTS")
+        return operation.kind == "create_table" and not (optional and catalog.table(self._working.rows, operation.relation))
+
     def announced(self, relation: str) -> None:
         """A table would be created, by a revision that is only looked at."""
         self._announced[relation] = True

@@ -84,11 +84,11 @@ class Work:
     _seen: Counter[str] = field(default_factory=Counter)
     _met: set[Key] = field(default_factory=set)
     _position: int = 0
-    _local: list[str] = field(default_factory=list)
     strayed: str = ""
 
     def __post_init__(self) -> None:
         """Go on where earlier attempts came to."""
+        self.working.local.clear()
         self.committed = self.progress.execution is not None
         self._position = sum(len(one.parts) for one in self.progress.steps.values())
 
@@ -165,8 +165,6 @@ class Work:
         self.policy.check()
         self.working.commit()
         self.since, self.strong = None, False
-        for statement in self._local:
-            self.working.send(statement)
 
     def bind(self) -> None:
         """Nothing may be committed from here on, up to the revision's end."""
@@ -242,7 +240,3 @@ class Work:
         yield
         if not reading:
             self.since = self.since or time.monotonic()
-
-    def local(self, statement: str) -> None:
-        """A SET LOCAL of the revision: it is sent again in each transaction."""
-        self._local.append(statement)

@@ -52,13 +52,13 @@ class Workers:
     Parameters:
         flight: opens sessions like its own.
         number: how many.
-        search_path: of the project's connection.
+        settings: of the project's connection, on which values depend.
         budget: milliseconds to wait for a locked row.
         seconds: how long a batch is to take.
     """
 
-    def __init__(self, flight: Flight, number: int, search_path: str, budget: int, seconds: float) -> None:
-        self._flight, self._number, self._search_path = flight, number, search_path
+    def __init__(self, flight: Flight, number: int, settings: Mapping[str, str], budget: int, seconds: float) -> None:
+        self._flight, self._number, self._settings = flight, number, settings
         self._budget, self._seconds = budget, seconds
         self._go, self._stop, self._lock = threading.Event(), threading.Event(), threading.Lock()
         self.rows = 0
@@ -89,7 +89,8 @@ class Workers:
     def _work(self, backfill: batches.Backfill, start: int, end: int) -> None:
         """Stop at whatever fails: the backfill itself meets it again, and says what it is."""
         with contextlib.suppress(psycopg.Error, batches.Collision), contextlib.closing(self._flight.another()) as session:
-            session.execute("SELECT set_config('search_path', %s, false)", [self._search_path])
+            for name, value in self._settings.items():
+                session.execute("SELECT set_config(%s, %s, false)", [name, value])
             session.execute("SELECT set_config('lock_timeout', %s, false)", [f"{self._budget}ms"])
             for done in batches.fill_blocks(_Worker(session), backfill, start, end, self._seconds):
                 with self._lock:

@@ -7,6 +7,7 @@ so a revision that holds one, or a Session that joined it, never notices.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from liftlock.model.operation import Operation
 from liftlock.model.step import Step
 from liftlock.revisions.connections import driver_of, rows
 
+_LOCAL = re.compile(r"\s*SET\s+LOCAL\s+(TIME\s+ZONE|(?!\w*_timeout\b)[\w.]+)", re.IGNORECASE)
 _PATIENCE = "SELECT set_config('lock_timeout', :patience, false)"
 
 
@@ -28,7 +30,8 @@ class Working:
 
     ``busy`` is whether what is being sent is the engine's own, and not the revision's; ``outside``, whether
     the revision is in an autocommit block; ``bound``, whether it is in a transaction to its end; ``trying``, whether
-    what is sent is undone afterwards; ``operation``, what of the revision it is done for, and ``step``, the step of it.
+    what is sent is undone afterwards; ``operation``, what of the revision it is done for, and ``step``, the step of it;
+    ``local``, what the revision set for its transaction.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -36,6 +39,7 @@ class Working:
         self.busy = False
         self.bound = False
         self.trying = False
+        self.local: list[str] = []
         self.operation: Operation | None = None
         self.step: Step | None = None
         self.outside = False
@@ -69,10 +73,33 @@ class Working:
     def commit(self) -> None:
         """Commit what is open."""
         self._driver.commit()
+        self._settle()
 
     def rollback(self) -> None:
         """Roll back what is open."""
         self._driver.rollback()
+        self._settle()
+
+    def _settle(self) -> None:
+        """What the revision has set for its transaction holds for the one that begins."""
+        for statement in self.local:
+            self.send(statement)
+
+    @contextlib.contextmanager
+    def _settled(self) -> Iterator[None]:
+        """And where there is none, for the session, up to the end of the context; but for time-outs, which are the engine's."""
+        before = []
+        for statement in self.local:
+            found = _LOCAL.match(statement)
+            if found is not None:
+                name = "TimeZone" if " " in found[1] else found[1]
+                before.append((name, self.rows("SELECT current_setting(:name) AS value", {"name": name})[0]["value"]))
+                self.send(f"SET SESSION {statement[found.start(1) :]}")
+        try:
+            yield
+        finally:
+            for name, value in reversed(before):
+                self.rows("SELECT set_config(:name, :value, false)", {"name": name, "value": value})
 
     def settings(self, **values: str) -> None:
         """Settings for the transaction that is open."""
@@ -98,16 +125,18 @@ class Working:
         with self.own():
             level = self.connection.get_isolation_level()
         before = self.rows("SELECT current_setting('lock_timeout') AS patience")[0]["patience"]
-        self.commit()
+        driver.commit()
         dialect.set_isolation_level(driver, "AUTOCOMMIT")
         try:
             self.rows(_PATIENCE, {"patience": "0"})
-            yield
+            with self._settled():
+                yield
         finally:
             with contextlib.suppress(Exception):  # a lost connection has no settings
                 self.rows(_PATIENCE, {"patience": before})
             with contextlib.suppress(Exception):
                 dialect.set_isolation_level(driver, level)
+                self._settle()
 
     @property
     def _driver(self) -> Any:  # noqa: ANN401 - any driver's
