@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 
 import pytest
 from helpers import Project, connected, rows
 from online.storms import child, expected, nothing_is_left, state
 from online.varieties import TABLES
+
+from liftlock.revisions.working import Working
 
 pytestmark = pytest.mark.storms
 LOCAL = 'op.execute("SET LOCAL search_path TO other, public")\n'
@@ -164,3 +168,37 @@ def test_a_table_that_was_there_is_not_new(both: Callable[[str], tuple[Project, 
     _, ours = both('op.create_table("stop", sa.Column("n", sa.Integer), if_not_exists=True)\nop.create_index("ix", "stop", ["n"])')
     done = ours.run("plan", LIFTLOCK_SMALL_TABLE="0")
     assert "CREATE INDEX CONCURRENTLY" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_primary_key_that_rows_break_leaves_nothing(both: Callable[[str], tuple[Project, Project]]) -> None:
+    """Its columns may be null again."""
+    _, ours = both('op.create_primary_key("pk", "stop", ["zone"])')
+    before = state(ours.database)
+    assert child(ours, "upgrade") == 5
+    assert state(ours.database) == before
+
+
+def dies_after_the_drop() -> None:
+    """Killed when the column of a twin is dropped, and nothing more is done."""
+    real = Working.send
+
+    def send(self: Working, sql: str) -> list[dict[str, object]]:
+        found = real(self, sql)
+        if "DROP COLUMN IF EXISTS" in sql:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found
+
+    Working.send = send  # type: ignore[method-assign]
+
+
+def test_killed_while_a_twin_is_taken_back(both: Callable[[str], tuple[Project, Project]]) -> None:
+    """The next run meets the same rows, and when they are corrected it gets through."""
+    change = 'op.alter_column("stop", "n", type_=sa.String(4), postgresql_using="left(n::text, 1)")'
+    _, ours = both(f'op.create_index("ux", "stop", ["n"], unique=True)\n{change}')
+    assert child(ours, "upgrade", dies_after_the_drop) == -signal.SIGKILL
+    assert child(ours, "upgrade") == 5
+    with connected(ours.database) as session:
+        session.execute("DELETE FROM stop WHERE n > 9")
+    assert child(ours, "upgrade") == 0
+    assert rows(ours.database, "SELECT count(n) FROM stop") == [9]
+    nothing_is_left(ours.database)

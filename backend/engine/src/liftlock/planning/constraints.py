@@ -5,6 +5,8 @@ https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from liftlock.model.facts import Facts, Table
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import ConstraintParts, Operation, quoted
@@ -127,7 +129,9 @@ def create_primary_key(operation: Operation, facts: Facts) -> list[Step] | None:
     columns = [table.column(name) for name in parts.columns]
     nullable = [one.name for one in columns if one is not None and not one.not_null]
     proofs = [step for name in nullable for step in not_null(operation.relation, name, phase(operation, facts), sample(table))]
-    return [*proofs, *_from_index(operation, table, parts, "PRIMARY KEY", facts)]
+    drops = tuple(f"ALTER TABLE {operation.relation} ALTER COLUMN {quoted(name)} DROP NOT NULL" for name in nullable)
+    built = (replace(one, undo=(*one.undo, *drops)) for one in _from_index(operation, table, parts, "PRIMARY KEY", facts))
+    return [*proofs, *built]
 
 
 def _from_index(operation: Operation, table: Table, parts: ConstraintParts, words: str, facts: Facts) -> list[Step]:

@@ -254,13 +254,17 @@ class Stepper:
         if not (begun and step.witness and (done if builds else not found)):
             self._work.done(part, finished=False)
             self._work.commit_point()
+            broken = None
             with self._working.autocommit():
                 if builds and found and not done:
                     self._working.send(step.repair)
                 if step.witness:
-                    self._send_planned(part, send)
+                    broken = self._send_planned(part, send)
                 else:
                     self._send_written(part, send, again=begun and whole)
+            if broken is not None:
+                self._work.take_back(part)
+                raise broken
         self._work.done(part)
         self._work.commit_point()
 
@@ -284,16 +288,19 @@ class Stepper:
                 now="Drop it or rename it, then run again.",
             )
 
-    def _send_planned(self, part: Part, send: Send) -> None:
+    def _send_planned(self, part: Part, send: Send) -> Exception | None:
+        """What rows break is repaired; its error, for the operation is still to be taken back, in a transaction."""
         try:
             send()
         except Exception as error:
             self._policy.check()
-            if sqlstate(error) in DATA_BREAKS and part.step.repair:
-                for statement in (part.step.repair, *part.step.undo):
-                    self._working.send(statement)
-                self._work.ledger.forget(self._work.progress, part.key)
-            raise self._told(error, part) from error
+            told = self._told(error, part)
+            if sqlstate(error) not in DATA_BREAKS or not part.step.repair:
+                raise told from error
+            self._working.send(part.step.repair)
+            told.__cause__ = error
+            return told
+        return None
 
     def _send_written(self, part: Part, send: Send, *, again: bool) -> None:
         """A statement of the revision's own. One that fails, and isn't cut short, was never begun."""
