@@ -174,6 +174,33 @@ def test_explicit_commits_and_what_follows_them(project: Project) -> None:
     assert rows(project.database, "SELECT version_num FROM alembic_version") == ["r1"]
 
 
+def test_a_schema_that_comes_before_the_version_tables(project: Project) -> None:
+    """Such as one that is called as the role: the version table is where it is."""
+    project.revision("r1", None, "op.execute('CREATE TABLE thing (a integer)')")
+    project.revision("r2", "r1", f'op.execute("CREATE SCHEMA {project.database.user}")')
+    assert project.run("upgrade").returncode == 0
+    project.revision("r3", "r2", "op.execute('CREATE TABLE other (a integer)')")
+    for _ in range(2):
+        done = project.run("upgrade")
+        assert done.returncode == 0, done.stderr
+    assert rows(project.database, "SELECT version_num FROM public.alembic_version") == ["r3"]
+    assert rows(project.database, "SELECT DISTINCT version_table FROM liftlock.revisions") == ["public.alembic_version"]
+
+
+def test_schemas_that_env_py_puts_in(project: Project) -> None:
+    """Where SQLAlchemy writes another schema than the revision, so does liftlock; a table of that name elsewhere stays as it is."""
+    env = (project.folder / "migrations" / "env.py").read_text()
+    project.env(env.replace("connection=connection,", 'connection=connection.execution_options(schema_translate_map={None: "other"}),'))
+    with connected(project.database) as session:
+        session.execute("CREATE SCHEMA other; CREATE TABLE thing (a integer); CREATE TABLE other.thing (a integer)")
+    project.revision("r1", None, "op.create_index('ix_here', 'thing', ['a'])\nop.create_unique_constraint('uq_here', 'thing', ['a'])")
+    done = project.run("upgrade", LIFTLOCK_SMALL_TABLE="0")
+    assert done.returncode == 0, done.stderr
+    assert "env.py sets schema_translate_map" in done.stderr
+    made = "SELECT schemaname || '.' || indexname FROM pg_indexes WHERE tablename = 'thing' ORDER BY 1"
+    assert rows(project.database, made) == ["other.ix_here", "other.uq_here"]
+
+
 def test_an_enum_is_created_once_across_runs(project: Project) -> None:
     """Even when the revision is tried again after a lock was refused."""
     project.revision("r1", None, "op.execute('CREATE TABLE busy (a int)')")

@@ -28,7 +28,7 @@ from liftlock.revisions.history import revision_of
 from liftlock.revisions.policy import Policy
 from liftlock.revisions.recorder import Recorder
 from liftlock.revisions.survey import Survey
-from liftlock.revisions.transactions import commit
+from liftlock.revisions.transactions import commit, translated
 from liftlock.revisions.work import Run, Work
 from liftlock.revisions.working import Working
 
@@ -141,7 +141,7 @@ class Runner:
         progress = self._resume(step)
         with context.begin_transaction(_per_migration=True):
             self._survey.begin()
-            self._working.bound = self._atomic
+            self._working.bound = self._atomic or self._translated(step)
             work = Work(self._working, self._ledger, progress, self._survey, self._policy, self._run)
             watcher = self._policy.watcher
             self._recorder = Recorder(context, self._working, work, watcher.attempt() if watcher else None)
@@ -158,6 +158,14 @@ class Runner:
                 self._note(step, work, time.monotonic() - started)
             self._policy.check()
         return tuple(work.steps)
+
+    def _translated(self, step: Any) -> bool:  # noqa: ANN401
+        """Whether other schemas are put in while statements are sent: a plan wouldn't name these, so all takes its plain form."""
+        found = bool(translated(self._working.connection))
+        if found:
+            text = f"{_name(step)} runs in one transaction, as plain Alembic runs it: env.py sets schema_translate_map"
+            self._notify("revision.translated", text, _name(step), warning=True)
+        return found
 
     def _resume(self, step: Any) -> Progress:  # noqa: ANN401
         if not hasattr(step, "revision"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Connection
@@ -14,6 +14,11 @@ from liftlock.postgres.patience import attempts
 from liftlock.postgres.session import query
 from liftlock.postgres.sql import QUERIES
 from liftlock.revisions.connections import autocommits, driver_of, rows
+
+_SCHEMA = """SELECT coalesce((
+    SELECT n.nspname::text FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.oid = to_regclass(quote_ident(CAST(:table AS text)))), current_schema()::text) AS schema"""
+"""Where a table is found, else where it would be made."""
 
 
 class _FenceBusy(Exception):
@@ -54,11 +59,16 @@ def connection_of(context: MigrationContext) -> Connection:
     return connection
 
 
+def translated(connection: Connection) -> Mapping[str | None, str | None]:
+    """The schemas that env.py has SQLAlchemy put in for others while statements are sent: its ``schema_translate_map``."""
+    return connection.get_execution_options().get("schema_translate_map") or {}
+
+
 def qualified(context: MigrationContext) -> str:
-    """The version table's name with its schema, which is the first of the search path unless the project says one."""
-    schema = context.version_table_schema
+    """The version table's name with its schema: what the project says, else where it is found, else where it would be made."""
+    schema = translated(connection_of(context)).get(context.version_table_schema, context.version_table_schema)
     if schema is None:
-        schema = rows(connection_of(context), "SELECT current_schema() AS schema", {})[0]["schema"] or "public"
+        schema = rows(connection_of(context), _SCHEMA, {"table": context.version_table})[0]["schema"] or "public"
     return f"{schema}.{context.version_table}"
 
 
