@@ -49,3 +49,18 @@ def fresh(server: Address, template: str, tmp_path: Path) -> Iterator[Callable[[
     with connected(server) as session:
         for name in names:
             session.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def pair(fresh: Callable[[str], Project]) -> Callable[[str, str], tuple[Project, Project]]:
+    """Makes a project to run with plain Alembic, and one to run with liftlock, with further tables and a second revision."""
+
+    def make(tables: str, body: str) -> tuple[Project, Project]:
+        projects = fresh("drop_index"), fresh("drop_index")
+        for one in projects:
+            with connected(one.database) as session:
+                session.execute(tables.encode())
+            one.revision("r1", "r0", body.strip())
+        return projects
+
+    return make

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 from collections.abc import Callable
@@ -31,19 +32,9 @@ BODIES = {
 
 
 @pytest.fixture
-def both(fresh: Callable[[str], Project]) -> Callable[[str], tuple[Project, Project]]:
+def both(pair: Callable[[str, str], tuple[Project, Project]]) -> Callable[[str], tuple[Project, Project]]:
     """Makes a project to run with plain Alembic, and one to run with liftlock, with tables of one name in two schemas."""
-
-    def make(body: str) -> tuple[Project, Project]:
-        projects = fresh("drop_index"), fresh("drop_index")
-        for one in projects:
-            with connected(one.database) as session:
-                session.execute(TABLES)
-                session.execute(SAME_NAME)
-            one.revision("r1", "r0", body)
-        return projects
-
-    return make
+    return functools.partial(pair, TABLES + SAME_NAME)
 
 
 @pytest.mark.parametrize("name", BODIES)

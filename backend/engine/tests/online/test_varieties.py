@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import pytest
@@ -21,18 +22,9 @@ TWIN = 'op.alter_column("kept", "city", type_=sa.BigInteger())'
 
 
 @pytest.fixture
-def both(fresh: Callable[[str], Project]) -> Callable[[str], tuple[Project, Project]]:
+def both(pair: Callable[[str, str], tuple[Project, Project]]) -> Callable[[str], tuple[Project, Project]]:
     """Makes a project to run with plain Alembic, and one to run with liftlock, with these tables."""
-
-    def make(body: str) -> tuple[Project, Project]:
-        projects = fresh("drop_index"), fresh("drop_index")
-        for one in projects:
-            with connected(one.database) as session:
-                session.execute(TABLES)
-            one.revision("r1", "r0", body.strip())
-        return projects
-
-    return make
+    return functools.partial(pair, TABLES)
 
 
 @pytest.mark.parametrize("name", VARIETIES)

@@ -170,6 +170,12 @@ SELECT l.locktype FROM pg_catalog.pg_locks AS l WHERE l.pid = :pid AND NOT l.gra
 -- Ends the sessions of others on a database, so that it can be copied: CREATE DATABASE waits five seconds for them to go.
 SELECT pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity AS a WHERE a.datname = :dbname AND a.pid <> pg_backend_pid();
 
+-- name: schema_of
+-- The schema in which a table is found by its bare name, else where it would be made.
+SELECT coalesce((
+    SELECT n.nspname::text FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.oid = to_regclass(quote_ident(CAST(:table AS text)))), current_schema()::text) AS schema;
+
 -- name: relation
 -- A table that holds rows of its own or in partitions, and isn't the server's: its columns, and those of its primary key, in order.
 SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relkind = 'p' AS partitioned,

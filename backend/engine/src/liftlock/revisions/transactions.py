@@ -15,11 +15,6 @@ from liftlock.postgres.session import query
 from liftlock.postgres.sql import QUERIES
 from liftlock.revisions.connections import autocommits, driver_of, rows
 
-_SCHEMA = """SELECT coalesce((
-    SELECT n.nspname::text FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-    WHERE c.oid = to_regclass(quote_ident(CAST(:table AS text)))), current_schema()::text) AS schema"""
-"""Where a table is found, else where it would be made."""
-
 
 class _FenceBusy(Exception):
     """The session of a dead run still holds the fence."""
@@ -68,7 +63,7 @@ def qualified(context: MigrationContext) -> str:
     """The version table's name with its schema: what the project says, else where it is found, else where it would be made."""
     schema = translated(connection_of(context)).get(context.version_table_schema, context.version_table_schema)
     if schema is None:
-        schema = rows(connection_of(context), _SCHEMA, {"table": context.version_table})[0]["schema"] or "public"
+        schema = rows(connection_of(context), QUERIES["schema_of"], {"table": context.version_table})[0]["schema"] or "public"
     return f"{schema}.{context.version_table}"
 
 
