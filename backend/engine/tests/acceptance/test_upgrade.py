@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from helpers import Project, connected, dump, make_project, rows, until_it_says
+from helpers import Project, at, connected, dump, make_project, rows, until_it_says
 
 from liftlock.settings import Address
 
@@ -27,6 +27,22 @@ with engine.begin() as connection:
     context.configure(connection=connection)
     context.run_migrations()
     {end}
+"""
+BEGUN = """
+from alembic import context
+from sqlalchemy import create_engine
+connection = create_engine(context.config.get_main_option("sqlalchemy.url")).connect()
+transaction = connection.begin()
+try:
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+    transaction.commit()
+except:
+    transaction.rollback()
+    raise
+finally:
+    connection.close()
 """
 STEPS = """
 SELECT operation FROM liftlock.steps JOIN liftlock.executions AS e ON e.id = execution WHERE revision = 'a1' ORDER BY position
@@ -111,9 +127,10 @@ def test_the_autobegin_trap_reports_no_success_that_was_rolled_back(project: Pro
     assert rows(project.database, "SELECT to_regclass('t')::text") == ["t"]
 
 
-def test_a_transaction_of_the_projects_own_stays_around_everything(project: Project) -> None:
-    """`with engine.begin()`: all or nothing, as the project wants it."""
-    project.env(OWN_TRANSACTION.format(end=""))
+@pytest.mark.parametrize("env", [OWN_TRANSACTION.format(end=""), BEGUN], ids=["with", "begun"])
+def test_a_transaction_of_the_projects_own_stays_around_everything(project: Project, env: str) -> None:
+    """`with engine.begin()`, or begun and committed by hand: all or nothing, as the project wants it."""
+    project.env(env)
     project.revision("r1", None, "op.execute('CREATE TABLE t (a int)')")
     project.revision("r2", "r1", "op.execute('SELECT 1/0')")
     done = project.run("upgrade")
@@ -122,6 +139,42 @@ def test_a_transaction_of_the_projects_own_stays_around_everything(project: Proj
     (project.versions / "r2.py").unlink()
     assert project.run("upgrade").returncode == 0
     assert rows(project.database, "SELECT version_num FROM alembic_version") == ["r1"]
+
+
+@pytest.mark.parametrize("commits", ["one by one", "in two phases"])
+def test_alembics_own_template_for_several_databases(tmp_path: Path, database: Address, server: Address, commits: str) -> None:
+    """All or nothing over both, each with a version table of the same name."""
+    second = at(server, f"{database.dbname}_second")
+    with connected(server) as session:
+        session.execute(f"CREATE DATABASE {second.dbname}")
+    project = make_project(tmp_path, database, template="multidb")
+    first, rest = Path(project.ini).read_text().split("\n[engine2]\n")
+    Path(project.ini).write_text(f"{first}\n[engine2]\n{rest.replace(database.dbname, second.dbname)}")
+    if commits == "in two phases":
+        env = project.folder / "migrations" / "env.py"
+        env.write_text(env.read_text().replace("USE_TWOPHASE = False", "USE_TWOPHASE = True"))
+    functions = """
+def upgrade(engine_name):
+    globals()[f"upgrade_{engine_name}"]()
+def upgrade_engine1():
+    op.execute("CREATE TABLE one (a int)")
+def upgrade_engine2():
+    op.execute("CREATE TABLE two (a int)")
+"""
+    with project.revision("r1", None, "pass").open("a") as file:
+        file.write(functions)
+    done = project.run("upgrade")
+    assert done.returncode == 0, done.stderr
+    for one, table in ((database, "one"), (second, "two")):
+        assert rows(one, "SELECT version_num FROM alembic_version") == ["r1"]
+        assert rows(one, "SELECT relname FROM pg_class WHERE relname IN ('one', 'two')") == [table]
+    functions = functions.replace("CREATE TABLE one (a int)", "CREATE TABLE three (a int)").replace(
+        "CREATE TABLE two (a int)", "SELECT 1/0"
+    )
+    with project.revision("r2", "r1", "pass").open("a") as file:
+        file.write(functions)
+    assert project.run("upgrade").returncode == 5
+    assert rows(database, "SELECT version_num, to_regclass('three')::text FROM alembic_version") == [("r1", None)], "the first was kept"
 
 
 def test_what_env_py_rolls_back_is_not_reported_as_done(project: Project) -> None:

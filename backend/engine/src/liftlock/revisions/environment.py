@@ -34,7 +34,7 @@ from liftlock.revisions.policy import BackfillPace, Policy
 from liftlock.revisions.recorder import NeedsDatabase, Recorder
 from liftlock.revisions.runner import Runner, RunReport, script_of
 from liftlock.revisions.survey import Survey
-from liftlock.revisions.transactions import assume_role, commit, connection_of, fence, own_transaction, qualified
+from liftlock.revisions.transactions import assume_role, commit, connection_of, fence, own_transaction, qualified, told_apart
 from liftlock.revisions.watcher import Watcher
 from liftlock.revisions.working import Working
 from liftlock.settings import Address, Settings
@@ -70,6 +70,7 @@ class Guard:
     _connections: Connections = field(init=False)
     _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _flights: dict[tuple[str, str], Flight] = field(default_factory=dict)
+    _flown: dict[Flight, RunReport] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Prepare to watch the connections."""
@@ -82,6 +83,7 @@ class Guard:
     def __enter__(self) -> Self:
         """Stand guard: patch ``configure`` and watch the connections."""
         self._stack.enter_context(self._connections.installed())
+        self._stack.enter_context(told_apart())
         self._stack.enter_context(_patched(self))
         return self
 
@@ -119,7 +121,7 @@ class Guard:
                 commit(connection, atomic=atomic)
             maintainer = HeadMaintainer(context, heads)
             report = RunReport(version_table, frozenset(heads))
-            self.reports.append(report)
+            self._reported(report, flight)
             steps = list(context._migrations_fn(heads, context))  # type: ignore[misc]  # noqa: SLF001 - the command's choice
             if steps:
                 working = Working(connection)
@@ -161,8 +163,12 @@ class Guard:
                 now="Downgrade with that build.",
             )
         self.notify(Event("schema.accepted", f"the database is newer than this build, and has all it needs; since then: {told_of(newer)}"))
-        self.reports.append(RunReport(version_table, heads, heads))
+        self._reported(RunReport(version_table, heads, heads), flight)
         return True
+
+    def _reported(self, report: RunReport, flight: Flight) -> None:
+        self.reports.append(report)
+        self._flown[flight] = report
 
     def _look_at(self, context: MigrationContext, **arguments: Any) -> None:  # noqa: ANN401 - the project's own
         connection = connection_of(context)
@@ -247,10 +253,7 @@ class Guard:
         Raises:
             StepFailed: it isn't.
         """
-        for report in self.reports:
-            flight = next((one for (_, table), one in self._flights.items() if table == report.version_table), None)
-            if flight is None:
-                continue
+        for flight, report in self._flown.items():
             found = current(flight.session, report.version_table)
             if found != report.after:
                 raise StepFailed(

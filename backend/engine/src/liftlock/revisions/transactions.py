@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from weakref import WeakSet
 
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Transaction
 
 from liftlock.errors import LiftlockError, NotNow
 from liftlock.postgres.flight import Flight
@@ -20,19 +23,54 @@ class _FenceBusy(Exception):
     """The session of a dead run still holds the fence."""
 
 
+_asked: WeakSet[Transaction] = WeakSet()
+"""Transactions that somebody asked for; what SQLAlchemy begins by itself isn't among them, and no event tells them apart."""
+
+
+@contextlib.contextmanager
+def told_apart() -> Iterator[None]:
+    """Know, for as long as the context lasts, which transactions somebody asked for."""
+
+    def asked(real: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(real)
+        def begin(connection: Connection, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's own signature
+            transaction = real(connection, *arguments, **named)
+            _asked.add(transaction)
+            return transaction
+
+        return begin
+
+    def by_itself(connection: Connection) -> None:
+        real["_autobegin"](connection)
+        transaction = connection.get_transaction()
+        if transaction is not None:
+            _asked.discard(transaction)
+
+    real: dict[str, Callable[..., Any]] = {name: vars(Connection)[name] for name in ("begin", "begin_twophase", "_autobegin")}
+    patched = {"begin": asked(real["begin"]), "begin_twophase": asked(real["begin_twophase"]), "_autobegin": by_itself}
+    for name, one in patched.items():
+        setattr(Connection, name, one)
+    try:
+        yield
+    finally:
+        for name, one in real.items():
+            setattr(Connection, name, one)
+
+
 def own_transaction(context: MigrationContext) -> bool:
     """Settle what env.py has begun; returns whether its transaction must stay around everything.
 
     A statement before ``configure`` makes SQLAlchemy 2 begin a transaction by itself, which Alembic
     takes for one of the caller's: it would then commit nothing and report success. Such a transaction
-    is committed here. One that was begun by ``with connection.begin()`` is the project's to commit.
+    is committed here, as is the one of ``context.begin_transaction()``, which Alembic begins for its own
+    sake. One that env.py asked for by ``connection.begin()`` is the project's to commit.
     An engine that commits each statement is made transactional: a step and its row in the ledger are one.
     """
     connection = connection_of(context)
     if autocommits(connection.connection):
         connection.dialect.set_isolation_level(driver_of(connection), "READ COMMITTED")
-    explicit = getattr(connection, "_trans_context_manager", None) is not None
-    if connection.in_transaction() and explicit:
+    transaction = connection.get_transaction()
+    if transaction in _asked and transaction is not context._transaction:  # noqa: SLF001 - Alembic's own
         return True
     commit(connection, atomic=False)
     context._in_external_transaction = False  # noqa: SLF001 - sampled once, before our commit
