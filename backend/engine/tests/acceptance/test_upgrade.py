@@ -28,6 +28,18 @@ with engine.begin() as connection:
     context.run_migrations()
     {end}
 """
+SET_LOCAL = """
+from alembic import context
+from sqlalchemy import create_engine
+with create_engine(context.config.get_main_option("sqlalchemy.url")).connect() as connection:
+    for tenant in ("red", "blue"):
+        context.configure(connection=connection, version_table_schema=tenant)
+        with context.begin_transaction():
+            context.execute(f"SET LOCAL search_path TO {tenant}")
+            context.execute("SET LOCAL ROLE keeper")
+            context.run_migrations()
+    assert connection.exec_driver_sql("SHOW search_path").scalar() == '"$user", public'
+"""
 BEGUN = """
 from alembic import context
 from sqlalchemy import create_engine
@@ -139,6 +151,22 @@ def test_a_transaction_of_the_projects_own_stays_around_everything(project: Proj
     (project.versions / "r2.py").unlink()
     assert project.run("upgrade").returncode == 0
     assert rows(project.database, "SELECT version_num FROM alembic_version") == ["r1"]
+
+
+def test_what_env_py_sets_for_its_transaction_holds_for_the_run(project: Project) -> None:
+    """Which is committed in parts."""
+    project.env(SET_LOCAL)
+    with connected(project.database) as session:
+        session.execute("CREATE ROLE keeper; CREATE SCHEMA red AUTHORIZATION keeper; CREATE SCHEMA blue AUTHORIZATION keeper")
+        session.execute(f"GRANT CREATE ON DATABASE {project.database.dbname} TO keeper")
+    project.revision(
+        "r1", None, "op.create_table('t', sa.Column('a', sa.Integer))\nwith op.get_context().autocommit_block(): op.execute('SELECT 1')"
+    )
+    project.revision("r2", "r1", "op.create_table('u', sa.Column('a', sa.Integer))\nop.create_index('i', 't', ['a'])")
+    done = project.run("upgrade")
+    assert done.returncode == 0, done.stderr
+    found = "SELECT schemaname || '.' || tablename FROM pg_tables WHERE tableowner = 'keeper' AND tablename IN ('t', 'u') ORDER BY 1"
+    assert rows(project.database, found) == ["blue.t", "blue.u", "red.t", "red.u"]
 
 
 @pytest.mark.parametrize("commits", ["one by one", "in two phases"])

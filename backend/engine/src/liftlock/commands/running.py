@@ -48,7 +48,7 @@ def drive(guard: Guard, project: Project, run: Callable[[], None]) -> list[RunRe
     except CommandError as error:
         raise UnsafeRevision("LL-ALEMBIC", str(error), now="See `liftlock status` for what the database and the files have.") from error
     except Exception as error:
-        known = _env_failed(error, project)
+        known = _env_failed(error, project, guard.reports)
         if known is None:
             raise
         raise known from error
@@ -56,7 +56,7 @@ def drive(guard: Guard, project: Project, run: Callable[[], None]) -> list[RunRe
     return guard.reports
 
 
-def _env_failed(error: Exception, project: Project) -> LiftlockError | None:
+def _env_failed(error: Exception, project: Project, reports: list[RunReport]) -> LiftlockError | None:
     """An error of the project's env.py; None for one of our own, which must not be blamed on it."""
     if connection_lost(error):
         return NotNow(
@@ -72,6 +72,6 @@ def _env_failed(error: Exception, project: Project) -> LiftlockError | None:
     return SettingsError(
         "LL-ENV",
         f"{place}: {type(error).__name__}: {words(error)}",
-        why="The project's env.py couldn't run, so nothing was changed.",
+        why=f"The project's env.py couldn't run, {'to its end; finished revisions stay' if reports else 'so nothing was changed'}.",
         now="Correct it, or what it reads; `liftlock doctor` looks at the usual causes.",
     )

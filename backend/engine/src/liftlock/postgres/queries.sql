@@ -6,6 +6,20 @@ SELECT set_config(wanted.name, wanted.value, false)
 FROM unnest(CAST(:names AS text[]), CAST(:values AS text[])) AS wanted (name, value)
 JOIN pg_catalog.pg_settings AS known USING (name);
 
+-- name: settings
+-- What was set since the session began, for it or for its transaction; but not what describes the transaction itself, and
+-- no time limits, which are the engine's. The role isn't listed among the settings.
+SELECT name, pg_catalog.current_setting(name) AS value
+FROM pg_catalog.pg_settings
+WHERE source = 'session' AND name NOT LIKE 'transaction\_%' AND name NOT LIKE '%\_timeout'
+UNION ALL
+SELECT 'role', pg_catalog.current_setting('role');
+
+-- name: settings_named
+-- Settings that are asked for.
+SELECT name, pg_catalog.current_setting(name) AS value
+FROM unnest(CAST(:names AS text[])) AS wanted (name);
+
 -- name: backend
 -- Who this session is.
 SELECT pg_backend_pid() AS pid, pg_is_in_recovery() AS standby, current_setting('server_version_num')::int AS version;

@@ -106,8 +106,11 @@ class Guard:
             context.run_migrations = functools.partial(run, context)  # type: ignore[method-assign]
 
     def _run(self, context: MigrationContext, **arguments: Any) -> None:  # noqa: ANN401 - the project's own
+        with own_transaction(context) as atomic:
+            self._fly(context, arguments, atomic=atomic)
+
+    def _fly(self, context: MigrationContext, arguments: dict[str, Any], *, atomic: bool) -> None:
         connection = connection_of(context)
-        atomic = own_transaction(context)
         version_table = qualified(context)
         pid = rows(connection, "SELECT pg_backend_pid() AS pid", {})[0]["pid"]
         flight = self._flight(connection, version_table)
@@ -171,8 +174,11 @@ class Guard:
         self._flown[flight] = report
 
     def _look_at(self, context: MigrationContext, **arguments: Any) -> None:  # noqa: ANN401 - the project's own
+        with own_transaction(context):
+            self._look_through(context, arguments)
+
+    def _look_through(self, context: MigrationContext, arguments: dict[str, Any]) -> None:
         connection = connection_of(context)
-        own_transaction(context)
         heads = context.get_current_heads()
         self.reports.append(RunReport(qualified(context), frozenset(heads), frozenset(heads)))
         working = Working(connection)

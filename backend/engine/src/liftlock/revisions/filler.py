@@ -12,6 +12,7 @@ from liftlock.events import Event
 from liftlock.planning.filling import CONVERTS
 from liftlock.postgres import batches, catalog, ranges
 from liftlock.postgres.flight import described
+from liftlock.postgres.sql import QUERIES
 from liftlock.revisions.failures import LOCK_NOT_AVAILABLE, poisoned, sqlstate, words
 from liftlock.revisions.work import Part, Work
 from liftlock.revisions.workers import Workers
@@ -78,12 +79,7 @@ class Filler:
         if number == 1 or not backfill.where or not ranges.reads_blocks(working.rows):
             return backfill
         listed = {"names": ["search_path", *CONVERTS]}
-        settings = {
-            str(row["name"]): str(row["value"])
-            for row in working.rows(
-                "SELECT name, current_setting(name) AS value FROM unnest(CAST(:names AS text[])) AS given (name)", listed
-            )
-        }
+        settings = {str(row["name"]): str(row["value"]) for row in working.rows(QUERIES["settings_named"], listed)}
         tables = {one: ranges.blocks_of(working.rows, one) for one in batches.tables(working.rows, backfill.relation)}
         working.commit()
         workers = Workers(self._policy.flight, number, settings, self._policy.budget, self._policy.batch_seconds)

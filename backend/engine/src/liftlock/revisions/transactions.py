@@ -10,6 +10,7 @@ from weakref import WeakSet
 
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Connection, Transaction
+from sqlalchemy.exc import DBAPIError
 
 from liftlock.errors import LiftlockError, NotNow
 from liftlock.postgres.flight import Flight
@@ -57,13 +58,15 @@ def told_apart() -> Iterator[None]:
             setattr(Connection, name, one)
 
 
-def own_transaction(context: MigrationContext) -> bool:
-    """Settle what env.py has begun; returns whether its transaction must stay around everything.
+@contextlib.contextmanager
+def own_transaction(context: MigrationContext) -> Iterator[bool]:
+    """Settle what env.py has begun; gives whether its transaction must stay around everything.
 
     A statement before ``configure`` makes SQLAlchemy 2 begin a transaction by itself, which Alembic
     takes for one of the caller's: it would then commit nothing and report success. Such a transaction
     is committed here, as is the one of ``context.begin_transaction()``, which Alembic begins for its own
     sake. One that env.py asked for by ``connection.begin()`` is the project's to commit.
+    What env.py has set for a transaction that is committed here holds up to the end of the context.
     An engine that commits each statement is made transactional: a step and its row in the ledger are one.
     """
     connection = connection_of(context)
@@ -71,11 +74,34 @@ def own_transaction(context: MigrationContext) -> bool:
         connection.dialect.set_isolation_level(driver_of(connection), "READ COMMITTED")
     transaction = connection.get_transaction()
     if transaction in _asked and transaction is not context._transaction:  # noqa: SLF001 - Alembic's own
-        return True
+        yield True
+        return
+    with _settings_kept(connection) if transaction is not None else contextlib.nullcontext():
+        context._in_external_transaction = False  # noqa: SLF001 - sampled once, before our commit
+        context._transaction_per_migration = True  # noqa: SLF001 - one transaction a revision
+        yield False
+
+
+@contextlib.contextmanager
+def _settings_kept(connection: Connection) -> Iterator[None]:
+    """Commit; what was set by ``SET LOCAL`` is set for the session, up to the end of the context."""
+    local = {row["name"]: row["value"] for row in rows(connection, QUERIES["settings"], {})}
     commit(connection, atomic=False)
-    context._in_external_transaction = False  # noqa: SLF001 - sampled once, before our commit
-    context._transaction_per_migration = True  # noqa: SLF001 - one transaction a revision
-    return False
+    names = {"names": list(local)}
+    before = {row["name"]: row["value"] for row in rows(connection, QUERIES["settings_named"], names)}
+    lost = [name for name in local if local[name] != before[name]]
+    _set(connection, {name: local[name] for name in lost})
+    try:
+        yield
+    finally:
+        with contextlib.suppress(DBAPIError):  # a lost connection has no settings
+            _set(connection, {name: before[name] for name in lost})
+
+
+def _set(connection: Connection, values: Mapping[str, str]) -> None:
+    for name, value in values.items():
+        rows(connection, "SELECT set_config(:name, :value, false)", {"name": name, "value": value})
+    commit(connection, atomic=False)
 
 
 def commit(connection: Connection, *, atomic: bool) -> None:
