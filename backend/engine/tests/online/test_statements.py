@@ -262,3 +262,88 @@ def test_nulls_that_are_not_distinct_on_a_partitioned_table(item: Callable[[str]
     done = project.run("upgrade", **EVERY)
     assert done.returncode == 0, done.stderr
     assert rows(project.database, "SELECT count(*) FROM pg_index WHERE indnullsnotdistinct") == [2]
+
+
+@pytest.mark.parametrize("way", ["op.execute({!r})", "op.get_bind().execute(sa.text({!r}))"])
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_commit_of_the_revisions_own(item: Callable[[str], Project], way: str, *, begun: bool) -> None:
+    """As old revisions have before what refuses a transaction; what it follows is done once, and what it precedes too."""
+    statements = ["ALTER TABLE item ADD x integer", "COMMIT", "CREATE INDEX CONCURRENTLY ix_x ON item (x)"]
+    statements += ["CREATE TABLE y (a integer)"] + ["BEGIN", "INSERT INTO item VALUES (-9, 'x', 9)"] * begun
+    project = item("\n".join([*map(way.format, statements), FAILS]))
+    resumed(project)
+    assert rows(project.database, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_x'::regclass") == [True]
+    assert rows(project.database, "SELECT count(*) FROM item WHERE id = -9") == [int(begun)]
+
+
+@pytest.mark.parametrize("statement", ["ROLLBACK", "ABORT"])
+def test_a_revision_that_rolls_itself_back_is_refused(item: Callable[[str], Project], statement: str) -> None:
+    """Plain Alembic would call it applied."""
+    project = item(f"op.add_column('item', sa.Column('x', sa.Integer))\nop.execute({statement!r})")
+    done = project.run("upgrade", **EVERY)
+    assert (done.returncode, "LL-ROLLBACK" in done.stderr) == (3, True), done.stderr
+    assert rows(project.database, "SELECT count(*) FROM pg_attribute WHERE attname = 'x' AND attrelid = 'item'::regclass") == [0]
+
+
+def test_what_is_changed_over_another_connection_is_refused(item: Callable[[str], Project]) -> None:
+    """Unless somebody allows it; what is read there isn't of interest."""
+    body = "other = op.get_bind().engine.connect()\nassert other.execute(sa.text('SELECT 1')).scalar() == 1\n"
+    project = item(body + "other.execute(sa.text(\"INSERT INTO item VALUES (-9, 'x', 9)\"))\nother.commit()\nother.close()")
+    done = project.run("upgrade", **EVERY)
+    assert (done.returncode, "LL-OTHER-CONNECTION" in done.stderr) == (3, True), done.stderr
+    assert rows(project.database, "SELECT count(*) FROM item WHERE id = -9") == [0]
+    done = project.run("upgrade", LIFTLOCK_ALLOW="LL-OTHER-CONNECTION", **EVERY)
+    assert done.returncode == 0, done.stderr
+    assert rows(project.database, "SELECT count(*) FROM item WHERE id = -9") == [1]
+
+
+AWAY = {
+    "trigger": ("ALTER TABLE item DISABLE TRIGGER USER", "ALTER TABLE item ENABLE TRIGGER USER"),
+    "policy": ("ALTER TABLE item ENABLE ROW LEVEL SECURITY", "CREATE POLICY p ON item USING (true)"),
+    "view": ("DROP VIEW v", "CREATE VIEW v AS SELECT size FROM item"),
+    "default": ("ALTER TABLE item ALTER label DROP DEFAULT", "ALTER TABLE item ALTER COLUMN label SET DEFAULT 'y'"),
+    "table": ("ALTER TABLE item RENAME TO old; CREATE TABLE item AS TABLE old WITH NO DATA", "DROP TABLE old CASCADE"),
+}
+SEEN = "CREATE VIEW v AS SELECT label FROM item; ALTER TABLE item ALTER label SET DEFAULT 'x'"
+
+
+@pytest.mark.parametrize("name", AWAY)
+def test_nobody_sees_what_lies_between(item: Callable[[str], Project], name: str) -> None:
+    """What is taken away and put back is one transaction, also when the stall budget is half used up."""
+    away, back = AWAY[name]
+    body = [away, "SELECT pg_sleep(0.6)", "CREATE TABLE between (a integer)", back]
+    project = item("\n".join(f"op.execute({one!r})" for one in body))
+    with connected(project.database) as session:
+        session.execute(SEEN)
+        session.execute("CREATE TABLE seen (a xid8)")
+        session.execute("""CREATE FUNCTION note() RETURNS event_trigger LANGUAGE plpgsql AS
+            'BEGIN INSERT INTO public.seen VALUES (pg_current_xact_id()); END'""")
+        session.execute("CREATE EVENT TRIGGER note ON ddl_command_end EXECUTE FUNCTION note()")
+    done = project.run("upgrade", LIFTLOCK_LOCK_TIMEOUT="1000", **EVERY)
+    assert done.returncode == 0, done.stderr
+    assert rows(project.database, "SELECT count(DISTINCT a) FROM seen") == [1]
+
+
+def test_what_would_be_missing_for_long_is_refused(item: Callable[[str], Project]) -> None:
+    """A build shares no transaction; allowed, it is done between."""
+    away, back = AWAY["view"]
+    project = item(f"op.execute({away!r})\n{BUILDS}\nop.execute({back!r})")
+    with connected(project.database) as session:
+        session.execute(SEEN)
+    done = project.run("upgrade", **EVERY)
+    assert (done.returncode, "LL-EXPOSED" in done.stderr) == (3, True), done.stderr
+    assert rows(project.database, "SELECT to_regclass('v')::text, to_regclass('ix_size')::text") == [("v", None)]
+    done = project.run("upgrade", LIFTLOCK_ALLOW="LL-EXPOSED", **EVERY)
+    assert done.returncode == 0, done.stderr
+    assert rows(project.database, "SELECT to_regclass('v')::text, to_regclass('ix_size')::text") == [("v", "ix_size")]
+
+
+def test_rows_that_a_deferred_constraint_is_to_find_at_the_end(item: Callable[[str], Project]) -> None:
+    """Children first: no commit for the stall budget's sake comes between them and their parents."""
+    body = ["INSERT INTO child VALUES (5000)", "SELECT pg_sleep(0.6)", "CREATE TABLE between (a integer)", "INSERT INTO item VALUES (5000)"]
+    project = item("\n".join(f"op.execute({one!r})" for one in body))
+    with connected(project.database) as session:
+        session.execute("CREATE TABLE child (item integer REFERENCES item DEFERRABLE INITIALLY DEFERRED)")
+    done = project.run("upgrade", LIFTLOCK_LOCK_TIMEOUT="1000", **EVERY)
+    assert done.returncode == 0, done.stderr
+    assert rows(project.database, "SELECT count(*) FROM child JOIN item ON item.id = child.item") == [1]

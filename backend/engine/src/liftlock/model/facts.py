@@ -66,7 +66,7 @@ class Partition:
         name: its name, without the schema.
         parent: the table right above it, as SQL text.
         leaf: whether it holds rows, and isn't partitioned itself.
-        relation_names: names that are taken in its schema and begin like its own.
+        relation_names: names that are taken in its schema.
         keys: the definitions of its own foreign keys, those that are proven.
     """
 

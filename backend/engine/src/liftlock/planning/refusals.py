@@ -6,8 +6,12 @@ from liftlock.errors import UnsafeRevision
 from liftlock.model.facts import Facts
 from liftlock.model.operation import Operation
 
+_WAITS = "The application would wait for as long as it takes."
 
-def refuse_unless_allowed(code: str, operation: Operation, facts: Facts, *, what: str, remedy: str) -> None:
+
+def refuse_unless_allowed(  # noqa: PLR0913 - the parts of a message
+    code: str, operation: Operation, facts: Facts, *, what: str, remedy: str, why: str = _WAITS
+) -> None:
     """Raise, unless the revision or the operator allows it.
 
     Parameters:
@@ -16,6 +20,7 @@ def refuse_unless_allowed(code: str, operation: Operation, facts: Facts, *, what
         facts: hold what the operator allows.
         what: what it would do.
         remedy: another way to the same end.
+        why: why it matters.
 
     Raises:
         UnsafeRevision: nobody allows it.
@@ -25,6 +30,6 @@ def refuse_unless_allowed(code: str, operation: Operation, facts: Facts, *, what
     raise UnsafeRevision(
         code,
         f"line {operation.line or '?'}: {what}:\n{operation.sql[:500]}",
-        why="The application would wait for as long as it takes.",
+        why=why,
         now=f'{remedy}; or allow it here: with liftlock.allow("{code}", because="…"); or for this run: LIFTLOCK_ALLOW={code}.',
     )

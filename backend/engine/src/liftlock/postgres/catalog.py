@@ -40,8 +40,9 @@ def table(execute: Execute, relation: str) -> Table | None:
     found["columns"] = tuple(Column(**one) for one in found["columns"])
     found["constraints"] = tuple(Constraint(**one | {"columns": tuple(one["columns"])}) for one in found["constraints"])
     found["indexes"] = tuple(Index(**one | {"columns": tuple(one["columns"])}) for one in found["indexes"])
+    taken = {int(schema): frozenset(names) for schema, names in found.pop("names_of_schemas").items()}
     found["partitions"] = tuple(
-        Partition(**one | {"relation_names": frozenset(one["relation_names"]), "keys": tuple(one["keys"])}) for one in found["partitions"]
+        Partition(**one | {"relation_names": taken[one["relation_names"]], "keys": tuple(one["keys"])}) for one in found["partitions"]
     )
     found["obstacles"] = tuple(found["obstacles"])
     for name in ("relation_names", "constraint_names"):

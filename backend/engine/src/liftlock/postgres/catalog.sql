@@ -17,13 +17,19 @@ SELECT json_build_object(
             'keys', (
                 SELECT coalesce(json_agg(pg_get_constraintdef(k.oid)), '[]') FROM pg_catalog.pg_constraint AS k
                 WHERE k.conrelid = p.relid AND k.contype = 'f' AND k.conparentid = 0 AND k.convalidated),
-            'relation_names', (
-                SELECT json_agg(o.relname) FROM pg_catalog.pg_class AS o
-                WHERE o.relnamespace = r.relnamespace AND starts_with(o.relname::text, left(r.relname::text, 10))))
+            'relation_names', r.relnamespace::bigint)
             ORDER BY p.level, p.relid), '[]')
         FROM pg_partition_tree(c.oid) AS p
         JOIN pg_catalog.pg_class AS r ON r.oid = p.relid
         WHERE c.relkind = 'p' AND p.level > 0),
+    'names_of_schemas', (
+        SELECT coalesce(json_object_agg(one.schema, one.names), '{}')
+        FROM (
+            SELECT o.relnamespace AS schema, json_agg(o.relname) AS names
+            FROM pg_catalog.pg_class AS o
+            WHERE c.relkind = 'p' AND o.relnamespace IN (
+                SELECT r.relnamespace FROM pg_partition_tree(c.oid) AS p JOIN pg_catalog.pg_class AS r ON r.oid = p.relid WHERE p.level > 0)
+            GROUP BY o.relnamespace) AS one),
     'columns', (
         SELECT coalesce(json_agg(json_build_object(
             'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),

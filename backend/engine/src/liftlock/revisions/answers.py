@@ -141,6 +141,16 @@ def binds_the_transaction(statement: str) -> bool:
     return temporary or locks or first in {"LOCK", "SAVEPOINT", "COPY", "DECLARE", "BEGIN"}
 
 
+def commits(statement: str) -> bool:
+    """Whether a statement ends the transaction, as old revisions do before what refuses one."""
+    return words(statement, 2)[:1] in (["COMMIT"], ["END"]) and "PREPARED" not in words(statement, 2)
+
+
+def rolls_back(statement: str) -> bool:
+    """Whether a statement undoes the transaction, and not just up to a savepoint."""
+    return words(statement)[:1] in (["ROLLBACK"], ["ABORT"]) and {"TO", "PREPARED"}.isdisjoint(words(statement, 3))
+
+
 def _number(code: object) -> int | None:
     return code if isinstance(code, int) else getattr(code, "oid", None)
 

@@ -82,6 +82,9 @@ class Conversation:
             if settles_transaction(statement):
                 self._working.local.append(statement)
             return False
+        if self._stepper.ends_the_transaction(Operation(kind="connection", table=None, sql=statement, line=self._line())):
+            context.cursor = StandIn(Answer(None, [], -1), cursor)
+            return True
         batched = getattr(getattr(context, "execute_style", None), "name", "") == "INSERTMANYVALUES"
         if self._work.bound or batched or binds_the_transaction(statement) or getattr(context, "_is_server_side", False):
             self._work.bind()
@@ -109,7 +112,7 @@ class Conversation:
                     answer = capture(result.cursor)
                     self._keep(key, exact, answer)
 
-        self._stepper.perform(operation, sent, outside=self._working.outside)
+        self._stepper.perform(operation, sent)
         return answer
 
     def _answer(self, cursor: Any, statement: str, parameters: Any, context: Any, send: Callable[..., None]) -> Answer:  # noqa: ANN401

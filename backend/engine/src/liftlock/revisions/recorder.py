@@ -13,11 +13,15 @@ from typing import Any
 
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import event
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.mock import MockConnection
 
+from liftlock.allowance import allowed
+from liftlock.model.facts import Facts
 from liftlock.model.operation import Operation
+from liftlock.planning.refusals import refuse_unless_allowed
 from liftlock.revisions import backfill  # noqa: F401 - makes op.backfill known
+from liftlock.revisions.answers import reads, settles
 from liftlock.revisions.connections import raw_use
 from liftlock.revisions.conversation import Conversation
 from liftlock.revisions.lines import line_in
@@ -51,7 +55,6 @@ class Recorder:
         self._send = context.impl._exec  # noqa: SLF001 - the seam; its name is the same from Alembic 1.8 to 1.20
         self._queue: list[tuple[Operation, Send]] = []
         self._source = ""
-        self._outside = False
         self._stepper = Stepper(work) if work else None
         self._conversation = Conversation(working, work, self._stepper, lambda: line_in(self._source)) if work and self._stepper else None
         self.last: Operation | None = None
@@ -77,7 +80,7 @@ class Recorder:
         while self._queue:
             operation, send = self._queue.pop(0)
             self.last = operation
-            self._stepper.perform(operation, send, outside=self._outside)
+            self._stepper.perform(operation, send, ahead=[one for one, _ in self._queue])
 
     def _wrap(self, stack: contextlib.ExitStack) -> None:
         impl, context = self._context.impl, self._context
@@ -100,6 +103,9 @@ class Recorder:
         for name, listener in listeners.items():
             event.listen(engine, name, listener)
             stack.callback(event.remove, engine, name, listener)
+        if self._work is not None:
+            event.listen(Engine, "before_cursor_execute", self._elsewhere)
+            stack.callback(event.remove, Engine, "before_cursor_execute", self._elsewhere)
 
     def _record(
         self,
@@ -122,7 +128,7 @@ class Recorder:
         if self._looked is not None:
             self._looked(operation)
         self._queue.append((operation, send))
-        if self._outside:
+        if self._working.outside:
             self.flush()
 
     def _with_stand_in(self, real: Callable[..., Any]) -> Callable[..., Any]:
@@ -150,12 +156,11 @@ class Recorder:
             yield
             return
         self.flush()
-        self._work.commit_point()
-        self._outside = self._working.outside = True
+        self._work.end_transaction()
         try:
             yield
         finally:
-            self._outside = self._working.outside = False
+            self._working.outside = False
         self._work.commit_point()
 
     def _before_execute(self, _connection: Connection, *_statement: object) -> None:
@@ -172,6 +177,27 @@ class Recorder:
         self.flush()
         if connection.connection is self._working.connection.connection:
             self.last = Operation(kind="connection", table=None, sql=statement, line=line_in(self._source))
+
+    def _elsewhere(self, connection: Connection, _cursor: object, statement: str, *_more: object) -> None:
+        """What is changed over another connection is committed by itself: no ledger hears of it, and no further try knows it."""
+        ours = connection.connection is self._working.connection.connection
+        if (
+            self._work is None
+            or ours
+            or self._working.busy
+            or connection.dialect.name != "postgresql"
+            or reads(statement)
+            or settles(statement)
+        ):
+            return
+        refuse_unless_allowed(
+            "LL-OTHER-CONNECTION",
+            Operation(kind="connection", table=None, sql=statement, line=line_in(self._source), allowed=allowed()),
+            Facts(allowed=self._work.policy.allowed),
+            what="the revision changes something over a connection of its own",
+            why="Nobody can tell afterwards whether that was done, so each further try would do it again.",
+            remedy="Send it by op.execute or op.get_bind(), what refuses a transaction in op.get_context().autocommit_block()",
+        )
 
     def _raw(self, connection: object) -> None:
         """What is sent over the driver's own connection is remembered by nobody, so all of it must be of one transaction."""

@@ -141,8 +141,8 @@ class Runner:
         progress = self._resume(step)
         with context.begin_transaction(_per_migration=True):
             self._survey.begin()
-            self._working.bound = self._atomic or self._translated(step)
-            work = Work(self._working, self._ledger, progress, self._survey, self._policy, self._run)
+            whole = self._atomic or self._translated(step)
+            work = Work(self._working, self._ledger, progress, self._survey, self._policy, self._run, whole=whole)
             watcher = self._policy.watcher
             self._recorder = Recorder(context, self._working, work, watcher.attempt() if watcher else None)
             try:

@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from liftlock.errors import LiftlockError, NotNow, StepFailed
-from liftlock.model.facts import Facts
+from liftlock.errors import LiftlockError, StepFailed, UnsafeRevision
 from liftlock.model.lock import LockMode
-from liftlock.model.operation import Operation
+from liftlock.model.operation import Operation, words
 from liftlock.model.step import Means, Pace
-from liftlock.planning.refusals import refuse_unless_allowed
+from liftlock.planning.exposures import still_to_come
 from liftlock.postgres import catalog
-from liftlock.postgres.flight import described
 from liftlock.postgres.sql import CATALOG
-from liftlock.revisions.answers import binds_the_transaction, reads, settles, settles_transaction
+from liftlock.revisions.answers import binds_the_transaction, commits, rolls_back, settles, settles_transaction
 from liftlock.revisions.failures import (
     ALREADY,
     COMMITS,
     DATA_BREAKS,
     INSUFFICIENT_PRIVILEGE,
     QUERY_CANCELED,
-    REFUSES_TRANSACTION,
-    TooLong,
     connection_lost,
     sqlstate,
 )
 from liftlock.revisions.filler import Filler
+from liftlock.revisions.raw import Raw
 from liftlock.revisions.work import Part, Send, Work
 
 _LOOK_MS = 10_000
 """How long a look for rows that break a constraint may take; the proof itself finds them later."""
-_MAINTENANCE_MS = 5_000
-"""How long maintenance is waited for by a lock that the application doesn't feel; longer than any usual deadlock_timeout."""
-_REWRITES = re.compile(r"^\s*(VACUUM\b[^;]*\bFULL\b|CLUSTER\b|REINDEX\b(?!.*\bCONCURRENTLY\b))", re.IGNORECASE | re.DOTALL)
 _RAW = frozenset({"execute", "insert", "update", "delete", "bulk_insert", "backfill"})
 
 
@@ -48,19 +42,21 @@ class Stepper:
 
     def __init__(self, work: Work) -> None:
         self._work, self._working, self._policy = work, work.working, work.policy
-        self._filler = Filler(work)
+        self._filler, self._raw, self._kept = Filler(work), Raw(work), 0
 
-    def perform(self, operation: Operation, send: Send, *, outside: bool = False) -> None:
+    def perform(self, operation: Operation, send: Send, *, ahead: Sequence[Operation] = ()) -> None:
         """Run an operation, as far as it isn't done.
 
         Parameters:
             operation: what the revision asked for.
             send: runs it as plain Alembic would.
-            outside: the revision asks for it in an autocommit block.
+            ahead: what it asks for after it, as far as that is known.
         """
-        if operation.kind == "execute" and self._settled(operation.sql, send):
+        outside = self._working.outside
+        self._kept = max(self._kept - 1, still_to_come(operation, ahead))
+        if operation.kind == "execute" and self._settled(operation, send):
             return
-        if binds_the_transaction(operation.sql) and not self._working.outside:
+        if binds_the_transaction(operation.sql) and not outside:
             self._work.bind()
         makes = self._work.survey.makes(operation)
         self._working.operation = operation
@@ -69,19 +65,44 @@ class Stepper:
                 self._policy.check()
                 self._working.step = part.step
                 self._step(part, send, outside=outside)
+                self._work.together = (self._work.together or operation) if self._kept else None
         finally:
             self._working.operation = self._working.step = None
+        if not self._kept:
+            self._work.together = None
         if makes:
             self._work.survey.made(operation.relation)
 
-    def _settled(self, statement: str, send: Send) -> bool:
+    def _settled(self, operation: Operation, send: Send) -> bool:
         """What settles the session is sent on each attempt; what makes sense in one transaction only keeps the rest in it."""
-        if settles(statement):
-            if settles_transaction(statement):
-                self._working.local.append(statement)
+        if settles(operation.sql):
+            if settles_transaction(operation.sql):
+                self._working.local.append(operation.sql)
             send()
             return True
-        return False
+        return self.ends_the_transaction(operation)
+
+    def ends_the_transaction(self, operation: Operation) -> bool:
+        """Do so, if that is what a statement is for; what follows is as in an autocommit block, unless a transaction is begun.
+
+        Raises:
+            UnsafeRevision: it undoes what the revision has done.
+        """
+        if rolls_back(operation.sql):
+            raise UnsafeRevision(
+                "LL-ROLLBACK",
+                f"line {operation.line or '?'}: the revision rolls back what it has done:\n{operation.sql[:300]}",
+                why="Nobody can tell then what of it is in the database, and plain Alembic would call it applied.",
+                now="Remove that statement, or undo by the opposite operations.",
+            )
+        ended = commits(operation.sql)
+        if ended:
+            self._work.end_transaction()
+            self._kept = 0
+        elif self._working.outside and words(operation.sql)[:1] in (["BEGIN"], ["START"]):
+            self._working.outside = False
+            return True
+        return ended
 
     def _step(self, part: Part, send: Send, *, outside: bool) -> None:
         step = part.step
@@ -96,7 +117,9 @@ class Stepper:
         elif step.pace is Pace.ONLINE and not self._work.bound:
             self._online(part, send)
         elif part.operation.kind in _RAW and not self._work.bound:
-            self._raw(part, send, outside=outside)
+            refused = self._raw.run(part, send, outside=outside)
+            if refused is not None:
+                self._concurrent(part, send, whole=refused != COMMITS)
         else:
             self._brief(part, send)
 
@@ -104,7 +127,7 @@ class Stepper:
         step, work = part.step, self._work
         if step.lock is not None:
             work.make_room()
-            self._await_maintenance()
+            work.await_maintenance()
             if step.lock is LockMode.ACCESS_EXCLUSIVE and work.since is None:
                 self._policy.standbys.look()
             if step.tables:
@@ -115,97 +138,6 @@ class Stepper:
             work.strong = work.strong or step.lock is not LockMode.ROW_EXCLUSIVE
         send()
         work.done(part)
-
-    def _await_maintenance(self) -> None:
-        """Wait for maintenance, such as an autovacuum, by a lock that only such work feels.
-
-        An autovacuum gives way to who has waited for it for a second (``deadlock_timeout``), which is longer than a try lasts:
-        https://www.postgresql.org/docs/current/routine-vacuuming.html#AUTOVACUUM
-        """
-        tables, self._work.run.maintained = self._work.run.maintained, ()
-        if not tables or self._work.bound:
-            return
-        self._work.commit_point()
-        self._working.settings(lock_timeout=str(_MAINTENANCE_MS))
-        for row in self._working.rows(CATALOG["may_lock"], {"relations": list(tables)}):
-            self._working.send(f"LOCK TABLE {row['relation']} IN SHARE UPDATE EXCLUSIVE MODE")
-
-    def _raw(self, part: Part, send: Send, *, outside: bool) -> None:
-        """A statement whose locks nobody knows beforehand: PostgreSQL shows them.
-
-        It may share the transaction when it is quick, or when nobody waits for what is locked. Else it is tried
-        alone; and when it is long even so, it goes on only if all that it locks itself are rows. On a shadow, whose tables
-        are empty, each is quick: so it is alone from the first.
-        """
-        name = (self._work.progress.revision, part.key)
-        run, flight = self._work.run, self._policy.flight
-        self._work.make_room()
-        self._await_maintenance()
-        strong = self._work.strong or (self._work.since is not None and bool(flight.locks()))
-        if outside or (strong and (self._policy.watcher is not None or name in run.apart | run.patient | run.permitted)):
-            self._work.commit_point()
-            strong = False
-        left = self._policy.budget - self._work.elapsed() if strong else self._policy.budget * 2
-        self._work.bounded_wait()
-        patient = name in run.patient and name not in run.permitted
-        if patient:
-            self._working.settings(lock_timeout="0")
-        elif name not in run.permitted:
-            self._working.settings(statement_timeout=f"{max(left, 20):.0f}ms")
-        flight.held, flight.rows_only = [], patient
-        try:
-            send()
-        except Exception as error:
-            self._policy.check()
-            if sqlstate(error) == QUERY_CANCELED:
-                self._too_long(error, part, name, strong=strong)
-            if sqlstate(error) in REFUSES_TRANSACTION and outside:
-                self._working.rollback()
-                self._refuse_rewrite(part.operation)
-                self._concurrent(part, send, whole=sqlstate(error) != COMMITS)
-                return
-            raise
-        finally:
-            flight.rows_only = False
-        self._working.settings(statement_timeout="0")
-        self._work.done(part)
-        if outside or name in run.permitted:
-            self._work.commit_point()
-        elif part.operation.kind == "execute" and not reads(part.operation.sql):
-            self._work.strong = self._work.strong or bool(flight.locks())
-
-    def _refuse_rewrite(self, operation: Operation) -> None:
-        """What refuses a transaction is patient, so it must not be what all others wait for."""
-        if _REWRITES.search(operation.sql):
-            refuse_unless_allowed(
-                "LL-RAW",
-                operation,
-                Facts(allowed=self._policy.allowed),
-                what="this statement works through whole tables while their reads and writes wait",
-                remedy="VACUUM without FULL, or REINDEX … CONCURRENTLY",
-            )
-
-    def _too_long(self, error: Exception, part: Part, name: tuple[str, tuple[str, int]], *, strong: bool) -> None:
-        """See why a statement took too long, and have it tried in another way."""
-        run = self._work.run
-        if self._policy.flight.gave_up:
-            raise self._out_of_time(part) from error
-        if strong:
-            run.apart.add(name)
-            raise TooLong from error
-        if self._policy.flight.held:
-            tables = ", ".join(sorted({f"{row['relation']} ({row['mode']})" for row in self._policy.flight.held}))
-            refuse_unless_allowed(
-                "LL-RAW",
-                part.operation,
-                Facts(allowed=self._policy.allowed),
-                what=f"this statement takes longer than {self._policy.budget * 2} ms, and meanwhile holds or waits for: {tables}",
-                remedy="Write it with operations of Alembic, whose online form is known",
-            )
-            run.permitted.add(name)
-        else:
-            run.patient.add(name)
-        raise TooLong from error
 
     def _look(self, part: Part) -> None:
         """Look for rows that break what comes next; it is a service, so it gives up rather than take long."""
@@ -325,16 +257,7 @@ class Stepper:
         return [row["repair"] for row in self._working.rows(CATALOG["left_behind"], {"statement": part.step.sql})]
 
     def _told(self, error: Exception, part: Part) -> Exception:
-        return self._out_of_time(part) if sqlstate(error) == QUERY_CANCELED else error
-
-    def _out_of_time(self, part: Part) -> LiftlockError:
-        blocked = "".join(f"\nblocked by {described(row)}" for row in self._policy.flight.blockers)
-        return NotNow(
-            "LL-DEADLINE",
-            f"revision {self._work.progress.revision}: this got no lock within the deadline:\n{part.step.sql[:300]}{blocked}",
-            why="What is finished stays and is recorded.",
-            now="Run the same command again, with a longer --deadline.",
-        )
+        return self._work.out_of_time(part) if sqlstate(error) == QUERY_CANCELED else error
 
     def _broken(self, part: Part, rows: list[dict[str, Any]]) -> LiftlockError:
         shown = "\n".join("  " + ", ".join(f"{name}={value}" for name, value in row.items()) for row in rows)

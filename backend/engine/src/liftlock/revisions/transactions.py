@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Connection, Transaction
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from liftlock.errors import LiftlockError, NotNow
 from liftlock.postgres.flight import Flight
@@ -94,7 +94,7 @@ def _settings_kept(connection: Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        with contextlib.suppress(DBAPIError):  # a lost connection has no settings
+        with contextlib.suppress(SQLAlchemyError):  # a lost connection has no settings
             _set(connection, {name: before[name] for name in lost})
 
 

@@ -14,16 +14,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from liftlock.errors import UnsafeRevision
+from liftlock.errors import LiftlockError, NotNow, UnsafeRevision
+from liftlock.model.facts import Facts
 from liftlock.model.operation import Operation
 from liftlock.model.step import Step
 from liftlock.planning.plan import plan
+from liftlock.planning.refusals import refuse_unless_allowed
+from liftlock.postgres.flight import described
 from liftlock.postgres.ledger import Key, Known, Ledger, Note, Progress
+from liftlock.postgres.sql import CATALOG
+from liftlock.revisions.failures import DATA_BREAKS, TooLong, sqlstate
 from liftlock.revisions.policy import Policy
 from liftlock.revisions.survey import Survey
 from liftlock.revisions.working import Working
 
 Send = Callable[[], Any]
+_MAINTENANCE_MS = 5_000
+"""How long maintenance is waited for by a lock that the application doesn't feel; longer than any usual deadlock_timeout."""
 _WRITES = frozenset({"execute", "insert", "update", "delete", "bulk_insert", "backfill"})
 
 
@@ -36,12 +43,15 @@ class Run:
         patient: those that only lock rows, and may take their time.
         permitted: those that lock more, and are allowed to.
         finished: how many steps are committed.
+        sparing: revisions whose rows are as a deferred constraint wants them at their end only: nothing is committed for the
+            stall budget's sake.
         maintained: tables whose maintenance, such as an autovacuum, kept the last try from its lock.
     """
 
     apart: set[tuple[str, Key]] = field(default_factory=set)
     patient: set[tuple[str, Key]] = field(default_factory=set)
     permitted: set[tuple[str, Key]] = field(default_factory=set)
+    sparing: set[str] = field(default_factory=set)
     finished: int = 0
     maintained: tuple[str, ...] = ()
 
@@ -68,6 +78,9 @@ class Work:
         survey: finds facts.
         policy: budgets, deadline, listener.
         run: what attempts share.
+        whole: the revision is to be one transaction, as with plain Alembic.
+
+    ``together`` is the operation that took away what is still to be put back in the same transaction.
     """
 
     working: Working
@@ -76,10 +89,12 @@ class Work:
     survey: Survey
     policy: Policy
     run: Run
+    whole: bool = False
     steps: list[Step] = field(default_factory=list)
     committed: bool = False
     strong: bool = False
     since: float | None = None
+    together: Operation | None = None
     _pending: list[Note | tuple[Key, str, str]] = field(default_factory=list)
     _seen: Counter[str] = field(default_factory=Counter)
     _met: set[Key] = field(default_factory=set)
@@ -89,6 +104,7 @@ class Work:
     def __post_init__(self) -> None:
         """Go on where earlier attempts came to."""
         self.working.local.clear()
+        self.working.bound, self.working.outside = self.whole, False
         self.committed = self.progress.execution is not None
         self._position = sum(len(one.parts) for one in self.progress.steps.values())
 
@@ -100,6 +116,7 @@ class Work:
         known = self.progress.steps.get(key)
         self._compare(operation, known)
         if known is None:
+            self.make_room()
             known = Known(plan(operation, self.survey.facts(operation, bound=self.bound)))
         self.steps += known.recipe
         for number, step in enumerate(known.recipe):
@@ -143,7 +160,8 @@ class Work:
 
     def make_room(self) -> None:
         """Commit first, when half of the stall budget is used up by the locks that are held."""
-        if self.since is not None and self.elapsed() > self.policy.budget / 2:
+        kept = self.together is not None or self.progress.revision in self.run.sparing
+        if self.since is not None and self.elapsed() > self.policy.budget / 2 and not kept:
             self.commit_point()
 
     def bounded_wait(self) -> None:
@@ -157,14 +175,72 @@ class Work:
         """Milliseconds since the transaction first asked for a lock."""
         return (time.monotonic() - (self.since or time.monotonic())) * 1000
 
+    def await_maintenance(self) -> None:
+        """Wait for maintenance, such as an autovacuum, by a lock that only such work feels.
+
+        An autovacuum gives way to who has waited for it for a second (``deadlock_timeout``), which is longer than a try lasts:
+        https://www.postgresql.org/docs/current/routine-vacuuming.html#AUTOVACUUM
+        """
+        tables, self.run.maintained = self.run.maintained, ()
+        if not tables or self.bound or self.together:
+            return
+        self.commit_point()
+        self.working.settings(lock_timeout=str(_MAINTENANCE_MS))
+        for row in self.working.rows(CATALOG["may_lock"], {"relations": list(tables)}):
+            self.working.send(f"LOCK TABLE {row['relation']} IN SHARE UPDATE EXCLUSIVE MODE")
+
     def commit_point(self) -> None:
-        """Commit what is done, with its rows in the ledger."""
+        """Commit what is done, with its rows in the ledger.
+
+        Raises:
+            UnsafeRevision: others would see what lies between two operations, and nobody allows it.
+            TooLong: the rows aren't as a constraint wants them yet; it may be tried once more with fewer commits.
+        """
         if self.bound:
             return
+        if self.together is not None and self.working.operation is not None:
+            refuse_unless_allowed(
+                "LL-EXPOSED",
+                self.working.operation,
+                Facts(allowed=self.policy.allowed),
+                what=f"this can't share a transaction with\n{self.together.sql[:300]}\nand others would miss what that takes away,"
+                " until it is put back after",
+                remedy="Put back at once what can stand beside the new form; give the rest a revision of its own",
+            )
         self.write_down()
         self.policy.check()
-        self.working.commit()
+        self._commit()
         self.since, self.strong = None, False
+
+    def _commit(self) -> None:
+        """Commit; a deferred constraint is looked at just then."""
+        revision = self.progress.revision
+        try:
+            self.working.commit()
+        except Exception as error:
+            if sqlstate(error) not in DATA_BREAKS or revision in self.run.sparing:
+                raise
+            self.run.sparing.add(revision)
+            raise TooLong from error
+
+    def end_transaction(self) -> None:
+        """Commit, as the revision says; what follows is committed by itself each."""
+        self.write_down()
+        self.policy.check()
+        self.working.local.clear()
+        self.working.commit()
+        self.since, self.strong, self.together = None, False, None
+        self.working.bound, self.working.outside = self.whole, True
+
+    def out_of_time(self, part: Part) -> LiftlockError:
+        """A long step was kept from its lock for all of the deadline."""
+        blocked = "".join(f"\nblocked by {described(row)}" for row in self.policy.flight.blockers)
+        return NotNow(
+            "LL-DEADLINE",
+            f"revision {self.progress.revision}: this got no lock within the deadline:\n{part.step.sql[:300]}{blocked}",
+            why="What is finished stays and is recorded.",
+            now="Run the same command again, with a longer --deadline.",
+        )
 
     def bind(self) -> None:
         """Nothing may be committed from here on, up to the revision's end."""
