@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -133,6 +133,14 @@ class Project:
         return subprocess.Popen(
             command_line, cwd=self.folder, env=self.variables(**more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
+
+
+def until(so: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + 60
+    while not so():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def until_it_says(running: subprocess.Popen[str], text: str) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import py_compile
+import time
 from pathlib import Path
 
 import pytest
-from helpers import Project, at, connected, dump, make_project, rows, until_it_says
+from helpers import Project, at, connected, dump, make_project, rows, until, until_it_says
 
 from liftlock.settings import Address
 
@@ -36,9 +39,18 @@ with create_engine(context.config.get_main_option("sqlalchemy.url")).connect() a
         context.configure(connection=connection, version_table_schema=tenant)
         with context.begin_transaction():
             context.execute(f"SET LOCAL search_path TO {tenant}")
-            context.execute("SET LOCAL ROLE keeper")
+            context.execute("SET LOCAL ROLE painter")
             context.run_migrations()
     assert connection.exec_driver_sql("SHOW search_path").scalar() == '"$user", public'
+"""
+LOCKS = """
+from alembic import context
+from sqlalchemy import create_engine, text
+with create_engine(context.config.get_main_option("sqlalchemy.url")).connect() as connection:
+    connection.execute(text("SELECT pg_advisory_lock(42)"))
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
 """
 BEGUN = """
 from alembic import context
@@ -157,15 +169,15 @@ def test_what_env_py_sets_for_its_transaction_holds_for_the_run(project: Project
     """Which is committed in parts."""
     project.env(SET_LOCAL)
     with connected(project.database) as session:
-        session.execute("CREATE ROLE keeper; CREATE SCHEMA red AUTHORIZATION keeper; CREATE SCHEMA blue AUTHORIZATION keeper")
-        session.execute(f"GRANT CREATE ON DATABASE {project.database.dbname} TO keeper")
+        session.execute("CREATE ROLE painter; CREATE SCHEMA red AUTHORIZATION painter; CREATE SCHEMA blue AUTHORIZATION painter")
+        session.execute(f"GRANT CREATE ON DATABASE {project.database.dbname} TO painter")
     project.revision(
         "r1", None, "op.create_table('t', sa.Column('a', sa.Integer))\nwith op.get_context().autocommit_block(): op.execute('SELECT 1')"
     )
     project.revision("r2", "r1", "op.create_table('u', sa.Column('a', sa.Integer))\nop.create_index('i', 't', ['a'])")
     done = project.run("upgrade")
     assert done.returncode == 0, done.stderr
-    found = "SELECT schemaname || '.' || tablename FROM pg_tables WHERE tableowner = 'keeper' AND tablename IN ('t', 'u') ORDER BY 1"
+    found = "SELECT schemaname || '.' || tablename FROM pg_tables WHERE tableowner = 'painter' AND tablename IN ('t', 'u') ORDER BY 1"
     assert rows(project.database, found) == ["blue.t", "blue.u", "red.t", "red.u"]
 
 
@@ -314,3 +326,47 @@ def test_x_arguments_and_offline_are_alembics(project: Project) -> None:
     project.env(env + "\nprint('tenant', context.get_x_argument(as_dictionary=True).get('tenant'))\n")
     project.revision("r1", None, "pass")
     assert "tenant blue" in project.run("-x", "tenant=blue", "upgrade").stdout
+
+
+def test_a_lock_of_env_pys_own_is_waited_for(project: Project) -> None:
+    """As many projects have one against each other's replicas."""
+    project.env(LOCKS)
+    project.revision("r1", None, "op.execute('CREATE TABLE t (a int)')")
+    with connected(project.database) as session:
+        session.execute("SELECT pg_advisory_lock(42)")
+        running = project.start("upgrade")
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND wait_event = 'advisory'"
+        until(lambda: rows(project.database, waits) == [1])
+        time.sleep(0.5)  # longer than the stall budget
+        assert running.poll() is None
+    said = running.communicate(timeout=60)
+    assert running.returncode == 0, said
+    assert rows(project.database, "SELECT to_regclass('t')::text") == ["t"]
+
+
+def test_revisions_without_their_source(project: Project) -> None:
+    """An image may have the bytecode alone; made anew, it is still the same revision."""
+    ini = Path(project.ini)
+    ini.write_text(ini.read_text().replace("[alembic]", "[alembic]\nsourceless = true"))
+    body = "op.execute('CREATE TABLE t (a int)')\nwith op.get_context().autocommit_block():\n"
+    body += "    op.execute('SELECT 1/(SELECT count(*) FROM t)')"
+    path = project.revision("r1", None, body)
+    for code in (5, 0):
+        py_compile.compile(str(path), cfile=str(path.with_suffix(".pyc")), doraise=True)
+        hidden = path.rename(project.folder / "hidden")
+        assert project.run("upgrade").returncode == code
+        path = hidden.rename(path)
+        os.utime(path, (0, 0))
+        with connected(project.database) as session:
+            session.execute("INSERT INTO t VALUES (1)")
+
+
+def test_what_is_finished_by_hand_and_stamped_is_finished(project: Project) -> None:
+    """The version table says so; the next run believes it."""
+    project.revision("r1", None, "op.execute('CREATE TABLE t (a int)')\nwith op.get_context().autocommit_block(): op.execute('SELECT 1/0')")
+    assert project.run("upgrade").returncode == 5
+    assert project.run("stamp", "r1", program="alembic").returncode == 0
+    project.revision("r2", "r1", "op.execute('CREATE TABLE u (a int)')")
+    done = project.run("upgrade")
+    assert (done.returncode, "finished by hand" in done.stderr) == (0, True), done.stderr
+    assert rows(project.database, "SELECT count(*) FROM liftlock.executions WHERE finished_at IS NULL") == [0]

@@ -7,9 +7,10 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
-from helpers import Project, begun_project, connected, rows
+from helpers import Project, begun_project, connected, rows, until
 
 from liftlock.settings import Address
 
@@ -347,3 +348,72 @@ def test_rows_that_a_deferred_constraint_is_to_find_at_the_end(item: Callable[[s
     done = project.run("upgrade", LIFTLOCK_LOCK_TIMEOUT="1000", **EVERY)
     assert done.returncode == 0, done.stderr
     assert rows(project.database, "SELECT count(*) FROM child JOIN item ON item.id = child.item") == [1]
+
+
+@pytest.mark.parametrize("role", ["SET ROLE", "SET LOCAL ROLE"])
+def test_another_role_doesnt_write_the_ledger(item: Callable[[str], Project], role: str) -> None:
+    """What the revision makes is the role's; also when it is resumed."""
+    keeper = f"keeper_{uuid4().hex}"
+    project = item(f"op.execute('{role} {keeper}')\nop.create_table('kept', sa.Column('a', sa.Integer))\n{BUILDS}\n{FAILS}")
+    with connected(project.database) as session:
+        session.execute(f"CREATE ROLE {keeper}; ALTER TABLE item OWNER TO {keeper}; GRANT CREATE ON SCHEMA public TO {keeper}")
+        session.execute(f"GRANT ALL ON alembic_version TO {keeper}")
+    resumed(project)
+    assert rows(project.database, "SELECT tableowner FROM pg_tables WHERE tablename = 'kept'") == [keeper]
+    assert rows(project.database, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_size'::regclass") == [True]
+
+
+PACES = (
+    "SELECT s.operation || ' ' || s.does FROM liftlock.steps AS s JOIN liftlock.executions AS e ON e.id = execution WHERE revision = 'r1'"
+)
+
+
+def test_a_table_that_takes_anothers_place_isnt_new(item: Callable[[str], Project]) -> None:
+    """The application uses it by then."""
+    fresh = "op.create_table('fresh', sa.Column('id', sa.Integer), sa.Column('size', sa.Integer))"
+    project = item(f"{fresh}\nop.rename_table('item', 'old')\nop.rename_table('fresh', 'item')\n{BUILDS}")
+    done = project.run("upgrade", **EVERY)
+    assert done.returncode == 0, done.stderr
+    assert "create_index build" in rows(project.database, PACES)
+
+
+def test_a_new_table_with_many_rows_is_no_small_one(item: Callable[[str], Project]) -> None:
+    """A foreign key from it would keep the other table's rows from being written while they are looked at."""
+    fresh = "op.create_table('fresh', sa.Column('id', sa.Integer), sa.Column('text', sa.Text))"
+    filled = "op.execute(\"INSERT INTO fresh SELECT 1 + i % 1000, repeat('x', 100) FROM generate_series(1, 20000) AS i\")"
+    project = item(f"{fresh}\n{filled}\nop.create_foreign_key('fk', 'fresh', 'item', ['id'], ['id'])")
+    done = project.run("upgrade", **EVERY)
+    assert done.returncode == 0, done.stderr
+    assert "create_foreign_key validate" in rows(project.database, PACES)
+
+
+def test_a_partition_that_is_dropped_meanwhile_needs_no_index(item: Callable[[str], Project]) -> None:
+    """While that of another is being built."""
+    project = item("op.create_index('ix_day', 'visit', ['day'])")
+    with connected(project.database) as session:
+        session.execute("CREATE TABLE visit (day integer) PARTITION BY LIST (day)")
+        session.execute(
+            "CREATE TABLE visit_1 PARTITION OF visit FOR VALUES IN (1); CREATE TABLE visit_2 PARTITION OF visit FOR VALUES IN (2)"
+        )
+        session.execute("INSERT INTO visit VALUES (1), (2)")
+    with connected(project.database) as writer, connected(project.database) as session:
+        writer.execute("BEGIN")
+        writer.execute("LOCK TABLE visit_1 IN ROW EXCLUSIVE MODE")
+        running = project.start("upgrade", **EVERY)
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'CREATE INDEX CONCURRENTLY%'"
+        until(lambda: rows(project.database, waits) == [1])
+        session.execute("DROP TABLE visit_2")
+        writer.execute("COMMIT")
+    said = running.communicate(timeout=60)
+    assert running.returncode == 0, said
+    assert rows(project.database, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_day'::regclass") == [True]
+
+
+def test_a_trigger_behind_the_twins_is_named(item: Callable[[str], Project]) -> None:
+    """It would change what the twin has taken already."""
+    project = item("op.alter_column('item', 'size', type_=sa.BigInteger())")
+    with connected(project.database) as session:
+        session.execute("CREATE FUNCTION twice() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.size := 2 * NEW.size; RETURN NEW; END'")
+        session.execute('CREATE TRIGGER "~~late" BEFORE INSERT ON item FOR EACH ROW EXECUTE FUNCTION twice()')
+    done = project.run("upgrade", **EVERY)
+    assert (done.returncode, "~~late" in done.stderr) == (3, True), done.stderr

@@ -63,6 +63,7 @@ class Step:
         undo: what takes the recipe's earlier parts back when this step finds rows that break it.
         where: which rows a backfill is still to do.
         then: more statements, in the same transaction.
+        partition: the partition that it is about, as SQL text; where that is gone meanwhile, nothing is to be done.
     """
 
     part: str
@@ -77,6 +78,7 @@ class Step:
     undo: tuple[str, ...] = ()
     where: str = ""
     then: tuple[str, ...] = ()
+    partition: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The step for programs, and for the ledger."""
@@ -86,7 +88,7 @@ class Step:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Step:
         """A step from what ``as_dict`` made of it."""
-        given = {name: values[name] for name in cls.__dataclass_fields__}
+        given = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
         given["pace"], given["phase"], given["means"] = Pace(given["pace"]), Phase(given["phase"]), Means(given["means"])
         given["lock"] = LockMode(given["lock"]) if given["lock"] else None
         return cls(**{**given, **{name: tuple(given[name]) for name in _TUPLES}})

@@ -49,6 +49,10 @@ class Whole:
     def steps(self, partitions: Sequence[Partition]) -> Iterator[Step]:
         """The index of the table above, then that of each partition, built and attached."""
         yield self._only(self.relation, self.name, "add")
+        for one, steps in self._of_each(partitions):
+            yield from (replace(step, partition=one.relation) for step in steps)
+
+    def _of_each(self, partitions: Sequence[Partition]) -> Iterator[tuple[Partition, list[Step]]]:
         indexes, taken, whole = dict[str, str](), {self.name}, set[str]()
         for one in partitions:
             above = indexes.get(one.parent, beside(self.relation, self.name))
@@ -57,16 +61,13 @@ class Whole:
                 continue
             if one.relation in self.present:
                 whole.add(one.relation)
-                yield strong(f"attach {one.name}", f"ALTER INDEX {above} ATTACH PARTITION {self.present[one.relation]}")
+                yield one, [strong(f"attach {one.name}", f"ALTER INDEX {above} ATTACH PARTITION {self.present[one.relation]}")]
                 continue
             name = self._named(one, taken)
             taken.add(name)
             target = indexes[one.relation] = beside(one.relation, name)
-            if one.leaf:
-                yield from self._built(one, name, target)
-            else:
-                yield self._only(one.relation, name, f"add to {one.name}")
-            yield strong(f"attach {one.name}", f"ALTER INDEX {above} ATTACH PARTITION {target}")
+            made = self._built(one, name, target) if one.leaf else [self._only(one.relation, name, f"add to {one.name}")]
+            yield one, [*made, strong(f"attach {one.name}", f"ALTER INDEX {above} ATTACH PARTITION {target}")]
 
     def _named(self, one: Partition, taken: set[str]) -> str:
         label = {"": "idx", "UNIQUE": "key", "PRIMARY KEY": "pkey"}[self.constraint]
@@ -106,7 +107,7 @@ def foreign_key(table: Table, parts: ConstraintParts, name: str, above: Step) ->
         above: the step that makes the key of the table above.
     """
     leaves = [one for one in table.partitions if one.leaf and _bare(parts.definition) not in map(_bare, one.keys)]
-    undo = tuple(f"ALTER TABLE {one.relation} DROP CONSTRAINT IF EXISTS {quoted(name)}" for one in leaves)
+    undo = tuple(f"ALTER TABLE IF EXISTS {one.relation} DROP CONSTRAINT IF EXISTS {quoted(name)}" for one in leaves)
     for one in leaves:
         yield Step(
             part=f"add to {one.name}",
@@ -114,8 +115,9 @@ def foreign_key(table: Table, parts: ConstraintParts, name: str, above: Step) ->
             pace=Pace.BRIEF,
             lock=LockMode.SHARE_ROW_EXCLUSIVE,
             tables=tuple(dict.fromkeys([parts.refers, one.relation])),
+            partition=one.relation,
         )
-        yield replace(validate(one.relation, name), part=f"validate {one.name}", undo=undo)
+        yield replace(validate(one.relation, name), part=f"validate {one.name}", undo=undo, partition=one.relation)
     yield above
 
 

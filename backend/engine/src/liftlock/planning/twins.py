@@ -99,7 +99,8 @@ class _Replacement:
 
     @property
     def _function(self) -> str:
-        return f"liftlock.{self._name}"
+        """Of this table alone: those of tenants have the same names in schemas of their own."""
+        return f"liftlock.{quoted(f'{twin_name(self.operation)}_{self.table.oid}')}"
 
     @property
     def _triggers(self) -> tuple[str, str]:

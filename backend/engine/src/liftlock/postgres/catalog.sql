@@ -163,6 +163,10 @@ FROM pg_catalog.pg_inherits AS h
 JOIN mentioned AS m ON m.oid = h.inhrelid AND m.meant
 WHERE to_jsonb(h) ->> 'inhdetachpending' = 'true';
 
+-- name: is_partition
+-- Whether a table is still there, and a partition of another.
+SELECT coalesce((SELECT c.relispartition FROM pg_catalog.pg_class AS c WHERE c.oid = to_regclass(CAST(:relation AS text))), false) AS is_one;
+
 -- name: may_lock
 -- Which of these tables the role may lock in any mode; REFERENCES alone, which is enough for a foreign key, isn't.
 SELECT wanted.relation
@@ -430,6 +434,11 @@ SELECT json_build_object(
             FROM ties AS t
             WHERE t.classid NOT IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_constraint'::regclass,
                                     'pg_catalog.pg_attrdef'::regclass)
+            UNION ALL
+            SELECT format('trigger %s, which by its name fires after the twin''s', t.tgname)
+            FROM pg_catalog.pg_trigger AS t
+            WHERE t.tgrelid = o.attrelid AND NOT t.tgisinternal AND t.tgtype & 3 = 3 AND t.tgtype & 20 <> 0  -- before each row that is written
+              AND t.tgname::text COLLATE "C" > '~liftlock_' AND NOT starts_with(t.tgname::text, '~liftlock_')
             UNION ALL
             SELECT format('publication %s', p.pubname)
             FROM pg_catalog.pg_publication_tables AS p

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -138,6 +138,21 @@ class Ledger:
             "engine": __version__,
         }
         self._run = self._execute(LEDGER["begin_run"], facts)[0]["id"]
+
+    def settle(self, present: Callable[[], frozenset[str]]) -> str:
+        """Believe the version table where it says that what was begun is finished: somebody did so by hand, and stamped it.
+
+        Parameters:
+            present: tells the revisions that are applied, by the version table.
+
+        Returns:
+            What was finished, such as ``upgrade of a1b2``; empty where nothing was.
+        """
+        for found in self._execute(LEDGER["unfinished"], {"version_table": self.version_table}):
+            if (found["revision"] in present()) == (found["direction"] == "up"):
+                self.finish(Progress(found["revision"], found["direction"], found["source"], execution=found["id"]))
+                return f"{_VERBS[found['direction']]} of {found['revision']}"
+        return ""
 
     def resume(self, revision: str, direction: str, source: str) -> Progress:
         """What an earlier attempt at a revision committed; nothing when there was none.
@@ -298,5 +313,6 @@ def _other_unfinished(found: Mapping[str, Any], revision: str) -> LiftlockError:
         "LL-UNFINISHED",
         f"The {verb} of revision {found['revision']} was begun and isn't finished; {revision} can't be run before it is.",
         why="Some of its steps are committed, so the schema is between two revisions.",
-        now=f"Finish it first: liftlock {verb} {found['revision'] if found['direction'] == 'up' else '-1'}, with the same files.",
+        now=f"Finish it first: liftlock {verb} {found['revision'] if found['direction'] == 'up' else '-1'}, with the same files;"
+        " or finish it by hand and tell the version table: alembic stamp.",
     )

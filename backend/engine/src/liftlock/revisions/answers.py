@@ -128,6 +128,11 @@ def settles_transaction(statement: str) -> bool:
     return words(statement, 2)[1:] in (["LOCAL"], ["CONSTRAINTS"]) or _LOCAL_CONFIG.search(statement) is not None
 
 
+def takes_role(statement: str) -> bool:
+    """Whether a statement makes the session work in another role."""
+    return settles(statement) and "ROLE" in words(statement, 3)
+
+
 def defines(statement: str) -> bool:
     """Whether a statement changes the schema, or whatever else it likes, by its first word."""
     return not _DEFINES.isdisjoint(words(statement))

@@ -76,13 +76,12 @@ class Connections:
 
     Parameters:
         command: what runs; it shows in ``application_name``.
-        lock_timeout: milliseconds that one statement may wait for a lock.
         redirect: connect there, wherever the project wants to.
         more: further settings of each session.
     """
 
-    def __init__(self, command: str, lock_timeout: int, redirect: Address | None = None, more: Mapping[str, str] | None = None) -> None:
-        self._settings = migration_settings(lock_timeout) | {"application_name": application(command)} | dict(more or {})
+    def __init__(self, command: str, redirect: Address | None = None, more: Mapping[str, str] | None = None) -> None:
+        self._settings = migration_settings(lock_timeout=0) | {"application_name": application(command)} | dict(more or {})
         self._redirect = redirect
         self._seen: dict[Dialect, Mapping[str, Any]] = {}
         self._opened: list[Any] = []

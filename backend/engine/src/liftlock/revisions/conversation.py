@@ -23,7 +23,6 @@ from liftlock.revisions.answers import (
     defines,
     reads,
     settles,
-    settles_transaction,
 )
 from liftlock.revisions.stepping import Stepper
 from liftlock.revisions.work import Work
@@ -79,8 +78,7 @@ class Conversation:
         if self._working.busy or context.root_connection.connection is not self._working.connection.connection:
             return False
         if settles(statement):
-            if settles_transaction(statement):
-                self._working.local.append(statement)
+            self._stepper.settled(statement)
             return False
         if self._stepper.ends_the_transaction(Operation(kind="connection", table=None, sql=statement, line=self._line())):
             context.cursor = StandIn(Answer(None, [], -1), cursor)

@@ -24,7 +24,7 @@ from liftlock.model.revision import Chain, Standing, standing
 from liftlock.planning.plan import plan
 from liftlock.postgres.flight import Flight, single_flight
 from liftlock.postgres.interrupts import Interrupts
-from liftlock.postgres.ledger import Ledger, applied, chain_of, current
+from liftlock.postgres.ledger import Ledger, applied, chain_of, current, unfinished
 from liftlock.postgres.ledger import told as told_of
 from liftlock.postgres.sql import QUERIES
 from liftlock.postgres.standbys import Standbys
@@ -74,11 +74,10 @@ class Guard:
 
     def __post_init__(self) -> None:
         """Prepare to watch the connections."""
-        timeout = 0 if self.plain else self.settings.lock_timeout
         more = {"client_min_messages": "debug1"} if self.watcher is not None else {}
         if self.read_only:
             more["default_transaction_read_only"] = "on"
-        self._connections = Connections(self.command, timeout, self.redirect, more)
+        self._connections = Connections(self.command, self.redirect, more)
 
     def __enter__(self) -> Self:
         """Stand guard: patch ``configure`` and watch the connections."""
@@ -111,6 +110,7 @@ class Guard:
 
     def _fly(self, context: MigrationContext, arguments: dict[str, Any], *, atomic: bool) -> None:
         connection = connection_of(context)
+        rows(connection, "SELECT set_config('lock_timeout', :budget, false)", {"budget": str(self.settings.lock_timeout)})
         version_table = qualified(context)
         pid = rows(connection, "SELECT pg_backend_pid() AS pid", {})[0]["pid"]
         flight = self._flight(connection, version_table)
@@ -126,7 +126,7 @@ class Guard:
             report = RunReport(version_table, frozenset(heads))
             self._reported(report, flight)
             steps = list(context._migrations_fn(heads, context))  # type: ignore[misc]  # noqa: SLF001 - the command's choice
-            if steps:
+            if steps or unfinished(flight.session, version_table):
                 working = Working(connection)
                 if self.watcher is not None:
                     self.watcher.working = working
@@ -182,7 +182,7 @@ class Guard:
         heads = context.get_current_heads()
         self.reports.append(RunReport(qualified(context), frozenset(heads), frozenset(heads)))
         working = Working(connection)
-        survey = Survey(working, self.settings.small_table, self.settings.allow, set())
+        survey = Survey(working, self.settings.small_table, self.settings.allow, {})
         for step in context._migrations_fn(heads, context):  # type: ignore[misc]  # noqa: SLF001 - the command's choice
             seen: list[LookedAt] = []
             survey.begin()
@@ -247,7 +247,7 @@ class Guard:
         )
 
     def _ledger(self, working: Working, version_table: str, *, atomic: bool) -> Ledger:
-        ledger = Ledger(working.rows, version_table)
+        ledger = Ledger(working.of_the_ledger, version_table)
         ledger.prepare()
         ledger.begin_run(self.command, self.settings.release)
         commit(working.connection, atomic=atomic)

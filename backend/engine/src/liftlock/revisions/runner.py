@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from liftlock.errors import LiftlockError, NotNow, UnsafeRevision
 from liftlock.events import Event
 from liftlock.model.operation import Operation, digest
-from liftlock.model.revision import Revision
+from liftlock.model.revision import Chain, Revision
 from liftlock.model.step import Step
 from liftlock.planning.plan import phase_of
 from liftlock.postgres.flight import described
@@ -33,6 +33,8 @@ from liftlock.revisions.work import Run, Work
 from liftlock.revisions.working import Working
 
 _BLOCKED_SECONDS = 2.0
+_BYTECODE_HEADER = 16
+"""Bytes, by https://peps.python.org/pep-0552/."""
 """How long the next try waits for the transactions that blocked the last one."""
 
 
@@ -66,13 +68,14 @@ class Runner:
         self._pid = pid
         self._atomic = atomic
         self._run = Run()
-        self._survey = Survey(working, policy.small, policy.allowed, set())
+        self._survey = Survey(working, policy.small, policy.allowed, {})
         self._recorder: Recorder | None = None
         self._half_done = False
         self._tries = 0
 
     def run(self, steps: Iterable[Any], maintainer: HeadMaintainer, arguments: dict[str, Any]) -> Iterable[str]:
         """Run Alembic's steps; yields the revision of each that is finished."""
+        self._settle(frozenset(maintainer.heads))
         for step in steps:
             started = time.monotonic()
             revision = _name(step)
@@ -82,6 +85,15 @@ class Runner:
             text = f"finished {revision} in {seconds:.2f} s ({len(done)} {'step' if len(done) == 1 else 'steps'})"
             self._notify("revision.finished", text, revision, seconds=round(seconds, 3), steps=len(done))
             yield revision
+
+    def _settle(self, heads: frozenset[str]) -> None:
+        done = self._ledger.settle(
+            lambda: Chain.of(revision_of(one) for one in script_of(self._context).walk_revisions()).ancestors(heads),
+        )
+        commit(self._working.connection, atomic=self._atomic)
+        if done:
+            text = f"the {done} was begun by an earlier run, and finished by hand: the version table says so"
+            self._policy.notify(Event("revision.settled", text, warning=True))
 
     def _persist(self, step: Any, maintainer: HeadMaintainer, arguments: dict[str, Any]) -> tuple[Step, ...]:  # noqa: ANN401
         """Try a revision until it succeeds, the deadline passes without progress, or the fault isn't one that passes."""
@@ -170,7 +182,7 @@ class Runner:
     def _resume(self, step: Any) -> Progress:  # noqa: ANN401
         if not hasattr(step, "revision"):
             return Progress("", "up", "")
-        source = digest(Path(_path(step)).read_text(encoding="utf-8"))
+        source = digest(_text(Path(_path(step))))
         progress = self._ledger.resume(_name(step), "up" if step.is_upgrade else "down", source)
         commit(self._working.connection, atomic=self._atomic)
         self._half_done = progress.execution is not None
@@ -230,6 +242,12 @@ class Runner:
 
     def _notify(self, name: str, text: str, revision: str, *, warning: bool = False, **facts: object) -> None:
         self._policy.notify(Event(name, text, {"revision": revision, **facts}, warning=warning))
+
+
+def _text(path: Path) -> str:
+    """What is in a revision's file, or in its bytecode behind the header, which tells when it was compiled."""
+    content = path.read_bytes()
+    return content[_BYTECODE_HEADER:].decode("latin-1") if path.suffix == ".pyc" else content.decode(errors="replace")
 
 
 def _name(step: Any) -> str:  # noqa: ANN401

@@ -14,7 +14,7 @@ from liftlock.model.step import Means, Pace
 from liftlock.planning.exposures import still_to_come
 from liftlock.postgres import catalog
 from liftlock.postgres.sql import CATALOG
-from liftlock.revisions.answers import binds_the_transaction, commits, rolls_back, settles, settles_transaction
+from liftlock.revisions.answers import binds_the_transaction, commits, rolls_back, settles, settles_transaction, takes_role
 from liftlock.revisions.failures import (
     ALREADY,
     COMMITS,
@@ -76,11 +76,17 @@ class Stepper:
     def _settled(self, operation: Operation, send: Send) -> bool:
         """What settles the session is sent on each attempt; what makes sense in one transaction only keeps the rest in it."""
         if settles(operation.sql):
-            if settles_transaction(operation.sql):
-                self._working.local.append(operation.sql)
+            self.settled(operation.sql)
             send()
             return True
         return self.ends_the_transaction(operation)
+
+    def settled(self, statement: str) -> None:
+        """Note what a statement is about to settle for the transaction, or for who works in it."""
+        if settles_transaction(statement):
+            self._working.local.append(statement)
+        if takes_role(statement):
+            self._working.another_role()
 
     def ends_the_transaction(self, operation: Operation) -> bool:
         """Do so, if that is what a statement is for; what follows is as in an autocommit block, unless a transaction is begun.
@@ -106,6 +112,9 @@ class Stepper:
 
     def _step(self, part: Part, send: Send, *, outside: bool) -> None:
         step = part.step
+        if step.partition and not self._working.rows(CATALOG["is_partition"], {"relation": step.partition})[0]["is_one"]:
+            self._work.done(part)
+            return
         if step.means is not Means.PLAIN:
             send = lambda: [self._working.send(one) for one in (step.sql, *step.then)]  # noqa: E731 - the other way to send it
         if step.means is Means.LOOK:

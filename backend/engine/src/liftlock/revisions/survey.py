@@ -15,6 +15,9 @@ from liftlock.postgres.sql import CATALOG
 from liftlock.revisions.failures import ASSIGNS_GENERATED, sqlstate
 from liftlock.revisions.working import Working
 
+_FILLED = 1_000_000
+"""Bytes from which on a table that the run made is one that takes time, though nobody else uses it."""
+
 
 class Survey:
     """Looks at tables, and knows which of them are new.
@@ -23,10 +26,10 @@ class Survey:
         working: the connection that does the work, which sees its own changes.
         small: bytes up to which a table is small.
         allowed: codes that the operator allows.
-        run: the tables that this run made; it is added to.
+        run: the tables that this run made, and their names then; it is added to.
     """
 
-    def __init__(self, working: Working, small: int, allowed: frozenset[str], run: set[int]) -> None:
+    def __init__(self, working: Working, small: int, allowed: frozenset[str], run: dict[int, str]) -> None:
         self._working = working
         self._small = small
         self._allowed = allowed
@@ -43,7 +46,7 @@ class Survey:
         table = catalog.table(self._working.rows, relation)
         if table is not None:
             self._revision.add(table.oid)
-            self._run.add(table.oid)
+            self._run[table.oid] = table.name
 
     def makes(self, operation: Operation) -> bool:
         """Whether an operation is about to make a table; one that only would, if there were none, doesn't where there is one."""
@@ -86,7 +89,8 @@ class Survey:
         table = catalog.table(self._working.rows, relation)
         if table is None:
             return None
-        return replace(table, new=table.oid in self._run, newborn=table.oid in self._revision)
+        new = self._run.get(table.oid) == table.name and table.bytes < max(self._small, _FILLED)  # by another name it may be in use
+        return replace(table, new=new, newborn=table.oid in self._revision)
 
     def _rehearsal(self, operation: Operation, table: Table | None, small: int) -> Rehearsal | None:
         if table is None or table.new or table.bytes < small:

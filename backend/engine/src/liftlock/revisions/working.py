@@ -19,6 +19,7 @@ from liftlock.model.step import Step
 from liftlock.revisions.connections import driver_of, rows
 
 _LOCAL = re.compile(r"\s*SET\s+LOCAL\s+(TIME\s+ZONE|(?!\w*_timeout\b)[\w.]+)", re.IGNORECASE)
+_ROLE = "SELECT set_config('role', :role, CAST(:local AS boolean))"
 _PATIENCE = "SELECT set_config('lock_timeout', :patience, false)"
 
 
@@ -31,7 +32,7 @@ class Working:
     ``busy`` is whether what is being sent is the engine's own, and not the revision's; ``outside``, whether
     the revision is in an autocommit block; ``bound``, whether it is in a transaction to its end; ``trying``, whether
     what is sent is undone afterwards; ``operation``, what of the revision it is done for, and ``step``, the step of it;
-    ``local``, what the revision set for its transaction.
+    ``local``, what the revision set for its transaction; ``role``, the one that env.py works in, once the revision has taken another.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -40,9 +41,11 @@ class Working:
         self.bound = False
         self.trying = False
         self.local: list[str] = []
+        self.role: str | None = None
         self.operation: Operation | None = None
         self.step: Step | None = None
         self.outside = False
+        self._alone = False
 
     @contextlib.contextmanager
     def own(self) -> Iterator[None]:
@@ -57,6 +60,25 @@ class Working:
         """Run one of the engine's statements, with named parameters."""
         with self.own():
             return rows(self.connection, statement, parameters or {})
+
+    def of_the_ledger(self, statement: str, parameters: Mapping[str, object] | None = None) -> list[dict[str, Any]]:
+        """As ``rows``, in the role of env.py, whatever role the revision has taken: it made the ledger."""
+        taken = self._role() if self.role is not None else self.role
+        if taken == self.role:
+            return self.rows(statement, parameters)
+        local = {"local": not self._alone}
+        self.rows(_ROLE, {"role": self.role, **local})
+        found = self.rows(statement, parameters)
+        self.rows(_ROLE, {"role": taken, **local})
+        return found
+
+    def another_role(self) -> None:
+        """The revision is about to take another role."""
+        if self.role is None:
+            self.role = self._role()
+
+    def _role(self) -> str:
+        return str(self.rows("SELECT current_setting('role') AS role")[0]["role"])
 
     def count(self, statement: str, parameters: Mapping[str, object]) -> int:
         """Run one of the engine's statements, and say how many rows it changed."""
@@ -127,11 +149,13 @@ class Working:
         before = self.rows("SELECT current_setting('lock_timeout') AS patience")[0]["patience"]
         driver.commit()
         dialect.set_isolation_level(driver, "AUTOCOMMIT")
+        self._alone = True
         try:
             self.rows(_PATIENCE, {"patience": "0"})
             with self._settled():
                 yield
         finally:
+            self._alone = False
             with contextlib.suppress(Exception):  # a lost connection has no settings
                 self.rows(_PATIENCE, {"patience": before})
             with contextlib.suppress(Exception):
