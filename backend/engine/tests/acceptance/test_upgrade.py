@@ -42,6 +42,8 @@ with create_engine(context.config.get_main_option("sqlalchemy.url")).connect() a
             context.execute("SET LOCAL ROLE painter")
             context.run_migrations()
     assert connection.exec_driver_sql("SHOW search_path").scalar() == '"$user", public'
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
+    assert connection.exec_driver_sql(sessions).scalar() == 1  # however many tenants there are
 """
 LOCKS = """
 from alembic import context

@@ -159,6 +159,13 @@ def test_a_twin_is_added_filled_proven_and_swapped() -> None:
     assert steps[-1].then.index(rename) == steps[-1].then.index(drop) + 1
 
 
+def test_tenants_with_the_same_type_change_have_a_function_each() -> None:
+    """Their tables are called the same, in schemas of their own; the functions stand in one."""
+    adds = [plan(TYPE, facts(replace(BIG, oid=oid), rehearsal=Rehearsal(rewrites=True, twin=TWIN)))[0] for oid in (1, 2)]
+    made = {sql.split("(")[0] for one in adds for sql in one.then if sql.startswith("CREATE FUNCTION")}
+    assert len(made) == 2
+
+
 def test_what_a_twin_cannot_carry_over_is_named() -> None:
     """Before anything is done."""
     twin = replace(TWIN, obstacles=("view v", "policy p on t"))

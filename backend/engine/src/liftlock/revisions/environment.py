@@ -69,6 +69,8 @@ class Guard:
     looks: list[Look] = field(default_factory=list)
     _connections: Connections = field(init=False)
     _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    _uncommitted: bool = False
+    _airborne: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _flights: dict[tuple[str, str], Flight] = field(default_factory=dict)
     _flown: dict[Flight, RunReport] = field(default_factory=dict)
 
@@ -88,7 +90,7 @@ class Guard:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Verify what was reported, then let the next runner fly."""
-        with self._stack:
+        with self._stack, self._airborne:
             if kind is None:
                 self._verify()
 
@@ -106,7 +108,10 @@ class Guard:
 
     def _run(self, context: MigrationContext, **arguments: Any) -> None:  # noqa: ANN401 - the project's own
         with own_transaction(context) as atomic:
+            self._uncommitted = self._uncommitted or atomic
             self._fly(context, arguments, atomic=atomic)
+        if not self._uncommitted:
+            self._land()
 
     def _fly(self, context: MigrationContext, arguments: dict[str, Any], *, atomic: bool) -> None:
         connection = connection_of(context)
@@ -199,12 +204,12 @@ class Guard:
         connection.rollback() if hasattr(connection, "rollback") else None
 
     def _flight(self, connection: Connection, version_table: str) -> Flight:
-        """The lock for this database and version table, taken once and held until ``env.py`` is done."""
+        """The lock for this database and version table, held until what is done is committed."""
         address = self._connections.address_of(connection)
         self._expect(address)
         key = (repr(address), version_table)
         if key not in self._flights:
-            flight = self._stack.enter_context(
+            flight = self._airborne.enter_context(
                 single_flight(
                     address, version_table, self.command, self.settings.deadline, self.interrupts, self.notify, self.settings.cancel
                 )
@@ -252,6 +257,13 @@ class Guard:
         ledger.begin_run(self.command, self.settings.release)
         commit(working.connection, atomic=atomic)
         return ledger
+
+    def _land(self) -> None:
+        """What is done is committed, so the next runner may fly: of many tenants, each is locked in its turn."""
+        with self._airborne:
+            self._verify()
+        self._flights.clear()
+        self._flown.clear()
 
     def _verify(self) -> None:
         """Look from a second session: what is reported must be what is committed.
