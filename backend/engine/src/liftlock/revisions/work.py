@@ -203,9 +203,9 @@ class Work:
                 "LL-EXPOSED",
                 self.working.operation,
                 Facts(allowed=self.policy.allowed),
-                what=f"this can't share a transaction with\n{self.together.sql[:300]}\nand others would miss what that takes away,"
-                " until it is put back after",
-                remedy="Put back at once what can stand beside the new form; give the rest a revision of its own",
+                what=f"this takes too long for the transaction in which\n{self.together.sql[:300]}\ntakes away what is put back behind it",
+                why="If that were committed before, others would miss meanwhile what is taken away.",
+                remedy="Move it before the one or behind the other",
             )
         self.write_down()
         self.policy.check()
