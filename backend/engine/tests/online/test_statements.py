@@ -277,6 +277,14 @@ def test_a_commit_of_the_revisions_own(item: Callable[[str], Project], way: str,
     assert rows(project.database, "SELECT count(*) FROM item WHERE id = -9") == [int(begun)]
 
 
+def test_what_nobody_has_noted_isnt_committed_by_a_block(item: Callable[[str], Project]) -> None:
+    """What was written within a savepoint stays in the revision's transaction, and is there once."""
+    body = "with op.get_bind().begin_nested(): op.get_bind().execute(sa.text(\"INSERT INTO item VALUES (-9, 'x', 9)\"))"
+    project = item(f"{body}\nwith op.get_context().autocommit_block(): op.execute('CREATE TABLE y (a integer)')\n{FAILS}")
+    resumed(project)
+    assert rows(project.database, "SELECT count(*) FROM item WHERE id = -9") == [1]
+
+
 @pytest.mark.parametrize("statement", ["ROLLBACK", "ABORT"])
 def test_a_revision_that_rolls_itself_back_is_refused(item: Callable[[str], Project], statement: str) -> None:
     """Plain Alembic would call it applied."""

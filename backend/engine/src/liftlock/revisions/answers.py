@@ -117,6 +117,13 @@ def reads(statement: str) -> bool:
     return not {"SELECT", "SHOW", "VALUES", "EXPLAIN", "TABLE"}.isdisjoint(words(statement))
 
 
+def writes(statement: str) -> bool:
+    """Whether a statement may do what would be there twice if it were run again."""
+    return not reads(statement) and {*words(statement)}.isdisjoint(
+        {"LOCK", "SAVEPOINT", "RELEASE", "ROLLBACK", "DECLARE", "FETCH", "CLOSE"}
+    )
+
+
 def settles(statement: str) -> bool:
     """Whether a statement changes the session alone; it is sent again on each attempt."""
     single = ";" not in statement.strip().rstrip(";")

@@ -23,6 +23,7 @@ from liftlock.revisions.answers import (
     defines,
     reads,
     settles,
+    writes,
 )
 from liftlock.revisions.stepping import Stepper
 from liftlock.revisions.work import Work
@@ -86,6 +87,7 @@ class Conversation:
         batched = getattr(getattr(context, "execute_style", None), "name", "") == "INSERTMANYVALUES"
         if self._work.bound or batched or binds_the_transaction(statement) or getattr(context, "_is_server_side", False):
             self._work.bind()
+            self._work.unnoted = self._work.unnoted or writes(statement)
             return False
         if defines(statement):
             answer = self._defined(statement, parameters, context)

@@ -207,6 +207,7 @@ class Recorder:
             raise NeedsDatabase
         self.flush()
         self._work.bind()
+        self._work.unnoted = True
 
     def _before_commit(self, connection: Connection) -> None:
         if self._work is not None and not self._working.busy and connection.connection is self._working.connection.connection:

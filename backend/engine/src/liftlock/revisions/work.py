@@ -80,7 +80,8 @@ class Work:
         run: what attempts share.
         whole: the revision is to be one transaction, as with plain Alembic.
 
-    ``together`` is the operation that took away what is still to be put back in the same transaction.
+    ``together`` is the operation that took away what is still to be put back in the same transaction; ``unnoted``, whether something
+    was written that the ledger doesn't hear of.
     """
 
     working: Working
@@ -100,6 +101,7 @@ class Work:
     _met: set[Key] = field(default_factory=set)
     _position: int = 0
     strayed: str = ""
+    unnoted: bool = False
 
     def __post_init__(self) -> None:
         """Go on where earlier attempts came to."""
@@ -224,13 +226,19 @@ class Work:
             raise TooLong from error
 
     def end_transaction(self) -> None:
-        """Commit, as the revision says; what follows is committed by itself each."""
+        """Commit, as the revision says; what follows is committed by itself each.
+
+        But not where the project's own transaction is around everything, nor what nobody has noted: another try would do that again.
+        """
+        self.working.outside = True
+        if self.whole or self.unnoted:
+            return
         self.write_down()
         self.policy.check()
         self.working.local.clear()
         self.working.commit()
         self.since, self.strong, self.together = None, False, None
-        self.working.bound, self.working.outside = self.whole, True
+        self.working.bound = False
 
     def out_of_time(self, part: Part) -> LiftlockError:
         """A long step was kept from its lock for all of the deadline."""
