@@ -46,7 +46,14 @@ def table(found: dict[str, Any]) -> str:
     for one in found["results"]:
         figures = f"{one['longest_ms']:.0f} | {one['p999_ms']:.0f} | {one['failed']} | {one['prepared_again']} | {one['lost_s']:.2f}"
         lines.append(f"| `{one['change']}` | {one['tool']} | {figures} | {one['seconds']:.2f} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", whole_tables(found)]) + "\n"
+
+
+def whole_tables(found: dict[str, Any]) -> str:
+    """How many times the blocking form's time the changes of whole tables take."""
+    seconds = {(one["change"], one["tool"]): one["seconds"] for one in found["results"]}
+    times = [f"`{name}` {seconds[name, 'liftlock'] / seconds[name, 'alembic']:.1f}" for name in found["whole_tables"]]
+    return f"Duration with liftlock, times that with Alembic, of the changes that write each row: {', '.join(times)}."
 
 
 def main() -> None:
