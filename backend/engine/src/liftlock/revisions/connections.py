@@ -28,6 +28,8 @@ _ANYWHERE = frozenset({"options", "application_name", "connect_timeout", "client
 """Keywords that make sense for another server too."""
 _OF_THE_HOUSE = ("sqlalchemy.", "alembic.", "liftlock.")
 """Modules that take a driver's connection for themselves, and not for the revision."""
+_DRIVERS_WAYS = ("cursor", "driver_connection", "dbapi_connection", "connection")
+"""By what a pool's connection gives the driver's own, or its cursor."""
 _LIBPQ_DRIVERS = ("psycopg", "psycopg2")
 
 
@@ -39,17 +41,22 @@ def raw_use(told: Callable[[object], None]) -> Iterator[None]:
         told: is given the pool's connection, before it is used.
     """
 
-    def meant(real: Any) -> property:  # noqa: ANN401 - a function, a property or a slot
+    def meant(name: str, real: Any) -> property:  # noqa: ANN401 - a function, a property, a slot or, in SQLAlchemy 1.4, a default
+        described = hasattr(real, "__get__")
+
         def get(connection: Any) -> Any:  # noqa: ANN401
             if not sys._getframe(1).f_globals.get("__name__", "").startswith(_OF_THE_HOUSE):  # noqa: SLF001 - who asks
                 told(connection)
-            return real.__get__(connection, type(connection))
+            return real.__get__(connection, type(connection)) if described else vars(connection).get(name, real)
 
-        return property(get, getattr(real, "__set__", None))
+        def put(connection: Any, value: object) -> None:  # noqa: ANN401
+            vars(connection)[name] = value
 
-    real = {name: vars(_ConnectionFairy)[name] for name in ("cursor", "driver_connection", "dbapi_connection")}
+        return property(get, getattr(real, "__set__", None) if described else put)
+
+    real = {name: one for name, one in vars(_ConnectionFairy).items() if name in _DRIVERS_WAYS}
     for name, one in real.items():
-        setattr(_ConnectionFairy, name, meant(one))
+        setattr(_ConnectionFairy, name, meant(name, one))
     try:
         yield
     finally:
