@@ -19,8 +19,9 @@ _numbers = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--postgres 13` runs the tests on a server of that major."""
+    """`--postgres 13` runs the tests on a server of that major, `--driver asyncpg` the projects over that driver."""
     parser.addoption("--postgres", choices=sorted(VERSIONS), help="a major of PostgreSQL other than the wheel's")
+    parser.addoption("--driver", default="psycopg", choices=["asyncpg", "pg8000", "psycopg", "psycopg2"], help="the projects' driver")
 
 
 @pytest.fixture(scope="session")
@@ -53,16 +54,22 @@ def database(server: Address) -> Iterator[Address]:
         session.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture(scope="session")
+def driver(request: pytest.FixtureRequest) -> str:
+    """The driver of the projects."""
+    return str(request.config.getoption("--driver"))
+
+
 @pytest.fixture
-def project(tmp_path: Path, database: Address) -> Project:
+def project(tmp_path: Path, database: Address, driver: str) -> Project:
     """An empty project with Alembic's stock env.py."""
-    return make_project(tmp_path, database)
+    return make_project(tmp_path, database, driver=driver)
 
 
 @pytest.fixture
-def shop(tmp_path: Path, database: Address) -> Project:
+def shop(tmp_path: Path, database: Address, driver: str) -> Project:
     """A project with tables, an enum, rows, a backfill over the connection and a concurrent index."""
-    return make_project(tmp_path, database, revisions="shop")
+    return make_project(tmp_path, database, driver=driver, revisions="shop")
 
 
 @pytest.fixture(scope="session")

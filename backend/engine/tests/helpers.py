@@ -165,9 +165,10 @@ def begun_project(folder: Path, database: Address, body: str) -> Project:
 
 
 def make_project(
-    folder: Path, database: Address, *, template: str = "generic", driver: str = "psycopg", revisions: str | None = None
+    folder: Path, database: Address, *, template: str | None = None, driver: str = "psycopg", revisions: str | None = None
 ) -> Project:
-    """A project as `alembic init` makes it there, with nothing changed but the URL in its ini."""
+    """A project as `alembic init` makes it there, with nothing changed but the URL in its ini; for asyncpg, of the async template."""
+    template = template or ("async" if driver == "asyncpg" else "generic")
     config = Config(str(folder / "alembic.ini"))
     command.init(config, str(folder / "migrations"), template=template)
     parts = {"username": database.user, "password": database.password, "host": database.host, "database": database.dbname}

@@ -17,12 +17,12 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def template(server: Address, tmp_path_factory: pytest.TempPathFactory) -> str:
+def template(server: Address, driver: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A seeded database at the first revision, with a ledger."""
     name = f"template_{os.getpid()}"
     with connected(server) as session:
         session.execute(f"CREATE DATABASE {name}")
-    project = make_project(tmp_path_factory.mktemp("seed"), at(server, name))
+    project = make_project(tmp_path_factory.mktemp("seed"), at(server, name), driver=driver)
     project.revision("r0", None, SEED)
     done = project.run("upgrade")
     assert done.returncode == 0, done.stderr
@@ -30,7 +30,7 @@ def template(server: Address, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def fresh(server: Address, template: str, tmp_path: Path) -> Iterator[Callable[[str], Project]]:
+def fresh(server: Address, template: str, driver: str, tmp_path: Path) -> Iterator[Callable[[str], Project]]:
     """Makes projects on copies of the seeded database, with the case as their second revision."""
     names = []
 
@@ -40,7 +40,7 @@ def fresh(server: Address, template: str, tmp_path: Path) -> Iterator[Callable[[
             session.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         names.append(name)
         (tmp_path / name).mkdir()
-        project = make_project(tmp_path / name, at(server, name))
+        project = make_project(tmp_path / name, at(server, name), driver=driver)
         project.revision("r0", None, SEED)
         project.revision("r1", "r0", CASES[case].up, CASES[case].down)
         return project
