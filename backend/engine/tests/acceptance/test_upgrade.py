@@ -70,6 +70,45 @@ except:
 finally:
     connection.close()
 """
+BOTH = """
+from alembic import context
+from sqlalchemy import create_engine
+with create_engine(context.config.get_main_option("sqlalchemy.url")).connect() as connection:
+    context.configure(connection=connection)
+    with connection.begin():
+        with context.begin_transaction():
+            context.run_migrations()
+"""
+AFTERWARDS = """
+from alembic import context
+from sqlalchemy import create_engine
+with create_engine(context.config.get_main_option("sqlalchemy.url")).connect() as connection:
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+        context.execute("CREATE TABLE IF NOT EXISTS afterwards (a integer)")
+"""
+OWN_SETTINGS = """
+from alembic import context
+from sqlalchemy import create_engine, text
+with create_engine(context.config.get_main_option("sqlalchemy.url")).connect() as connection:
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.execute("SET LOCAL shop.tenant = 'red'")
+        connection.execute(text("SELECT set_config(:name, 'blue', true)"), {"name": "shop.region"})
+        context.execute("SET LOCAL SESSION AUTHORIZATION owner_of_the_shop")
+        context.run_migrations()
+"""
+TENANTS_IN_ONE = """
+from alembic import context
+from sqlalchemy import create_engine, text
+with create_engine(context.config.get_main_option("sqlalchemy.url")).begin() as connection:
+    for tenant in ("red", "blue"):
+        connection.execute(text(f"SET search_path TO {tenant}"))
+        context.configure(connection=connection, version_table_schema=tenant)
+        with context.begin_transaction():
+            context.run_migrations()
+"""
 STEPS = """
 SELECT operation FROM liftlock.steps JOIN liftlock.executions AS e ON e.id = execution WHERE revision = 'a1' ORDER BY position
 """
@@ -159,7 +198,7 @@ def test_the_autobegin_trap_reports_no_success_that_was_rolled_back(project: Pro
     assert rows(project.database, "SELECT to_regclass('t')::text") == ["t"]
 
 
-@pytest.mark.parametrize("env", [OWN_TRANSACTION.format(end=""), BEGUN], ids=["with", "begun"])
+@pytest.mark.parametrize("env", [OWN_TRANSACTION.format(end=""), BEGUN, BOTH], ids=["with", "begun", "both"])
 def test_a_transaction_of_the_projects_own_stays_around_everything(project: Project, env: str) -> None:
     """`with engine.begin()`, or begun and committed by hand: all or nothing, as the project wants it."""
     project.env(env)
@@ -187,6 +226,45 @@ def test_what_env_py_sets_for_its_transaction_holds_for_the_run(project: Project
     assert done.returncode == 0, done.stderr
     found = "SELECT schemaname || '.' || tablename FROM pg_tables WHERE tableowner = 'painter' AND tablename IN ('t', 'u') ORDER BY 1"
     assert rows(project.database, found) == ["blue.t", "blue.u", "red.t", "red.u"]
+
+
+def test_what_env_py_does_after_the_run_is_committed(project: Project) -> None:
+    """As by Alembic, whose transaction it is."""
+    project.env(AFTERWARDS)
+    project.revision("r1", None, "op.execute('CREATE TABLE t (a int)')")
+    for _ in range(2):
+        done = project.run("upgrade")
+        assert done.returncode == 0, done.stderr
+        assert rows(project.database, "SELECT to_regclass('t')::text, to_regclass('afterwards')::text") == [("t", "afterwards")]
+
+
+def test_settings_of_the_projects_own_names_hold_for_the_run(project: Project) -> None:
+    """Such as row level security reads; and so does another user's name."""
+    project.env(OWN_SETTINGS)
+    with connected(project.database) as session:
+        session.execute("CREATE ROLE owner_of_the_shop")
+        session.execute(
+            f"ALTER DATABASE {project.database.dbname} OWNER TO owner_of_the_shop; ALTER SCHEMA public OWNER TO owner_of_the_shop"
+        )
+    seen = "CREATE TABLE {} AS SELECT current_setting('shop.tenant') || ' ' || current_setting('shop.region') AS a"
+    project.revision("r1", None, f'op.execute("{seen.format("t")}")')
+    project.revision("r2", "r1", f'op.execute("{seen.format("u")}")')
+    done = project.run("upgrade")
+    assert done.returncode == 0, done.stderr
+    assert rows(project.database, "SELECT a FROM t UNION ALL SELECT a FROM u") == ["red blue", "red blue"]
+    owned = "SELECT tablename FROM pg_tables WHERE tableowner = 'owner_of_the_shop' AND tablename IN ('t', 'u') ORDER BY 1"
+    assert rows(project.database, owned) == ["t", "u"]
+
+
+def test_tenants_in_one_transaction(project: Project) -> None:
+    """Of env.py's own: each is locked, and all are committed at once."""
+    project.env(TENANTS_IN_ONE)
+    with connected(project.database) as session:
+        session.execute("CREATE SCHEMA red; CREATE SCHEMA blue")
+    project.revision("r1", None, "op.create_table('t', sa.Column('a', sa.Integer))")
+    done = project.run("upgrade")
+    assert done.returncode == 0, done.stderr
+    assert rows(project.database, "SELECT schemaname FROM pg_tables WHERE tablename = 't' ORDER BY 1") == ["blue", "red"]
 
 
 @pytest.mark.parametrize("commits", ["one by one", "in two phases"])

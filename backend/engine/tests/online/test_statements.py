@@ -285,6 +285,25 @@ def test_what_nobody_has_noted_isnt_committed_by_a_block(item: Callable[[str], P
     assert rows(project.database, "SELECT count(*) FROM item WHERE id = -9") == [1]
 
 
+def test_a_table_in_an_autocommit_block(item: Callable[[str], Project]) -> None:
+    """With a type of its own, which comes first."""
+    table = "op.create_table('mood', sa.Column('kind', sa.Enum('good', 'bad', name='kind')))"
+    project = item(
+        f"with op.get_context().autocommit_block():\n    {table}\n    op.drop_table('mood')\n    {table.replace('kind', 'sort')}\n{FAILS}"
+    )
+    resumed(project)
+    assert rows(project.database, "SELECT typname FROM pg_type WHERE typtype = 'e' ORDER BY 1") == ["kind", "sort"]
+
+
+def test_what_a_savepoint_is_to_swallow_is_swallowed(item: Callable[[str], Project]) -> None:
+    """An operation that fails within one fails there, and not behind it."""
+    tries = "try:\n    with op.get_bind().begin_nested(): op.drop_constraint('missing', 'item')\nexcept sa.exc.ProgrammingError: pass"
+    project = item(f"{tries}\nop.add_column('item', sa.Column('x', sa.Integer))")
+    done = project.run("upgrade", **EVERY)
+    assert done.returncode == 0, done.stderr
+    assert rows(project.database, "SELECT count(*) FROM pg_attribute WHERE attname = 'x' AND attrelid = 'item'::regclass") == [1]
+
+
 @pytest.mark.parametrize("statement", ["ROLLBACK", "ABORT"])
 def test_a_revision_that_rolls_itself_back_is_refused(item: Callable[[str], Project], statement: str) -> None:
     """Plain Alembic would call it applied."""

@@ -8,16 +8,22 @@ JOIN pg_catalog.pg_settings AS known USING (name);
 
 -- name: settings
 -- What was set since the session began, for it or for its transaction; but not what describes the transaction itself, and
--- no time limits, which are the engine's. The role isn't listed among the settings.
+-- no time limits, which are the engine's. The role isn't listed among the settings, nor are those of the project's own names.
 SELECT name, pg_catalog.current_setting(name) AS value
 FROM pg_catalog.pg_settings
 WHERE source = 'session' AND name NOT LIKE 'transaction\_%' AND name NOT LIKE '%\_timeout'
 UNION ALL
+SELECT wanted.name, pg_catalog.current_setting(wanted.name, true)
+FROM unnest(CAST(:own AS text[])) AS wanted (name)
+WHERE pg_catalog.current_setting(wanted.name, true) <> ''
+UNION ALL
+SELECT 'session_authorization', pg_catalog.current_setting('session_authorization')
+UNION ALL
 SELECT 'role', pg_catalog.current_setting('role');
 
 -- name: settings_named
--- Settings that are asked for.
-SELECT name, pg_catalog.current_setting(name) AS value
+-- Settings that are asked for; one that was never made is empty.
+SELECT name, coalesce(pg_catalog.current_setting(name, true), '') AS value
 FROM unnest(CAST(:names AS text[])) AS wanted (name);
 
 -- name: backend
@@ -33,10 +39,11 @@ SELECT pg_try_advisory_lock(:key) AS got;
 SELECT pg_advisory_unlock(:key);
 
 -- name: lock_holder
--- Who holds an advisory lock: pid, application, since when, from where.
-SELECT a.pid, a.application_name, a.backend_start, a.client_addr::text AS client
+-- Who holds an advisory lock: pid, application, since when, from where. A transaction that has looked at pg_stat_activity
+-- before goes on to see what was there then, so a pid may be all that is known.
+SELECT pid, a.application_name, a.backend_start, a.client_addr::text AS client
 FROM pg_catalog.pg_locks AS l
-JOIN pg_catalog.pg_stat_activity AS a USING (pid)
+LEFT JOIN pg_catalog.pg_stat_activity AS a USING (pid)
 WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
   AND (l.classid::bigint << 32) | l.objid::bigint = :key
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database());
@@ -98,12 +105,12 @@ FROM pg_catalog.pg_stat_activity AS a
 JOIN unnest(CAST(:pids AS int[]), CAST(:starts AS timestamptz[])) AS known (pid, xact_start) USING (pid, xact_start);
 
 -- name: held
--- The locks on tables, stronger than those of rows, that a session holds or waits for; tables that it made and hasn't
--- committed are seen by nobody else, so not by this query either.
+-- The locks on tables, views and sequences, stronger than those of rows, that a session holds or waits for; what it made and
+-- hasn't committed is seen by nobody else, so not by this query either.
 SELECT DISTINCT CAST(c.oid::regclass AS text) AS relation, l.mode
 FROM pg_catalog.pg_locks AS l
 JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
-WHERE l.pid = :pid AND l.locktype = 'relation' AND c.relkind IN ('r', 'p', 'm')
+WHERE l.pid = :pid AND l.locktype = 'relation' AND c.relkind IN ('r', 'p', 'm', 'v', 'f', 'S')
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
   AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
   AND c.relnamespace <> 'pg_catalog'::regnamespace

@@ -128,20 +128,26 @@ class Recorder:
         if self._looked is not None:
             self._looked(operation)
         self._queue.append((operation, send))
-        if self._working.outside:
+        self._flush_what_stands_alone()
+
+    def _flush_what_stands_alone(self) -> None:
+        """Outside of a transaction, or bound to one whose savepoints may swallow an error, nothing is to be looked ahead for."""
+        stands_in = isinstance(self._context.impl.connection, MockConnection)
+        if (self._working.outside or self._working.bound) and not stands_in:
             self.flush()
 
     def _with_stand_in(self, real: Callable[..., Any]) -> Callable[..., Any]:
         """While a table is created or dropped, its types' own DDL goes into the queue, in order."""
 
-        def call(table: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        def call(table: Any, **kwargs: Any) -> None:  # noqa: ANN401
             impl = self._context.impl
             connection = impl.connection
             impl.connection = MockConnection(self._context.dialect, lambda construct, _parameters=None: self._record(construct))  # type: ignore[assignment]
             try:
-                return real(table, **kwargs)
+                real(table, **kwargs)
             finally:
                 impl.connection = connection
+            self._flush_what_stands_alone()
 
         return call
 

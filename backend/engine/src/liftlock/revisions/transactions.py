@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from weakref import WeakSet
 
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy.engine import Connection, Transaction
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine, Transaction
 from sqlalchemy.exc import SQLAlchemyError
 
 from liftlock.errors import LiftlockError, NotNow
@@ -17,6 +20,7 @@ from liftlock.postgres.flight import Flight
 from liftlock.postgres.patience import attempts
 from liftlock.postgres.session import query
 from liftlock.postgres.sql import QUERIES
+from liftlock.revisions.answers import settles
 from liftlock.revisions.connections import autocommits, driver_of, rows
 
 
@@ -25,18 +29,22 @@ class _FenceBusy(Exception):
 
 
 _asked: WeakSet[Transaction] = WeakSet()
-"""Transactions that somebody asked for; what SQLAlchemy begins by itself isn't among them, and no event tells them apart."""
+"""Transactions that env.py asked for; what SQLAlchemy or Alembic begin by themselves isn't among them, and no event tells them apart."""
+_named: set[str] = set()
+"""Settings of the project's own names, such as ``app.tenant``, which PostgreSQL doesn't list."""
+_OWN_NAME = re.compile(r"\b[A-Za-z_]\w*\.[A-Za-z_]\w*\b")
 
 
 @contextlib.contextmanager
 def told_apart() -> Iterator[None]:
-    """Know, for as long as the context lasts, which transactions somebody asked for."""
+    """Know, for as long as the context lasts, which transactions env.py asked for, and which settings of its own names it made."""
 
     def asked(real: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(real)
         def begin(connection: Connection, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's own signature
             transaction = real(connection, *arguments, **named)
-            _asked.add(transaction)
+            if not sys._getframe(1).f_globals.get("__name__", "").startswith("alembic."):  # noqa: SLF001 - who asks
+                _asked.add(transaction)
             return transaction
 
         return begin
@@ -51,11 +59,19 @@ def told_apart() -> Iterator[None]:
     patched = {"begin": asked(real["begin"]), "begin_twophase": asked(real["begin_twophase"]), "_autobegin": by_itself}
     for name, one in patched.items():
         setattr(Connection, name, one)
+    event.listen(Engine, "before_cursor_execute", _note_names)
     try:
         yield
     finally:
+        event.remove(Engine, "before_cursor_execute", _note_names)
+        _named.clear()
         for name, one in real.items():
             setattr(Connection, name, one)
+
+
+def _note_names(_connection: Connection, _cursor: object, statement: str, parameters: object, *_more: object) -> None:
+    if settles(statement):
+        _named.update(_OWN_NAME.findall(f"{statement} {parameters!r}"))
 
 
 @contextlib.contextmanager
@@ -65,7 +81,7 @@ def own_transaction(context: MigrationContext) -> Iterator[bool]:
     A statement before ``configure`` makes SQLAlchemy 2 begin a transaction by itself, which Alembic
     takes for one of the caller's: it would then commit nothing and report success. Such a transaction
     is committed here, as is the one of ``context.begin_transaction()``, which Alembic begins for its own
-    sake. One that env.py asked for by ``connection.begin()`` is the project's to commit.
+    sake, and which goes on afterwards. One that env.py asked for by ``connection.begin()`` is the project's to commit.
     What env.py has set for a transaction that is committed here holds up to the end of the context.
     An engine that commits each statement is made transactional: a step and its row in the ledger are one.
     """
@@ -73,19 +89,22 @@ def own_transaction(context: MigrationContext) -> Iterator[bool]:
     if autocommits(connection.connection):
         connection.dialect.set_isolation_level(driver_of(connection), "READ COMMITTED")
     transaction = connection.get_transaction()
-    if transaction in _asked and transaction is not context._transaction:  # noqa: SLF001 - Alembic's own
+    if transaction in _asked:
         yield True
         return
+    goes_on = context._transaction is not None  # noqa: SLF001 - of begin_transaction
     with _settings_kept(connection) if transaction is not None else contextlib.nullcontext():
         context._in_external_transaction = False  # noqa: SLF001 - sampled once, before our commit
         context._transaction_per_migration = True  # noqa: SLF001 - one transaction a revision
         yield False
+    if goes_on:
+        context._transaction = connection.get_transaction() or connection.begin()  # noqa: SLF001
 
 
 @contextlib.contextmanager
 def _settings_kept(connection: Connection) -> Iterator[None]:
     """Commit; what was set by ``SET LOCAL`` is set for the session, up to the end of the context."""
-    local = {row["name"]: row["value"] for row in rows(connection, QUERIES["settings"], {})}
+    local = {row["name"]: row["value"] for row in rows(connection, QUERIES["settings"], {"own": sorted(_named)})}
     commit(connection, atomic=False)
     names = {"names": list(local)}
     before = {row["name"]: row["value"] for row in rows(connection, QUERIES["settings_named"], names)}
