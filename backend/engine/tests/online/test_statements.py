@@ -352,6 +352,72 @@ def test_nobody_sees_what_lies_between(item: Callable[[str], Project], name: str
     assert rows(project.database, "SELECT count(DISTINCT a) FROM seen") == [1]
 
 
+WATCHES = "BEFORE UPDATE ON item FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+LABELS = "op.get_bind().execute(sa.text(\"UPDATE item SET label = label || 'x' FROM pg_sleep({})\"))"
+
+
+@pytest.mark.parametrize("name", ["trigger", "view", "default"])
+@pytest.mark.parametrize("seconds", [0.6, 5])
+def test_what_is_sent_over_the_connection_stands_between_too(item: Callable[[str], Project], name: str, seconds: float) -> None:
+    """Nobody sees it when it is quick; when it isn't it is refused, and allowed it is done between."""
+    away, back = AWAY[name]
+    project = item(f"op.execute({away!r})\n{LABELS.format(seconds)}\nop.execute({back!r})")
+    with connected(project.database) as session:
+        session.execute(SEEN)
+        session.execute("CREATE TABLE seen (a xid8)")
+        session.execute("""CREATE FUNCTION note() RETURNS event_trigger LANGUAGE plpgsql AS
+            'BEGIN INSERT INTO public.seen VALUES (pg_current_xact_id()); END'""")
+        session.execute("CREATE EVENT TRIGGER note ON ddl_command_end EXECUTE FUNCTION note()")
+    done = project.run("upgrade", LIFTLOCK_LOCK_TIMEOUT="1000", **EVERY)
+    long = seconds > 1
+    assert (done.returncode, "LL-EXPOSED" in done.stderr) == ((3, True) if long else (0, False)), done.stderr
+    if long:
+        done = project.run("upgrade", LIFTLOCK_LOCK_TIMEOUT="1000", LIFTLOCK_ALLOW="LL-EXPOSED", **EVERY)
+        assert done.returncode == 0, done.stderr
+    assert rows(project.database, "SELECT count(DISTINCT a) FROM seen") == [1 + long]
+    assert rows(project.database, "SELECT DISTINCT right(label, 2) = 'xx' FROM item") == [False]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("DROP TRIGGER IF EXISTS x ON item", f"CREATE TRIGGER x {WATCHES}"),
+        ("DROP VIEW IF EXISTS w", "CREATE VIEW w AS SELECT 1"),
+        ("CREATE TABLE t (a integer); ALTER TABLE t RENAME TO u", "CREATE TABLE t (a integer)"),
+        ("DROP TRIGGER x ON other", f"CREATE TRIGGER x {WATCHES}"),
+    ],
+)
+def test_what_nobody_misses_may_be_far_apart(item: Callable[[str], Project], first: str, second: str) -> None:
+    """It wasn't there, or it is another thing."""
+    project = item(f"op.execute({first!r})\n{BUILDS}\nop.execute({second!r})")
+    with connected(project.database) as session:
+        session.execute("CREATE TABLE other (a integer)")
+        session.execute(f"CREATE TRIGGER x {WATCHES.replace('item', 'other')}")
+    done = project.run("upgrade", **EVERY)
+    assert done.returncode == 0, done.stderr
+    assert rows(project.database, "SELECT to_regclass('ix_size')::text") == ["ix_size"]
+
+
+@pytest.mark.parametrize("kind", ["VIEW", "SEQUENCE"])
+def test_a_long_statement_shares_no_transaction_with_the_lock_of_a_view(item: Callable[[str], Project], kind: str) -> None:
+    """Whose readers would wait as those of a table do."""
+    away = {"VIEW": "ALTER VIEW v RENAME size TO width", "SEQUENCE": "ALTER SEQUENCE s CACHE 5"}[kind]
+    project = item(f"op.execute({away!r})\nop.execute(\"UPDATE item SET label = 'y' FROM pg_sleep(5)\")")
+    with connected(project.database) as session, connected(project.database) as other:
+        session.execute("CREATE VIEW v AS SELECT size FROM item; CREATE SEQUENCE s")
+        reads = {"VIEW": "SELECT count(*) FROM v", "SEQUENCE": "SELECT nextval('s')"}[kind]
+        running = project.start("upgrade", LIFTLOCK_LOCK_TIMEOUT="500", **EVERY)
+        longest = 0.0
+        while running.poll() is None:
+            started = time.monotonic()
+            other.execute(reads)
+            longest = max(longest, time.monotonic() - started)
+            time.sleep(0.02)
+        _, err = running.communicate()
+    assert running.returncode == 0, err
+    assert longest < 3, "the statement itself takes five seconds"
+
+
 def test_what_would_be_missing_for_long_is_refused(item: Callable[[str], Project]) -> None:
     """A build shares no transaction; allowed, it is done between."""
     away, back = AWAY["view"]

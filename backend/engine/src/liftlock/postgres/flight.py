@@ -163,6 +163,16 @@ class Flight:
         """The locks on tables, stronger than those of rows, that the working session holds now, or waits for."""
         return query(self.session, "held", pid=self._working) if self._working is not None else []
 
+    def sees(self, kind: str, whose: str, part: str) -> bool:
+        """Whether something is there for others than the working session; in whatever schema, and what isn't known is.
+
+        Parameters:
+            kind: in SQL's words, such as ``VIEW``, ``COLUMN`` or ``DEFAULT``.
+            whose: its own name, or its table's.
+            part: of what is within a table, its own name.
+        """
+        return bool(query(self.session, "seen_by_others", kind=kind, whose=whose, part=part)[0]["seen"])
+
     def wish(self, execution: int | None) -> str:
         """What somebody wants of the revision that is run: ``run``, ``pause`` or ``cancel``."""
         rows = query(self.session, "wish", LEDGER, execution=execution)

@@ -116,6 +116,24 @@ WHERE l.pid = :pid AND l.locktype = 'relation' AND c.relkind IN ('r', 'p', 'm', 
   AND c.relnamespace <> 'pg_catalog'::regnamespace
 ORDER BY 1, 2;
 
+-- name: seen_by_others
+-- Whether something of that kind and name is there, in whatever schema; asked by another session than the one that has taken it away.
+SELECT CASE
+  WHEN wanted.kind = 'left over' THEN true
+  WHEN wanted.kind IN ('FUNCTION', 'PROCEDURE', 'AGGREGATE') THEN EXISTS (SELECT FROM pg_catalog.pg_proc WHERE proname = wanted.name)
+  WHEN wanted.kind IN ('TYPE', 'DOMAIN') THEN EXISTS (SELECT FROM pg_catalog.pg_type WHERE typname = wanted.name)
+  ELSE EXISTS (
+    SELECT FROM pg_catalog.pg_class AS c
+    WHERE c.relname = wanted.name AND CASE wanted.kind
+      WHEN 'COLUMN' THEN EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = c.oid AND attname = wanted.part)
+      WHEN 'DEFAULT' THEN EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = c.oid AND attname = wanted.part AND atthasdef)
+      WHEN 'TRIGGER' THEN EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = c.oid AND tgname = wanted.part)
+      WHEN 'POLICY' THEN EXISTS (SELECT FROM pg_catalog.pg_policy WHERE polrelid = c.oid AND polname = wanted.part)
+      WHEN 'RULE' THEN EXISTS (SELECT FROM pg_catalog.pg_rewrite WHERE ev_class = c.oid AND rulename = wanted.part)
+      ELSE true END)
+  END AS seen
+FROM (SELECT CAST(:kind AS text) AS kind, CAST(:whose AS text) AS name, CAST(:part AS text) AS part) AS wanted;
+
 -- name: cancel
 -- Cancels what a session is running.
 SELECT pg_cancel_backend(:pid);

@@ -125,7 +125,8 @@ class Conversation:
             return Answer.loads(known[1])
         if not reading:
             self._work.goes_on(statement)
-        with self._work.asked(reading=reading):
+        operation = Operation(kind="connection", table=None, sql=statement, line=self._line(), allowed=allowed())
+        with self._work.asked(key, operation, reading=reading):
             send(cursor, statement, parameters, context)
         answer = capture(cursor)
         self._keep(key, exact, answer)

@@ -36,7 +36,7 @@ class Raw:
         self._work.make_room()
         self._work.await_maintenance()
         strong = self._work.strong or (self._work.since is not None and bool(flight.locks()))
-        watched = self._policy.watcher is not None and not self._work.together
+        watched = self._policy.watcher is not None and not self._work.away.held
         if outside or (strong and (watched or name in run.apart | run.patient | run.permitted)):
             self._work.commit_point()
             strong = False

@@ -11,7 +11,6 @@ from liftlock.errors import LiftlockError, StepFailed, UnsafeRevision
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import Operation, words
 from liftlock.model.step import Means, Pace
-from liftlock.planning.exposures import still_to_come
 from liftlock.postgres import catalog
 from liftlock.postgres.sql import CATALOG
 from liftlock.revisions.answers import binds_the_transaction, commits, rolls_back, settles, settles_transaction, takes_role
@@ -42,7 +41,7 @@ class Stepper:
 
     def __init__(self, work: Work) -> None:
         self._work, self._working, self._policy = work, work.working, work.policy
-        self._filler, self._raw, self._kept = Filler(work), Raw(work), 0
+        self._filler, self._raw = Filler(work), Raw(work)
 
     def perform(self, operation: Operation, send: Send, *, ahead: Sequence[Operation] = ()) -> None:
         """Run an operation, as far as it isn't done.
@@ -53,25 +52,30 @@ class Stepper:
             ahead: what it asks for after it, as far as that is known.
         """
         outside = self._working.outside
-        self._kept = max(self._kept - 1, still_to_come(operation, ahead))
         if operation.kind == "execute" and self._settled(operation, send):
             return
         if binds_the_transaction(operation.sql) and not outside:
             self._work.bind()
-        makes = self._work.survey.makes(operation)
+        makes, ran = self._work.survey.makes(operation), False
+        self._look_ahead([operation, *ahead])
         self._working.operation = operation
         try:
             for part in self._work.parts(operation):
                 self._policy.check()
                 self._working.step = part.step
                 self._step(part, send, outside=outside)
-                self._work.together = (self._work.together or operation) if self._kept else None
+                ran = True
         finally:
             self._working.operation = self._working.step = None
-        if not self._kept:
-            self._work.together = None
+        if ran and not outside:
+            self._work.away.ran(operation)
+        self._look_ahead(ahead)
         if makes:
             self._work.survey.made(operation.relation)
+
+    def _look_ahead(self, coming: Sequence[Operation]) -> None:
+        if not self._work.bound:
+            self._work.away.look_ahead(coming)
 
     def _settled(self, operation: Operation, send: Send) -> bool:
         """What settles the session is sent on each attempt; what makes sense in one transaction only keeps the rest in it."""
@@ -104,7 +108,6 @@ class Stepper:
         ended = commits(operation.sql)
         if ended:
             self._work.end_transaction()
-            self._kept = 0
         elif self._working.outside and words(operation.sql)[:1] in (["BEGIN"], ["START"]):
             self._working.outside = False
             return True

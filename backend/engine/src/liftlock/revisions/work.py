@@ -15,15 +15,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from liftlock.errors import LiftlockError, NotNow, UnsafeRevision
-from liftlock.model.facts import Facts
 from liftlock.model.operation import Operation
 from liftlock.model.step import Step
 from liftlock.planning.plan import plan
-from liftlock.planning.refusals import refuse_unless_allowed
 from liftlock.postgres.flight import described
 from liftlock.postgres.ledger import Key, Known, Ledger, Note, Progress
 from liftlock.postgres.sql import CATALOG
-from liftlock.revisions.failures import DATA_BREAKS, TooLong, sqlstate
+from liftlock.revisions.away import Away
+from liftlock.revisions.failures import DATA_BREAKS, QUERY_CANCELED, TooLong, sqlstate
 from liftlock.revisions.policy import Policy
 from liftlock.revisions.survey import Survey
 from liftlock.revisions.working import Working
@@ -80,8 +79,8 @@ class Work:
         run: what attempts share.
         whole: the revision is to be one transaction, as with plain Alembic.
 
-    ``together`` is the operation that took away what is still to be put back in the same transaction; ``unnoted``, whether something
-    was written that the ledger doesn't hear of.
+    ``away`` is what others would miss if it were committed now; ``unnoted``, whether something was written that the ledger doesn't
+    hear of.
     """
 
     working: Working
@@ -95,7 +94,7 @@ class Work:
     committed: bool = False
     strong: bool = False
     since: float | None = None
-    together: Operation | None = None
+    away: Away = field(init=False)
     _pending: list[Note | tuple[Key, str, str]] = field(default_factory=list)
     _seen: Counter[str] = field(default_factory=Counter)
     _met: set[Key] = field(default_factory=set)
@@ -105,6 +104,7 @@ class Work:
 
     def __post_init__(self) -> None:
         """Go on where earlier attempts came to."""
+        self.away = Away(self.policy.flight)
         self.working.local.clear()
         self.working.bound, self.working.outside = self.whole, False
         self.committed = self.progress.execution is not None
@@ -162,7 +162,7 @@ class Work:
 
     def make_room(self) -> None:
         """Commit first, when half of the stall budget is used up by the locks that are held."""
-        kept = self.together is not None or self.progress.revision in self.run.sparing
+        kept = self.away.held is not None or self.progress.revision in self.run.sparing
         if self.since is not None and self.elapsed() > self.policy.budget / 2 and not kept:
             self.commit_point()
 
@@ -184,7 +184,7 @@ class Work:
         https://www.postgresql.org/docs/current/routine-vacuuming.html#AUTOVACUUM
         """
         tables, self.run.maintained = self.run.maintained, ()
-        if not tables or self.bound or self.together:
+        if not tables or self.bound or self.away.held:
             return
         self.commit_point()
         self.working.settings(lock_timeout=str(_MAINTENANCE_MS))
@@ -200,15 +200,7 @@ class Work:
         """
         if self.bound:
             return
-        if self.together is not None and self.working.operation is not None:
-            refuse_unless_allowed(
-                "LL-EXPOSED",
-                self.working.operation,
-                Facts(allowed=self.policy.allowed),
-                what=f"this takes too long for the transaction in which\n{self.together.sql[:300]}\ntakes away what is put back behind it",
-                why="If that were committed before, others would miss meanwhile what is taken away.",
-                remedy="Move it before the one or behind the other",
-            )
+        self.away.commit(self.working.operation, self.policy.allowed)
         self.write_down()
         self.policy.check()
         self._commit()
@@ -237,7 +229,8 @@ class Work:
         self.policy.check()
         self.working.local.clear()
         self.working.commit()
-        self.since, self.strong, self.together = None, False, None
+        self.since, self.strong = None, False
+        self.away.clear()
         self.working.bound = False
 
     def out_of_time(self, part: Part) -> LiftlockError:
@@ -315,12 +308,30 @@ class Work:
             self._pending.append((key, fingerprint, body))
 
     @contextlib.contextmanager
-    def asked(self, *, reading: bool) -> Iterator[None]:
-        """The revision asks something that may take long: it shares no transaction with strong locks."""
-        if self.strong or self.working.outside:
-            self.commit_point()
-        elif not reading:
-            self.make_room()
-        yield
+    def asked(self, key: Key, operation: Operation, *, reading: bool) -> Iterator[None]:
+        """The revision asks something that may take long: it shares no transaction with strong locks.
+
+        Unless it would lay bare what mostly comes back: then it may share it as long as it is quick.
+        """
+        name, self.working.operation = (self.progress.revision, key), operation
+        shares = self.away.hold_what_mostly_comes_back() and not self.working.outside and name not in self.run.apart
+        try:
+            if shares:
+                self.working.settings(statement_timeout=f"{max(self.policy.budget - self.elapsed(), 20):.0f}ms")
+            elif self.strong or self.working.outside or self.away.held:
+                self.commit_point()
+            elif not reading:
+                self.make_room()
+            yield
+        except Exception as error:
+            self.policy.check()
+            if shares and sqlstate(error) == QUERY_CANCELED:
+                self.run.apart.add(name)
+                raise TooLong from error
+            raise
+        finally:
+            self.working.operation = None
+        if shares:
+            self.working.settings(statement_timeout="0")
         if not reading:
             self.since = self.since or time.monotonic()
