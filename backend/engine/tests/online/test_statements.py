@@ -285,6 +285,43 @@ def test_what_nobody_has_noted_isnt_committed_by_a_block(item: Callable[[str], P
     assert rows(project.database, "SELECT count(*) FROM item WHERE id = -9") == [1]
 
 
+UNNOTED = {
+    "savepoint": "with bind.begin_nested(): bind.execute(sa.text(\"INSERT INTO item VALUES (-9, 'x', 9)\"))",
+    "many": (
+        "table = sa.table('item', sa.column('id', sa.Integer), sa.column('size', sa.Integer))\n"
+        "bind.execute(table.insert().returning(table.c.id), [{'id': -9, 'size': 9}, {'id': -8, 'size': 8}]).all()"
+    ),
+    "driver": "bind.connection.cursor().execute(\"INSERT INTO item VALUES (-9, 'x', 9)\")",
+    "temporary": ("op.execute('CREATE TEMP TABLE kept AS SELECT -9 AS id')\nop.execute(\"INSERT INTO item SELECT id, 'x', 9 FROM kept\")"),
+}
+BLOCK = "with op.get_context().autocommit_block(): op.execute('CREATE INDEX CONCURRENTLY ix_size ON item (size)')"
+
+
+@pytest.mark.parametrize("name", UNNOTED)
+def test_what_nobody_has_noted_is_committed_for_what_refuses_a_transaction(item: Callable[[str], Project], name: str) -> None:
+    """As Alembic does; but when it is interrupted behind that, nobody goes on, for nobody knows what was done."""
+    body = f"bind = op.get_bind()\n{UNNOTED[name]}\n{BLOCK}\n" + "op.execute('DROP TABLE kept')\n" * (name == "temporary")
+    project = item(body)
+    done = project.run("upgrade", **EVERY)
+    assert done.returncode == 0, done.stderr
+    assert rows(project.database, "SELECT count(*) FROM item WHERE id = -9") == [1]
+    assert rows(project.database, "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_size'::regclass") == [True]
+
+
+@pytest.mark.parametrize("name", ["savepoint", "many", "driver"])
+def test_what_nobody_has_noted_is_not_done_again(item: Callable[[str], Project], name: str) -> None:
+    """Interrupted behind its commit, it is to be finished by hand."""
+    project = item(f"bind = op.get_bind()\n{UNNOTED[name]}\n{BLOCK}\n{FAILS}")
+    assert project.run("upgrade", **EVERY).returncode == 5
+    corrected(project)
+    done = project.run("upgrade", **EVERY)
+    assert (done.returncode, "LL-NOT-REPLAYABLE" in done.stderr) == (3, True), done.stderr
+    assert rows(project.database, "SELECT count(*) FROM item WHERE id = -9") == [1]
+    assert project.run("stamp", "r1", program="alembic").returncode == 0
+    done = project.run("upgrade", **EVERY)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_table_in_an_autocommit_block(item: Callable[[str], Project]) -> None:
     """With a type of its own, which comes first."""
     table = "op.create_table('mood', sa.Column('kind', sa.Enum('good', 'bad', name='kind')))"
@@ -304,10 +341,10 @@ def test_what_a_savepoint_is_to_swallow_is_swallowed(item: Callable[[str], Proje
     assert rows(project.database, "SELECT count(*) FROM pg_attribute WHERE attname = 'x' AND attrelid = 'item'::regclass") == [1]
 
 
-@pytest.mark.parametrize("statement", ["ROLLBACK", "ABORT"])
-def test_a_revision_that_rolls_itself_back_is_refused(item: Callable[[str], Project], statement: str) -> None:
-    """Plain Alembic would call it applied."""
-    project = item(f"op.add_column('item', sa.Column('x', sa.Integer))\nop.execute({statement!r})")
+@pytest.mark.parametrize("undoes", ["op.execute('ROLLBACK')", "op.execute('ABORT')", "op.get_bind().rollback()"])
+def test_a_revision_that_rolls_itself_back_is_refused(item: Callable[[str], Project], undoes: str) -> None:
+    """Plain Alembic would call it applied, or forget it without a word."""
+    project = item(f"op.add_column('item', sa.Column('x', sa.Integer))\n{undoes}\nop.execute('CREATE TABLE y (a integer)')")
     done = project.run("upgrade", **EVERY)
     assert (done.returncode, "LL-ROLLBACK" in done.stderr) == (3, True), done.stderr
     assert rows(project.database, "SELECT count(*) FROM pg_attribute WHERE attname = 'x' AND attrelid = 'item'::regclass") == [0]
@@ -315,7 +352,8 @@ def test_a_revision_that_rolls_itself_back_is_refused(item: Callable[[str], Proj
 
 def test_what_is_changed_over_another_connection_is_refused(item: Callable[[str], Project]) -> None:
     """Unless somebody allows it; what is read there isn't of interest."""
-    body = "other = op.get_bind().engine.connect()\nassert other.execute(sa.text('SELECT 1')).scalar() == 1\n"
+    reads = "assert other.execute(sa.text('WITH one AS (SELECT 1 AS a) SELECT a FROM one')).scalar() == 1"
+    body = f"other = op.get_bind().engine.connect()\n{reads}\n"
     project = item(body + "other.execute(sa.text(\"INSERT INTO item VALUES (-9, 'x', 9)\"))\nother.commit()\nother.close()")
     done = project.run("upgrade", **EVERY)
     assert (done.returncode, "LL-OTHER-CONNECTION" in done.stderr) == (3, True), done.stderr
@@ -441,6 +479,18 @@ def test_rows_that_a_deferred_constraint_is_to_find_at_the_end(item: Callable[[s
     done = project.run("upgrade", LIFTLOCK_LOCK_TIMEOUT="1000", **EVERY)
     assert done.returncode == 0, done.stderr
     assert rows(project.database, "SELECT count(*) FROM child JOIN item ON item.id = child.item") == [1]
+
+
+def test_rows_that_are_wrong_up_to_the_end_share_no_transaction_with_what_takes_long(item: Callable[[str], Project]) -> None:
+    """It is refused by name, and nothing stays."""
+    project = item(f"op.execute('INSERT INTO child VALUES (5000)')\n{BUILDS}\nop.execute('INSERT INTO item VALUES (5000)')")
+    with connected(project.database) as session:
+        session.execute("CREATE TABLE child (item integer REFERENCES item DEFERRABLE INITIALLY DEFERRED)")
+    done = project.run("upgrade", **EVERY)
+    assert (done.returncode, "LL-DEFERRED" in done.stderr, "child_item_fkey" in done.stderr) == (3, True, True), done.stderr
+    assert "steps that are finished stay" not in done.stderr
+    assert rows(project.database, "SELECT count(*) FROM child") == [0]
+    assert rows(project.database, "SELECT count(*) FROM liftlock.executions WHERE finished_at IS NULL") == [0]
 
 
 @pytest.mark.parametrize("role", ["SET ROLE", "SET LOCAL ROLE"])

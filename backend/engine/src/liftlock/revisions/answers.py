@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from liftlock.model.operation import words
+from liftlock.model.operation import masked, words
 
 
 class Unrememberable(Exception):
@@ -112,9 +112,13 @@ _LOCKS_ROWS = re.compile(
 _LOCAL_CONFIG = re.compile(r"set_config\([^)]*,\s*true\s*\)", re.IGNORECASE)
 
 
+_CHANGES_ROWS = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
+
+
 def reads(statement: str) -> bool:
     """Whether a statement only reads, by its first word; it was the right answer in thousands of real revisions."""
-    return not {"SELECT", "SHOW", "VALUES", "EXPLAIN", "TABLE"}.isdisjoint(words(statement))
+    queries = words(statement)[:1] == ["WITH"] and _CHANGES_ROWS.search(masked(statement)) is None
+    return queries or not {"SELECT", "SHOW", "VALUES", "EXPLAIN", "TABLE"}.isdisjoint(words(statement))
 
 
 def writes(statement: str) -> bool:

@@ -23,6 +23,8 @@ COMMITS = "2D000"
 """The statement commits by itself, so it may be done by half: a procedure, a DO block."""
 REFUSES_TRANSACTION = frozenset({"25001", COMMITS})
 """The statement can't be run in a transaction."""
+NEEDS_COMMIT = REFUSES_TRANSACTION | {"55P04"}
+"""Or counts on what was sent before being committed: a new label of an enum."""
 ALREADY = frozenset({"42P01", "42P04", "42P07", "42704", "42710", "3D000"})
 """What a statement makes is there, or what it drops or detaches is gone."""
 DATA_BREAKS = frozenset({"23502", "23503", "23505", "23514", "23P01"})

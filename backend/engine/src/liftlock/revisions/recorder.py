@@ -24,6 +24,7 @@ from liftlock.revisions import backfill  # noqa: F401 - makes op.backfill known
 from liftlock.revisions.answers import reads, settles
 from liftlock.revisions.connections import raw_use
 from liftlock.revisions.conversation import Conversation
+from liftlock.revisions.dead_ends import undone
 from liftlock.revisions.lines import line_in
 from liftlock.revisions.operations import describe
 from liftlock.revisions.stepping import Stepper
@@ -97,6 +98,7 @@ class Recorder:
             "before_execute": self._before_execute,
             "before_cursor_execute": self._before_cursor_execute,
             "commit": self._before_commit,
+            "rollback": self._before_rollback,
         }
         if self._conversation is not None:
             listeners |= self._conversation.listeners()
@@ -220,6 +222,10 @@ class Recorder:
             self.flush()
             self._work.write_down()
             self.committed = True
+
+    def _before_rollback(self, connection: Connection) -> None:
+        if self._work is not None and not self._working.busy and connection.connection is self._working.connection.connection:
+            raise undone(Operation(kind="connection", table=None, sql="connection.rollback()", line=line_in(self._source)))
 
 
 def _restore(thing: object, *names: str) -> Callable[[], None]:

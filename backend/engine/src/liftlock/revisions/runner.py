@@ -23,7 +23,7 @@ from liftlock.planning.plan import phase_of
 from liftlock.postgres.flight import described
 from liftlock.postgres.ledger import Ledger, Progress
 from liftlock.postgres.patience import attempts
-from liftlock.revisions.failures import LOCK_NOT_AVAILABLE, after, failure, sqlstate, transient
+from liftlock.revisions.failures import LOCK_NOT_AVAILABLE, NEEDS_COMMIT, TooLong, after, failure, sqlstate, transient
 from liftlock.revisions.history import revision_of
 from liftlock.revisions.policy import Policy
 from liftlock.revisions.recorder import Recorder
@@ -160,6 +160,11 @@ class Runner:
             try:
                 with self._recorder.recording(_path(step)):
                     step.migration_fn(**arguments)
+            except DBAPIError as error:
+                if not work.kept or sqlstate(error) not in NEEDS_COMMIT:
+                    raise
+                self._run.unnoted.add(progress.revision)
+                raise TooLong from error
             finally:
                 self._half_done = work.committed or self._recorder.committed
             self._take_over()

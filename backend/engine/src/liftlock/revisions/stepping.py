@@ -7,13 +7,14 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from liftlock.errors import LiftlockError, StepFailed, UnsafeRevision
+from liftlock.errors import LiftlockError, StepFailed
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import Operation, words
 from liftlock.model.step import Means, Pace
 from liftlock.postgres import catalog
 from liftlock.postgres.sql import CATALOG
 from liftlock.revisions.answers import binds_the_transaction, commits, rolls_back, settles, settles_transaction, takes_role
+from liftlock.revisions.dead_ends import undone
 from liftlock.revisions.failures import (
     ALREADY,
     COMMITS,
@@ -99,12 +100,7 @@ class Stepper:
             UnsafeRevision: it undoes what the revision has done.
         """
         if rolls_back(operation.sql):
-            raise UnsafeRevision(
-                "LL-ROLLBACK",
-                f"line {operation.line or '?'}: the revision rolls back what it has done:\n{operation.sql[:300]}",
-                why="Nobody can tell then what of it is in the database, and plain Alembic would call it applied.",
-                now="Remove that statement, or undo by the opposite operations.",
-            )
+            raise undone(operation)
         ended = commits(operation.sql)
         if ended:
             self._work.end_transaction()

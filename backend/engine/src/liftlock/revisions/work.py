@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from liftlock.errors import LiftlockError, NotNow, UnsafeRevision
+from liftlock.errors import LiftlockError, NotNow
 from liftlock.model.operation import Operation
 from liftlock.model.step import Step
 from liftlock.planning.plan import plan
@@ -22,6 +22,7 @@ from liftlock.postgres.flight import described
 from liftlock.postgres.ledger import Key, Known, Ledger, Note, Progress
 from liftlock.postgres.sql import CATALOG
 from liftlock.revisions.away import Away
+from liftlock.revisions.dead_ends import committed_unseen, other_path, other_values, wrong_so_far
 from liftlock.revisions.failures import DATA_BREAKS, QUERY_CANCELED, TooLong, sqlstate
 from liftlock.revisions.policy import Policy
 from liftlock.revisions.survey import Survey
@@ -30,6 +31,8 @@ from liftlock.revisions.working import Working
 Send = Callable[[], Any]
 _MAINTENANCE_MS = 5_000
 """How long maintenance is waited for by a lock that the application doesn't feel; longer than any usual deadlock_timeout."""
+_UNNOTED: Key = ("unnoted", 0)
+"""Stands among the answers of a revision that has committed what nobody noted."""
 _WRITES = frozenset({"execute", "insert", "update", "delete", "bulk_insert", "backfill"})
 
 
@@ -42,6 +45,7 @@ class Run:
         patient: those that only lock rows, and may take their time.
         permitted: those that lock more, and are allowed to.
         finished: how many steps are committed.
+        unnoted: those that must commit what nobody noted, for what refuses a transaction.
         sparing: revisions whose rows are as a deferred constraint wants them at their end only: nothing is committed for the
             stall budget's sake.
         maintained: tables whose maintenance, such as an autovacuum, kept the last try from its lock.
@@ -50,6 +54,7 @@ class Run:
     apart: set[tuple[str, Key]] = field(default_factory=set)
     patient: set[tuple[str, Key]] = field(default_factory=set)
     permitted: set[tuple[str, Key]] = field(default_factory=set)
+    unnoted: set[str] = field(default_factory=set)
     sparing: set[str] = field(default_factory=set)
     finished: int = 0
     maintained: tuple[str, ...] = ()
@@ -80,7 +85,7 @@ class Work:
         whole: the revision is to be one transaction, as with plain Alembic.
 
     ``away`` is what others would miss if it were committed now; ``unnoted``, whether something was written that the ledger doesn't
-    hear of.
+    hear of; ``kept``, whether it was kept from being committed.
     """
 
     working: Working
@@ -101,9 +106,16 @@ class Work:
     _position: int = 0
     strayed: str = ""
     unnoted: bool = False
+    kept: bool = False
 
     def __post_init__(self) -> None:
-        """Go on where earlier attempts came to."""
+        """Go on where earlier attempts came to.
+
+        Raises:
+            UnsafeRevision: nobody knows where that is.
+        """
+        if _UNNOTED in self.progress.answers:
+            raise committed_unseen(self.progress.revision)
         self.away = Away(self.policy.flight)
         self.working.local.clear()
         self.working.bound, self.working.outside = self.whole, False
@@ -141,14 +153,7 @@ class Work:
             UnsafeRevision: what it wrote before had other values.
         """
         if self.strayed:
-            raise UnsafeRevision(
-                "LL-NOT-REPLAYABLE",
-                f"Before its interruption the revision wrote other values than it writes now:\n{self.strayed[:200]}\n"
-                f"and it goes on with\n{statement[:200]}",
-                why="Values made in Python, such as uuid4() or now(), differ from attempt to attempt; what was written with"
-                " the earlier ones is kept, and must not be mixed with new ones.",
-                now="Look which rows are written, and bring the schema to one of both revisions by hand.",
-            )
+            raise other_values(self.strayed, statement)
 
     # The transaction.
 
@@ -212,23 +217,31 @@ class Work:
         try:
             self.working.commit()
         except Exception as error:
-            if sqlstate(error) not in DATA_BREAKS or revision in self.run.sparing:
+            if sqlstate(error) not in DATA_BREAKS:
                 raise
+            if revision in self.run.sparing:
+                raise wrong_so_far(error, revision, self.working.operation) from error
             self.run.sparing.add(revision)
             raise TooLong from error
+        self.committed = self.progress.execution is not None
 
     def end_transaction(self) -> None:
         """Commit, as the revision says; what follows is committed by itself each.
 
-        But not where the project's own transaction is around everything, nor what nobody has noted: another try would do that again.
+        But not where the project's own transaction is around everything; nor what nobody has noted, unless what follows can't do
+        without: another try would do that again.
         """
         self.working.outside = True
-        if self.whole or self.unnoted:
+        self.kept = self.unnoted and self.progress.revision not in self.run.unnoted
+        if self.whole or self.kept:
             return
+        if self.unnoted:
+            self._pending.append((_UNNOTED, "", "{}"))
         self.write_down()
         self.policy.check()
         self.working.local.clear()
         self.working.commit()
+        self.committed, self.unnoted = self.progress.execution is not None, False
         self.since, self.strong = None, False
         self.away.clear()
         self.working.bound = False
@@ -276,7 +289,6 @@ class Work:
             else:
                 self.ledger.add_answer(self.progress, *one)
         self._pending.clear()
-        self.committed = True
 
     def finish(self) -> Progress:
         """Write down the rest; make sure that all that was done before was met again.
@@ -286,12 +298,7 @@ class Work:
         """
         missed = [known.recipe[0].sql for key, known in self.progress.steps.items() if key not in self._met and known.recipe]
         if missed:
-            raise UnsafeRevision(
-                "LL-NOT-REPLAYABLE",
-                f"revision {self.progress.revision}: an earlier attempt ran what this one didn't ask for:\n" + "\n".join(missed[:5]),
-                why="The revision took another path this time, so nobody can tell what is still to be done.",
-                now="Compare its file with the one of the interrupted run; bring the schema to one of both by hand.",
-            )
+            raise other_path(self.progress.revision, missed)
         self.write_down()
         self.ledger.begin(self.progress)
         return self.progress
