@@ -155,9 +155,9 @@ def until_it_says(running: subprocess.Popen[str], text: str) -> str:
     return said.decode()
 
 
-def begun_project(folder: Path, database: Address, body: str) -> Project:
+def begun_project(folder: Path, database: Address, body: str, *, driver: str = "psycopg") -> Project:
     """A project whose first revision is applied, and whose second, of this body, is to be run."""
-    project = make_project(folder, database)
+    project = make_project(folder, database, driver=driver)
     project.revision("r0", None, "pass")
     assert project.run("upgrade").returncode == 0
     project.revision("r1", "r0", body)

@@ -22,7 +22,7 @@ INSERT INTO item SELECT 'label ' || i FROM generate_series(1, 1000) AS i;
 
 
 @pytest.fixture
-def both(tmp_path: Path, database: Address) -> Iterator[Callable[[str], tuple[Project, Project]]]:
+def both(tmp_path: Path, database: Address, driver: str) -> Iterator[Callable[[str], tuple[Project, Project]]]:
     """Makes a project to run with plain Alembic, and one to run with liftlock, on two databases with the same rows."""
     other = at(database, f"{database.dbname}_plain")
     with connected(database) as session:
@@ -32,7 +32,8 @@ def both(tmp_path: Path, database: Address) -> Iterator[Callable[[str], tuple[Pr
         session.execute(SEED)
     for name in ("plain", "ours"):
         (tmp_path / name).mkdir()
-    yield lambda body: (begun_project(tmp_path / "plain", other, body), begun_project(tmp_path / "ours", database, body))
+    places = ((tmp_path / "plain", other), (tmp_path / "ours", database))
+    yield lambda body: tuple(begun_project(*place, body, driver=driver) for place in places)
     with connected(database) as session:
         session.execute(f"DROP DATABASE {other.dbname} WITH (FORCE)")
 

@@ -26,12 +26,12 @@ BUILDS = "op.create_index('ix_size', 'item', ['size'])"
 
 
 @pytest.fixture
-def item(tmp_path: Path, database: Address) -> Callable[[str], Project]:
+def item(tmp_path: Path, database: Address, driver: str) -> Callable[[str], Project]:
     """Makes a project with a revision to run, on a table with rows."""
     with connected(database) as session:
         session.execute(SEED)
 
-    return functools.partial(begun_project, tmp_path, database)
+    return functools.partial(begun_project, tmp_path, database, driver=driver)
 
 
 def corrected(project: Project) -> None:

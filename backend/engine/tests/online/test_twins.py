@@ -20,14 +20,14 @@ CHANGE = 'op.alter_column("item", "size", type_=sa.BigInteger())'
 
 
 @pytest.fixture
-def item(tmp_path: Path, database: Address) -> Callable[[str], Project]:
+def item(tmp_path: Path, database: Address, driver: str) -> Callable[[str], Project]:
     """Makes a project with a revision to run, on a table with rows."""
     with connected(database) as session:
         session.execute("CREATE TABLE item (id integer PRIMARY KEY, size integer DEFAULT 7, label varchar(20), kind text)")
         session.execute("INSERT INTO item SELECT i, i, 'label ' || i, 'small' FROM generate_series(1, %s) AS i", [ROWS])
         session.execute("CREATE INDEX ix_size ON item (size)")
 
-    return functools.partial(begun_project, tmp_path, database)
+    return functools.partial(begun_project, tmp_path, database, driver=driver)
 
 
 def test_what_the_application_writes_is_carried_over(item: Callable[[str], Project]) -> None:

@@ -7,6 +7,7 @@ import functools
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
 from typing import Any
 from weakref import WeakSet
 
@@ -43,7 +44,7 @@ def told_apart() -> Iterator[None]:
         @functools.wraps(real)
         def begin(connection: Connection, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's own signature
             transaction = real(connection, *arguments, **named)
-            if not sys._getframe(1).f_globals.get("__name__", "").startswith("alembic."):  # noqa: SLF001 - who asks
+            if not _who_asks().startswith("alembic."):
                 _asked.add(transaction)
             return transaction
 
@@ -67,6 +68,14 @@ def told_apart() -> Iterator[None]:
         _named.clear()
         for name, one in real.items():
             setattr(Connection, name, one)
+
+
+def _who_asks() -> str:
+    """The module that called SQLAlchemy, in which one ``begin`` may call another."""
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - the caller of the caller
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("sqlalchemy."):
+        frame = frame.f_back
+    return frame.f_globals.get("__name__", "") if frame is not None else ""
 
 
 def _note_names(_connection: Connection, _cursor: object, statement: str, parameters: object, *_more: object) -> None:
@@ -125,9 +134,13 @@ def _set(connection: Connection, values: Mapping[str, str]) -> None:
 
 def commit(connection: Connection, *, atomic: bool) -> None:
     """Commit what is open, unless the project's own transaction must stay."""
-    transaction = None if atomic else connection.get_transaction()
+    if atomic:
+        return
+    transaction = connection.get_transaction()
     if transaction is not None:
         transaction.commit()
+    else:
+        driver_of(connection).commit()  # SQLAlchemy 1.4 begins none for what its driver has begun
 
 
 def connection_of(context: MigrationContext) -> Connection:
