@@ -436,6 +436,15 @@ def test_what_nobody_misses_may_be_far_apart(item: Callable[[str], Project], fir
     assert rows(project.database, "SELECT to_regclass('ix_size')::text") == ["ix_size"]
 
 
+def test_a_default_that_the_revision_made_itself_is_missed_by_nobody(item: Callable[[str], Project]) -> None:
+    """A column is filled by its default, which goes before a long change over the connection, though the column is committed."""
+    adds = "op.add_column('item', sa.Column('token', sa.Uuid, server_default=sa.text('gen_random_uuid()')))"
+    project = item(f"{adds}\nop.alter_column('item', 'token', server_default=None)\n{LABELS.format(5)}")
+    done = project.run("upgrade", LIFTLOCK_LOCK_TIMEOUT="1000", **EVERY)
+    assert done.returncode == 0, done.stderr
+    assert rows(project.database, "SELECT DISTINCT right(label, 1) FROM item") == ["x"]
+
+
 @pytest.mark.parametrize("kind", ["VIEW", "SEQUENCE"])
 def test_a_long_statement_shares_no_transaction_with_the_lock_of_a_view(item: Callable[[str], Project], kind: str) -> None:
     """Whose readers would wait as those of a table do."""

@@ -79,7 +79,7 @@ _SELDOM_BACK = frozenset({"TABLE", "COLUMN", _LEFT_OVER})
 def taken(sql: str) -> tuple[Thing, ...]:
     """What others miss after a statement."""
     missing: tuple[Thing, ...] = ()
-    for away, thing in _changes(sql):
+    for away, thing in changes(sql):
         missing = (*missing, thing) if away else _without(missing, [thing])
     return missing
 
@@ -102,6 +102,18 @@ def put_back(away: Iterable[Thing], coming: Sequence[Operation]) -> list[Thing]:
     return [thing for thing in back if thing.instead is None or any(thing.instead.same(one) for one in put)]
 
 
+def wholes(thing: Thing) -> Iterator[Thing]:
+    """What something is, or is a part of, or leaves to be filled."""
+    if thing.kind == _LEFT_OVER:
+        if thing.instead is not None:
+            yield thing.instead
+        return
+    yield thing
+    yield Thing("TABLE", thing.name)
+    if thing.kind == "DEFAULT":
+        yield Thing("COLUMN", thing.name, thing.part)
+
+
 def mostly_comes_back(thing: Thing) -> bool:
     """Whether it is of a kind that is seldom taken away for good: a trigger, a view, a default, but no table or column."""
     return thing.kind not in _SELDOM_BACK
@@ -116,11 +128,11 @@ def _without(missing: Iterable[Thing], put: Sequence[Thing]) -> tuple[Thing, ...
 
 def _put(sql: str) -> list[Thing]:
     """What others have after a statement."""
-    return [thing for away, thing in _changes(sql) if not away]
+    return [thing for away, thing in changes(sql) if not away]
 
 
 @functools.lru_cache(maxsize=4096)
-def _changes(sql: str) -> tuple[tuple[bool, Thing], ...]:
+def changes(sql: str) -> tuple[tuple[bool, Thing], ...]:
     """What is taken away, or put there, in order; what the body of a function does isn't done yet."""
     text = _COMMENTS.sub(" ", masked(_BODIES.sub(" ", sql)))
     return tuple(change for statement in text.split(";") for change in _change(statement.strip()))

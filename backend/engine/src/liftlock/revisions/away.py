@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 from liftlock.model.facts import Facts
 from liftlock.model.operation import Operation
-from liftlock.planning.exposures import Thing, mostly_comes_back, put_back, still_missing, taken
+from liftlock.planning.exposures import Thing, changes, mostly_comes_back, put_back, still_missing, taken, wholes
 from liftlock.planning.refusals import refuse_unless_allowed
 from liftlock.postgres.flight import Flight
 
@@ -27,6 +28,8 @@ class Away:
     def __init__(self, flight: Flight) -> None:
         self._flight = flight
         self._missing: dict[Thing, Operation] = {}
+        self._own: defaultdict[str, list[Thing]] = defaultdict(list)
+        self._theirs: defaultdict[str, list[Thing]] = defaultdict(list)
         self.held: Operation | None = None
 
     def look_ahead(self, coming: Sequence[Operation]) -> None:
@@ -34,10 +37,22 @@ class Away:
         back = put_back(self._missing, coming) if self._missing else []
         self.held = next((self._missing[one] for one in back if self._flight.sees(one.kind, one.name.name, one.part)), None)
 
-    def ran(self, operation: Operation) -> None:
-        """An operation has been run."""
-        self._missing = {still: by for one, by in self._missing.items() for still in still_missing([one], operation.sql)}
-        self._missing |= dict.fromkeys(taken(operation.sql), operation)
+    def passed(self, operation: Operation, *, ran: bool) -> None:
+        """The revision has come past an operation.
+
+        Parameters:
+            operation: it may make tables and columns, and what it takes away of its own nobody misses.
+            ran: it was run; else it was done on an earlier attempt, and is committed.
+        """
+        for away, thing in changes(operation.sql):
+            if away and not _among(self._own, wholes(thing)):
+                self._theirs[thing.name.name].append(thing)
+            elif not away and thing.kind in {"TABLE", "COLUMN"} and not _among(self._theirs, [thing]):
+                self._own[thing.name.name].append(thing)
+        takes = [thing for thing in taken(operation.sql) if not _among(self._own, wholes(thing))]
+        if ran:
+            self._missing = {still: by for one, by in self._missing.items() for still in still_missing([one], operation.sql)}
+            self._missing |= dict.fromkeys(takes, operation)
 
     def hold_what_mostly_comes_back(self) -> bool:
         """Hold, though nobody knows what comes next, a trigger or a view; but no table or column. Returns whether there is one."""
@@ -66,3 +81,7 @@ class Away:
     def clear(self) -> None:
         """It is committed: others miss it already."""
         self._missing, self.held = {}, None
+
+
+def _among(things: Mapping[str, Sequence[Thing]], wanted: Iterable[Thing]) -> bool:
+    return any(one.same(thing) for thing in wanted for one in things.get(thing.name.name, ()))

@@ -68,8 +68,7 @@ class Stepper:
                 ran = True
         finally:
             self._working.operation = self._working.step = None
-        if ran and not outside:
-            self._work.away.ran(operation)
+        self._work.away.passed(operation, ran=ran and not outside)
         self._look_ahead(ahead)
         if makes:
             self._work.survey.made(operation.relation)
