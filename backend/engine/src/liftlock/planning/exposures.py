@@ -84,7 +84,7 @@ def taken(sql: str) -> tuple[Thing, ...]:
     return missing
 
 
-def still_missing(away: Iterable[Thing], sql: str) -> tuple[Thing, ...]:
+def still_missing(away: tuple[Thing, ...], sql: str) -> tuple[Thing, ...]:
     """What of this is still missing after one more statement."""
     return _without(away, _put(sql))
 
@@ -119,16 +119,20 @@ def mostly_comes_back(thing: Thing) -> bool:
     return thing.kind not in _SELDOM_BACK
 
 
-def _without(missing: Iterable[Thing], put: Sequence[Thing]) -> tuple[Thing, ...]:
+def _without(missing: tuple[Thing, ...], put: Sequence[Thing]) -> tuple[Thing, ...]:
     """What is still missing; what is left over of a thing that is there again waits for nothing but its own end."""
+    names = {one.name.name for one in put}
+    if not any(thing.name.name in names or thing.instead is not None for thing in missing):
+        return missing
     still = [thing for thing in missing if not any(thing.same(one) for one in put)]
     filled = [thing.instead is not None and any(thing.instead.same(one) for one in put) for thing in still]
     return tuple(thing._replace(instead=None) if full else thing for thing, full in zip(still, filled, strict=True))
 
 
-def _put(sql: str) -> list[Thing]:
+@functools.lru_cache(maxsize=4096)
+def _put(sql: str) -> tuple[Thing, ...]:
     """What others have after a statement."""
-    return [thing for away, thing in changes(sql) if not away]
+    return tuple(thing for away, thing in changes(sql) if not away)
 
 
 @functools.lru_cache(maxsize=4096)

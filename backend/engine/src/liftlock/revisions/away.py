@@ -51,7 +51,7 @@ class Away:
                 self._own[thing.name.name].append(thing)
         takes = [thing for thing in taken(operation.sql) if not _among(self._own, wholes(thing))]
         if ran:
-            self._missing = {still: by for one, by in self._missing.items() for still in still_missing([one], operation.sql)}
+            self._missing = {still: by for one, by in self._missing.items() for still in still_missing((one,), operation.sql)}
             self._missing |= dict.fromkeys(takes, operation)
 
     def hold_what_mostly_comes_back(self) -> bool:
