@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from helpers import Project, begun_project, connected, rows, until
+from helpers import Project, begun_project, connected, rows, until, until_it_says
 
 from liftlock.settings import Address
 
@@ -46,6 +46,14 @@ def resumed(project: Project) -> None:
     corrected(project)
     done = project.run("upgrade", **EVERY)
     assert done.returncode == 0, done.stderr
+
+
+def not_replayable(project: Project) -> None:
+    """It is run up to what it stumbles over, and refused when it is resumed."""
+    assert project.run("upgrade", **EVERY).returncode == 5
+    corrected(project)
+    done = project.run("upgrade", **EVERY)
+    assert (done.returncode, "LL-NOT-REPLAYABLE" in done.stderr) == (3, True), done.stderr
 
 
 @pytest.mark.parametrize("way", ["op.execute({!r})", "op.get_bind().execute(sa.text({!r}))"])
@@ -143,10 +151,7 @@ def test_vacuum_full_is_refused(item: Callable[[str], Project]) -> None:
 def test_values_of_python_are_not_mixed(item: Callable[[str], Project], writes: str) -> None:
     """A resumed revision that would write others than those that are committed is stopped before it does."""
     project = item(f"import uuid\n{writes % 5}\n{BUILDS}\n{FAILS}\n{writes % 6}")
-    assert project.run("upgrade", **EVERY).returncode == 5
-    corrected(project)
-    done = project.run("upgrade", **EVERY)
-    assert (done.returncode, "LL-NOT-REPLAYABLE" in done.stderr) == (3, True), done.stderr
+    not_replayable(project)
     assert rows(project.database, "SELECT id FROM item WHERE id < -1") == [-5]
 
 
@@ -312,10 +317,7 @@ def test_what_nobody_has_noted_is_committed_for_what_refuses_a_transaction(item:
 def test_what_nobody_has_noted_is_not_done_again(item: Callable[[str], Project], name: str) -> None:
     """Interrupted behind its commit, it is to be finished by hand."""
     project = item(f"bind = op.get_bind()\n{UNNOTED[name]}\n{BLOCK}\n{FAILS}")
-    assert project.run("upgrade", **EVERY).returncode == 5
-    corrected(project)
-    done = project.run("upgrade", **EVERY)
-    assert (done.returncode, "LL-NOT-REPLAYABLE" in done.stderr) == (3, True), done.stderr
+    not_replayable(project)
     assert rows(project.database, "SELECT count(*) FROM item WHERE id = -9") == [1]
     assert project.run("stamp", "r1", program="alembic").returncode == 0
     done = project.run("upgrade", **EVERY)
@@ -348,6 +350,23 @@ def test_a_revision_that_rolls_itself_back_is_refused(item: Callable[[str], Proj
     done = project.run("upgrade", **EVERY)
     assert (done.returncode, "LL-ROLLBACK" in done.stderr) == (3, True), done.stderr
     assert rows(project.database, "SELECT count(*) FROM pg_attribute WHERE attname = 'x' AND attrelid = 'item'::regclass") == [0]
+
+
+def test_an_error_that_is_rolled_back_and_raised_again_is_told(item: Callable[[str], Project]) -> None:
+    """As it is: the rollback is but its consequence, and one that passes is tried again."""
+    tries = "try:\n    bind.execute(sa.text({!r}))\nexcept Exception:\n    bind.rollback()\n    raise"
+    project = item("bind = op.get_bind()\n" + tries.format("SELECT 1 / 0"))
+    done = project.run("upgrade", **EVERY)
+    assert (done.returncode, "division by zero" in done.stderr) == (5, True), done.stderr
+    (project.versions / "r1.py").unlink()
+    project.revision("r2", "r0", "bind = op.get_bind()\n" + tries.format("ALTER TABLE item ADD x integer"))
+    with connected(project.database) as session:
+        session.execute("BEGIN; LOCK TABLE item")
+        running = project.start("upgrade", **EVERY)
+        until_it_says(running, "got no lock")
+        session.execute("ROLLBACK")
+        _, err = running.communicate(timeout=60)
+    assert running.returncode == 0, err
 
 
 def test_what_is_changed_over_another_connection_is_refused(item: Callable[[str], Project]) -> None:

@@ -56,6 +56,7 @@ class Recorder:
         self._send = context.impl._exec  # noqa: SLF001 - the seam; its name is the same from Alembic 1.8 to 1.20
         self._queue: list[tuple[Operation, Send]] = []
         self._source = ""
+        self._undone: Operation | None = None
         self._stepper = Stepper(work) if work else None
         self._conversation = Conversation(working, work, self._stepper, lambda: line_in(self._source)) if work and self._stepper else None
         self.last: Operation | None = None
@@ -75,9 +76,15 @@ class Recorder:
             self.flush()
 
     def flush(self) -> None:
-        """Run what is queued, in order."""
+        """Run what is queued, in order.
+
+        Raises:
+            UnsafeRevision: the revision has rolled back what it did, and goes on.
+        """
         if self._stepper is None or self._working.busy:
             return
+        if self._undone is not None:
+            raise undone(self._undone)
         while self._queue:
             operation, send = self._queue.pop(0)
             self.last = operation
@@ -224,8 +231,9 @@ class Recorder:
             self.committed = True
 
     def _before_rollback(self, connection: Connection) -> None:
+        """Refused where the revision goes on; an error that it raises again behind its rollback is told as it is, or tried again."""
         if self._work is not None and not self._working.busy and connection.connection is self._working.connection.connection:
-            raise undone(Operation(kind="connection", table=None, sql="connection.rollback()", line=line_in(self._source)))
+            self._undone = Operation(kind="connection", table=None, sql="connection.rollback()", line=line_in(self._source))
 
 
 def _restore(thing: object, *names: str) -> Callable[[], None]:
