@@ -17,17 +17,30 @@ FILE_LINES, FUNCTION_LINES = 350, 60
 def tracked(*patterns: str) -> list[str]:
     """The repository's files that match, those not committed yet as well."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
-    return sorted(name for name in set(listed) if (ROOT / name).is_file() and not (ROOT / name).is_symlink())
+    listed = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    return sorted(
+        name for name in set(listed) if (ROOT / name).is_file() and not (ROOT / name).is_symlink()
+    )
 
 
 def tool(name: str, *arguments: str, folder: Path = ROOT) -> str:
     """Run a tool; its words when it finds something, else nothing."""
     path = f"{BIN}:{os.environ['PATH']}"
     done = subprocess.run(
-        [BIN / name, *arguments], cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, "PATH": path}
+        [BIN / name, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PATH": path},
     )
-    return "" if done.returncode == 0 else (done.stdout + done.stderr).strip() or f"exit {done.returncode}"
+    return (
+        ""
+        if done.returncode == 0
+        else (done.stdout + done.stderr).strip() or f"exit {done.returncode}"
+    )
 
 
 def links() -> str:
@@ -77,15 +90,32 @@ def manifests() -> str:
 
 
 CHECKS = {
-    "ruff": lambda: tool("ruff", "check", "--quiet", ".", "../.ci", "../benchmarks", folder=BACKEND),
-    "format": lambda: tool("ruff", "format", "--quiet", "--check", ".", "../.ci", "../benchmarks", folder=BACKEND),
+    "ruff": lambda: tool(
+        "ruff", "check", "--quiet", ".", "../.ci", "../benchmarks", folder=BACKEND
+    ),
+    "format": lambda: tool(
+        "ruff", "format", "--quiet", "--check", ".", "../.ci", "../benchmarks", folder=BACKEND
+    ),
     "mypy": lambda: tool("mypy", folder=BACKEND),
     "imports": lambda: tool("lint-imports", "--no-cache", folder=BACKEND),
-    "deptry": lambda: tool("deptry", "recaller", "migrations", folder=BACKEND) or tool("deptry", "src", folder=BACKEND / "engine"),
+    "deptry": lambda: (
+        tool("deptry", "recaller", "migrations", folder=BACKEND)
+        or tool("deptry", "src", folder=BACKEND / "engine")
+    ),
     "shellcheck": lambda: tool("shellcheck", *tracked("*.sh", ".ci/run", ".ci/engine")),
     "hadolint": lambda: tool("hadolint", "--config", ".hadolint.yaml", *tracked("*Dockerfile*")),
-    "compose": lambda: tool("check-jsonschema", "--builtin-schema", "vendor.compose-spec", *tracked("docker-compose*.yml")),
-    "workflows": lambda: tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *tracked(".github/workflows/*.yml")),
+    "compose": lambda: tool(
+        "check-jsonschema",
+        "--builtin-schema",
+        "vendor.compose-spec",
+        *tracked("docker-compose*.yml"),
+    ),
+    "workflows": lambda: tool(
+        "check-jsonschema",
+        "--builtin-schema",
+        "vendor.github-workflows",
+        *tracked(".github/workflows/*.yml"),
+    ),
     "zizmor": lambda: tool("zizmor", "--offline", "--quiet", ".github/workflows"),
     "kubernetes": manifests,
     "cli reference": lambda: tool("python", str(ROOT / ".ci" / "reference.py"), "--check"),
@@ -100,7 +130,9 @@ def main() -> int:
     for name, check in CHECKS.items():
         words = check()
         failed += bool(words)
-        sys.stdout.write(f"lint  {name:<14} {'FAILED' if words else 'ok'}\n" + (f"{words}\n" if words else ""))
+        sys.stdout.write(
+            f"lint  {name:<14} {'FAILED' if words else 'ok'}\n" + (f"{words}\n" if words else "")
+        )
         sys.stdout.flush()
     return 1 if failed else 0
 

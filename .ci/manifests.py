@@ -16,7 +16,9 @@ VERSIONS = ("1.31", "1.37")
 
 def check(overlay: Path) -> str:
     """The words of kustomize or of the validator; none when all is well."""
-    built = subprocess.run([BIN / "kubectl", "kustomize", str(overlay)], capture_output=True, text=True, check=False)
+    built = subprocess.run(
+        [BIN / "kubectl", "kustomize", str(overlay)], capture_output=True, text=True, check=False
+    )
     if built.returncode:
         return built.stderr
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:

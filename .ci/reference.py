@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
+from liftlock.check.data_checks import DATA, UNSEEN
+from liftlock.check.rules import RULES, TABLES
+from liftlock.check.rules.chain import HEADS, MODELS, OFFLINE
+from liftlock.check.rules.repeatability import EDITED
+from liftlock.check.rules.rule import Example, FindingType, Rule
 from liftlock.cli import cli
-from liftlock.planning.hazards import DATA, UNSEEN
-from liftlock.planning.rules import RULES, TABLES
-from liftlock.planning.rules.chain import HEADS, MODELS, OFFLINE
-from liftlock.planning.rules.repeatability import EDITED
-from liftlock.planning.rules.rule import Example, Kind, Rule
 
 RULED = (*RULES, EDITED, HEADS, MODELS, OFFLINE, DATA, UNSEEN)
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
@@ -20,8 +20,14 @@ FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 
 def commands() -> str:
     """Each command's own help."""
-    parts = ["# Commands\n\nMade from the command line itself by `.ci/reference.py`.\n", _help(cli, "liftlock")]
-    parts += [f"## {name}\n\n" + _help(command, f"liftlock {name}") for name, command in sorted(cli.commands.items())]
+    parts = [
+        "# Commands\n\nMade from the command line itself by `.ci/reference.py`.\n",
+        _help(cli, "liftlock"),
+    ]
+    parts += [
+        f"## {name}\n\n" + _help(command, f"liftlock {name}")
+        for name, command in sorted(cli.commands.items())
+    ]
     return "\n".join(parts)
 
 
@@ -32,7 +38,10 @@ def _help(command: click.Command, name: str) -> str:
 
 def rules() -> str:
     """All rules."""
-    rows = [f"| [{one.code}](rules/{one.code}.md) | {one.severity.value} | {one.title} |" for one in RULED]
+    rows = [
+        f"| [{one.code}](rules/{one.code}.md) | {one.severity.value} | {one.title} |"
+        for one in RULED
+    ]
     head = [
         "# Rules of `liftlock check`",
         "Made from the rules themselves by `.ci/reference.py`; their examples are run by the tests.",
@@ -43,9 +52,13 @@ def rules() -> str:
     return "\n\n".join(head) + "\n"
 
 
-def rule_page(rule: Kind) -> str:
+def rule_page(rule: FindingType) -> str:
     """A rule, with its examples; or what else is found."""
-    parts = [f"# {rule.code}", f"{rule.severity.value.capitalize()}: {rule.title}. {rule.why}", rule.now]
+    parts = [
+        f"# {rule.code}",
+        f"{rule.severity.value.capitalize()}: {rule.title}. {rule.why}",
+        rule.now,
+    ]
     if isinstance(rule, Rule) and rule.only:
         parts.append(f"Looked for with `--as {rule.only}` alone.")
     if isinstance(rule, Rule) and rule.bad.upgrade:
@@ -54,24 +67,41 @@ def rule_page(rule: Kind) -> str:
             f"Clean:\n\n{_example(rule.good)}",
             "The tables are those of [all rules](../rules.md).",
         ]
-    inline = f'`with liftlock.allow("{rule.code}", because="…"):` around it, or ' if isinstance(rule, Rule) and rule.placed else ""
+    inline = (
+        f'`with liftlock.allow("{rule.code}", because="…"):` around it, or '
+        if isinstance(rule, Rule) and rule.placed
+        else ""
+    )
     configured = "a line in `alembic.ini`, with the code that the finding shows"
-    parts.append(f"Where it is meant: {inline}{configured}; see [check](../../how-to/check.md#what-is-allowed).")
+    parts.append(
+        f"Where it is meant: {inline}{configured}; see [check](../../how-to/check.md#what-is-allowed)."
+    )
     return "\n\n".join(parts) + "\n"
 
 
 def _example(one: Example) -> str:
     bodies = [("upgrade", one.upgrade), ("downgrade", one.downgrade)]
-    lines = [line for name, body in bodies for line in (f"def {name}():", *(f"    {line}" for line in body.splitlines()), "")]
+    lines = [
+        line
+        for name, body in bodies
+        for line in (f"def {name}():", *(f"    {line}" for line in body.splitlines()), "")
+    ]
     return "\n".join(["```python", *lines[:-1], "```"])
 
 
 def main() -> int:
     """Write, or compare."""
-    pages = {"cli.md": commands(), "rules.md": rules(), **{f"rules/{one.code}.md": rule_page(one) for one in RULED}}
+    pages = {
+        "cli.md": commands(),
+        "rules.md": rules(),
+        **{f"rules/{one.code}.md": rule_page(one) for one in RULED},
+    }
     there = {f"rules/{one.name}" for one in (FOLDER / "rules").glob("*")}
     if "--check" in sys.argv:
-        same = all((FOLDER / name).exists() and (FOLDER / name).read_text() == text for name, text in pages.items())
+        same = all(
+            (FOLDER / name).exists() and (FOLDER / name).read_text() == text
+            for name, text in pages.items()
+        )
         return int(not same or not there <= set(pages))
     (FOLDER / "rules").mkdir(exist_ok=True)
     for name in there - set(pages):

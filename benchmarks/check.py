@@ -21,9 +21,9 @@ import click
 from alembic import command
 from alembic.config import Config
 
-from liftlock.postgres import embedded
 from liftlock.postgres.session import connect
 from liftlock.settings import Address
+from liftlock.shadow import embedded
 
 _BIN = Path(sys.executable).parent
 
@@ -55,14 +55,23 @@ def fresh(server: Address, ini: Path) -> None:
         session.execute("DROP DATABASE IF EXISTS bench WITH (FORCE)")
         session.execute("CREATE DATABASE bench")
     url = f"postgresql+psycopg://postgres:{server.password}@127.0.0.1:{server.port}/bench"
-    lines = [f"sqlalchemy.url = {url}" if one.startswith("sqlalchemy.url") else one for one in ini.read_text().splitlines()]
+    lines = [
+        f"sqlalchemy.url = {url}" if one.startswith("sqlalchemy.url") else one
+        for one in ini.read_text().splitlines()
+    ]
     ini.write_text("\n".join(lines))
 
 
 def timed(arguments: list[str], cache: Path) -> tuple[float, str]:
     """Seconds of a whole process, and what it printed."""
     begun = time.monotonic()
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False, env={**os.environ, "XDG_CACHE_HOME": str(cache)})
+    done = subprocess.run(
+        arguments,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "XDG_CACHE_HOME": str(cache)},
+    )
     took = time.monotonic() - begun
     if done.returncode not in {0, 1}:
         sys.exit(done.stderr)
@@ -71,30 +80,53 @@ def timed(arguments: list[str], cache: Path) -> tuple[float, str]:
 
 @click.command()
 @click.option("--revisions", default=300, show_default=True, help="How long the chain is.")
-@click.option("--times", default=5, show_default=True, help="How often each is run; the median is shown.")
-@click.option("--most", default=5.0, show_default=True, help="Seconds that a check may take at most, for exit 0.")
+@click.option(
+    "--times", default=5, show_default=True, help="How often each is run; the median is shown."
+)
+@click.option(
+    "--most",
+    default=5.0,
+    show_default=True,
+    help="Seconds that a check may take at most, for exit 0.",
+)
 def main(revisions: int, times: int, most: float) -> None:
     """Measure, and show the split."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         ini, cache = project(folder / "project", revisions), folder / "cache"
-        check = [str(_BIN / "liftlock"), "-c", str(ini), "--format", "json", "check", f"{revisions:04}"]
-        with embedded.serve(folder / "server" / "data", "bench", settings=embedded.THROWAWAY) as server:
+        check = [
+            str(_BIN / "liftlock"),
+            "-c",
+            str(ini),
+            "--format",
+            "json",
+            "check",
+            f"{revisions:04}",
+        ]
+        with embedded.serve(
+            folder / "server" / "data", "bench", settings=embedded.THROWAWAY
+        ) as server:
             checks, plain, parts = [], [], []
             fresh(server, ini)
             cold, _ = timed(check, cache)
             for _ in range(times):
                 fresh(server, ini)
-                plain.append(timed([str(_BIN / "alembic"), "-c", str(ini), "upgrade", "head"], cache)[0])
+                plain.append(
+                    timed([str(_BIN / "alembic"), "-c", str(ini), "upgrade", "head"], cache)[0]
+                )
                 took, told = timed(check, cache)
                 checks.append(took)
                 parts.append(json.loads(told)["seconds"])
         shutil.rmtree(cache)
     median, whole = statistics.median(checks), statistics.median(plain)
-    click.echo(f"a check of one new revision on a chain of {revisions}: {median:.2f} s (first call, without a base state: {cold:.2f} s)")
+    click.echo(
+        f"a check of one new revision on a chain of {revisions}: {median:.2f} s (first call, without a base state: {cold:.2f} s)"
+    )
     for part in parts[0]:
         click.echo(f"  {part:<10} {statistics.median(one[part] for one in parts):.2f} s")
-    click.echo(f"  {'rest':<10} {median - statistics.median(sum(one.values()) for one in parts):.2f} s  (start of Python, imports)")
+    click.echo(
+        f"  {'rest':<10} {median - statistics.median(sum(one.values()) for one in parts):.2f} s  (start of Python, imports)"
+    )
     click.echo(f"alembic upgrade head from empty: {whole:.2f} s; ratio {median / whole:.2f}")
     sys.exit(median > most)
 

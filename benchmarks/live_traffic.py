@@ -31,8 +31,8 @@ import psycopg
 from alembic import command
 from alembic.config import Config
 
-from liftlock.postgres import embedded
 from liftlock.settings import Address
+from liftlock.shadow import embedded
 
 BUDGET_MS = 100
 WARM_SECONDS = 1.5
@@ -87,7 +87,9 @@ class Traffic:
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Clients, and the slow reader, for as long as the context lasts."""
-        threads = [threading.Thread(target=self._client, args=(number,)) for number in range(CLIENTS)]
+        threads = [
+            threading.Thread(target=self._client, args=(number,)) for number in range(CLIENTS)
+        ]
         threads.append(threading.Thread(target=self._slow_reader))
         for thread in threads:
             thread.start()
@@ -100,19 +102,30 @@ class Traffic:
 
     def _client(self, seed: int) -> None:
         chance = random.Random(seed)  # noqa: S311 - a load, not a secret
-        with psycopg.connect(**self.address.keywords(), autocommit=True, application_name="client") as session:  # type: ignore[arg-type]
+        with psycopg.connect(
+            **self.address.keywords(), autocommit=True, application_name="client"
+        ) as session:  # type: ignore[arg-type]
             while not self._stop.is_set():
                 kind, key = chance.random(), chance.randint(1, self.rows)
                 begun = time.monotonic()
                 try:
                     if kind < 0.7:  # noqa: PLR2004 - most of a load reads
-                        session.execute("SELECT email, balance FROM account WHERE id = %s", [key]).fetchall()
+                        session.execute(
+                            "SELECT email, balance FROM account WHERE id = %s", [key]
+                        ).fetchall()
                     elif kind < 0.9:  # noqa: PLR2004 - the next most frequent writes
-                        session.execute("UPDATE account SET balance = balance + 1 WHERE id = %s", [key])
+                        session.execute(
+                            "UPDATE account SET balance = balance + 1 WHERE id = %s", [key]
+                        )
                     else:
                         values = [f"new {seed} {chance.random()}", "new", 1, 1 + key % 1000, "n"]
-                        session.execute("INSERT INTO account (email, kind, balance, owner_id, note) VALUES (%s, %s, %s, %s, %s)", values)
-                except psycopg.errors.FeatureNotSupported:  # cached plan must not change result type
+                        session.execute(
+                            "INSERT INTO account (email, kind, balance, owner_id, note) VALUES (%s, %s, %s, %s, %s)",
+                            values,
+                        )
+                except (
+                    psycopg.errors.FeatureNotSupported
+                ):  # cached plan must not change result type
                     session.execute("DEALLOCATE ALL", prepare=False)
                     self.prepared_again += 1
                 except psycopg.Error as error:
@@ -144,19 +157,31 @@ class Result:
 
 def measure(server: Address, rows: int, project: Path, tool: list[str], phase: float) -> Result:
     """Run a change under traffic, started at a point of the slow reader's cycle."""
-    address = Address(host=server.host, port=server.port, user=server.user, password=server.password, dbname="live")
+    address = Address(
+        host=server.host,
+        port=server.port,
+        user=server.user,
+        password=server.password,
+        dbname="live",
+    )
     with psycopg.connect(**server.keywords(), autocommit=True) as session:  # type: ignore[arg-type]
         session.execute("DROP DATABASE IF EXISTS live WITH (FORCE)")
         session.execute("CREATE DATABASE live TEMPLATE seed STRATEGY file_copy")
     traffic = Traffic(address, rows)
     bin_folder = Path(sys.executable).parent
-    variables = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}", "LIFTLOCK_LOCK_TIMEOUT": str(BUDGET_MS)}
+    variables = {
+        **os.environ,
+        "PATH": f"{bin_folder}:{os.environ['PATH']}",
+        "LIFTLOCK_LOCK_TIMEOUT": str(BUDGET_MS),
+    }
     with traffic.running():
         time.sleep(WARM_SECONDS + SLOW_EVERY - SLOW_SECONDS)
         while not 0 <= time.monotonic() - traffic.slow_since - phase < 0.1:  # noqa: PLR2004 - a tenth of a second exact is enough
             time.sleep(0.01)
         begun = time.monotonic()
-        done = subprocess.run(tool, cwd=project, env=variables, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            tool, cwd=project, env=variables, capture_output=True, text=True, check=False
+        )
         ended = time.monotonic()
         time.sleep(0.5)
     if done.returncode:
@@ -176,7 +201,9 @@ def measure(server: Address, rows: int, project: Path, tool: list[str], phase: f
 
 def worst(results: list[Result]) -> Result:
     """Each figure at its worst."""
-    return Result(*(max(getattr(one, name) for one in results) for name in Result.__dataclass_fields__))
+    return Result(
+        *(max(getattr(one, name) for one in results) for name in Result.__dataclass_fields__)
+    )
 
 
 def make_project(folder: Path, server: Address, body: str) -> None:
@@ -186,7 +213,10 @@ def make_project(folder: Path, server: Address, body: str) -> None:
     url = f"postgresql+psycopg://{server.user}:{server.password}@{server.host}:{server.port}/live"
     ini = folder / "alembic.ini"
     ini.write_text(
-        "\n".join(f"sqlalchemy.url = {url}" if line.startswith("sqlalchemy.url") else line for line in ini.read_text().split("\n"))
+        "\n".join(
+            f"sqlalchemy.url = {url}" if line.startswith("sqlalchemy.url") else line
+            for line in ini.read_text().split("\n")
+        )
     )
     text = f"from alembic import op\nimport sqlalchemy as sa\nrevision = 'r1'\ndown_revision = None\n\ndef upgrade():\n    {body}\n"
     (folder / "migrations" / "versions" / "r1.py").write_text(text)
@@ -194,16 +224,33 @@ def make_project(folder: Path, server: Address, body: str) -> None:
 
 @click.command()
 @click.option("--rows", default=1_000_000, show_default=True)
-@click.option("--starts", default=3, show_default=True, help="Starting points in the slow reader's cycle; the worst counts.")
-@click.option("--report", type=click.Path(path_type=Path), help="Where the figures are written to, as JSON.")
-@click.option("--only", multiple=True, type=click.Choice(list(CHANGES)), help="This change; may be given again.")
+@click.option(
+    "--starts",
+    default=3,
+    show_default=True,
+    help="Starting points in the slow reader's cycle; the worst counts.",
+)
+@click.option(
+    "--report", type=click.Path(path_type=Path), help="Where the figures are written to, as JSON."
+)
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice(list(CHANGES)),
+    help="This change; may be given again.",
+)
 def main(rows: int, starts: int, report: Path | None, only: tuple[str, ...]) -> None:
     """Measure; exit 1 when liftlock makes a query wait too long, or fail, or takes too long for what works through a whole table."""
     bound, missed, found, blocking = 2 * BUDGET_MS, [], [], 0.0
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         path.chmod(0o755)
-        settings = {"fsync": "off", "shared_buffers": "512MB", "max_wal_size": "4GB", "autovacuum": "off"}
+        settings = {
+            "fsync": "off",
+            "shared_buffers": "512MB",
+            "max_wal_size": "4GB",
+            "autovacuum": "off",
+        }
         with embedded.serve(path / "data", "bench", settings=settings) as server:
             about = f"{rows:,} rows, {CLIENTS} clients, PostgreSQL {seed(server, rows)}, Alembic {version('alembic')}, psycopg"
             about += f" {version('psycopg')}, Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores"
@@ -231,7 +278,12 @@ def main(rows: int, starts: int, report: Path | None, only: tuple[str, ...]) -> 
                     elif name in WHOLE and one.seconds > MOST * blocking:
                         missed.append(f"{name} takes more than {MOST} times as long")
     if report:
-        figures = {"about": about, "bound_ms": bound, "whole_tables": sorted(WHOLE), "results": found}
+        figures = {
+            "about": about,
+            "bound_ms": bound,
+            "whole_tables": sorted(WHOLE),
+            "results": found,
+        }
         report.write_text(json.dumps(figures, indent=1) + "\n")
     if missed:
         sys.exit(f"with liftlock, {'; '.join(missed)}")
@@ -241,7 +293,13 @@ def seed(server: Address, rows: int) -> str:
     """Make the database that each run gets a copy of; returns the server's version."""
     with psycopg.connect(**server.keywords(), autocommit=True) as session:  # type: ignore[arg-type]
         session.execute("CREATE DATABASE seed")
-    address = Address(host=server.host, port=server.port, user=server.user, password=server.password, dbname="seed")
+    address = Address(
+        host=server.host,
+        port=server.port,
+        user=server.user,
+        password=server.password,
+        dbname="seed",
+    )
     with psycopg.connect(**address.keywords(), autocommit=True) as session:  # type: ignore[arg-type]
         session.execute(SCHEMA.format(rows=rows))  # type: ignore[arg-type]
         session.execute("VACUUM ANALYZE")

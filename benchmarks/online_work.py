@@ -24,8 +24,8 @@ import psycopg
 from alembic import command
 from alembic.config import Config
 
-from liftlock.postgres import embedded
 from liftlock.settings import Address
+from liftlock.shadow import embedded
 
 SEED = """
 CREATE TABLE account (id bigint PRIMARY KEY, email text NOT NULL, balance integer NOT NULL, doubled bigint);
@@ -36,7 +36,10 @@ WORK = {
         "UPDATE account SET doubled = balance * 2 WHERE doubled IS NULL",
         'op.backfill("account", set="doubled = balance * 2", where="doubled IS NULL")',
     ),
-    "create_index": ("CREATE INDEX CONCURRENTLY ix_email ON account (email)", 'op.create_index("ix_email", "account", ["email"])'),
+    "create_index": (
+        "CREATE INDEX CONCURRENTLY ix_email ON account (email)",
+        'op.create_index("ix_email", "account", ["email"])',
+    ),
 }
 LEAST_RATE = 0.7
 MOST_TIME = 1.5
@@ -49,7 +52,13 @@ def fresh(server: Address) -> Address:
         session.execute("DROP DATABASE IF EXISTS work WITH (FORCE)")
         session.execute("CREATE DATABASE work TEMPLATE seed STRATEGY file_copy")
         session.execute("CHECKPOINT")
-    return Address(host=server.host, port=server.port, user=server.user, password=server.password, dbname="work")
+    return Address(
+        host=server.host,
+        port=server.port,
+        user=server.user,
+        password=server.password,
+        dbname="work",
+    )
 
 
 def by_hand(address: Address, statement: str) -> float:
@@ -68,7 +77,10 @@ def by_liftlock(address: Address, folder: Path, body: str) -> tuple[float, float
     (folder / "migrations" / "versions" / "r1.py").write_text(text)
     url = f"postgresql+psycopg://{address.user}:{address.password}@{address.host}:{address.port}/{address.dbname}"
     ini = folder / "alembic.ini"
-    lines = [f"sqlalchemy.url = {url}" if line.startswith("sqlalchemy.url") else line for line in ini.read_text().split("\n")]
+    lines = [
+        f"sqlalchemy.url = {url}" if line.startswith("sqlalchemy.url") else line
+        for line in ini.read_text().split("\n")
+    ]
     ini.write_text("\n".join(lines))
     done, longest = threading.Event(), [0.0]
 
@@ -82,13 +94,17 @@ def by_liftlock(address: Address, folder: Path, body: str) -> tuple[float, float
     thread = threading.Thread(target=watch)
     thread.start()
     program = Path(sys.executable).parent / "liftlock"
-    ran = subprocess.run([program, "upgrade"], cwd=folder, capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [program, "upgrade"], cwd=folder, capture_output=True, text=True, check=False
+    )
     done.set()
     thread.join()
     if ran.returncode:
         sys.exit(ran.stderr)
     with psycopg.connect(**address.keywords()) as session:  # type: ignore[arg-type]
-        row = session.execute("SELECT extract(epoch FROM sum(finished_at - started_at)) FROM liftlock.steps WHERE pace <> 'brief'")
+        row = session.execute(
+            "SELECT extract(epoch FROM sum(finished_at - started_at)) FROM liftlock.steps WHERE pace <> 'brief'"
+        )
         return float(row.fetchone()[0]), longest[0]  # type: ignore[index]
 
 
@@ -106,12 +122,22 @@ def main(rows: int, rounds: int) -> None:
             with psycopg.connect(**server.keywords(), autocommit=True) as session:  # type: ignore[arg-type]
                 session.execute("CREATE DATABASE seed")
                 version = session.info.parameter_status("server_version")
-            seed = Address(host=server.host, port=server.port, user=server.user, password=server.password, dbname="seed")
+            seed = Address(
+                host=server.host,
+                port=server.port,
+                user=server.user,
+                password=server.password,
+                dbname="seed",
+            )
             with psycopg.connect(**seed.keywords(), autocommit=True) as session:  # type: ignore[arg-type]
                 session.execute(SEED.format(rows=rows))  # type: ignore[arg-type]
                 session.execute("VACUUM ANALYZE")
-            click.echo(f"{rows} rows, median of {rounds}, PostgreSQL {version}, {platform.machine()}, {os.cpu_count()} cores")
-            click.echo(f"{'work':<16}{'by hand s':>11}{'liftlock s':>12}{'ratio':>8}{'longest transaction s':>24}")
+            click.echo(
+                f"{rows} rows, median of {rounds}, PostgreSQL {version}, {platform.machine()}, {os.cpu_count()} cores"
+            )
+            click.echo(
+                f"{'work':<16}{'by hand s':>11}{'liftlock s':>12}{'ratio':>8}{'longest transaction s':>24}"
+            )
             for name, (statement, body) in WORK.items():
                 hands, ours, longest = [], [], 0.0
                 for number in range(rounds):
@@ -122,13 +148,26 @@ def main(rows: int, rounds: int) -> None:
                     ours.append(seconds)
                     longest = max(longest, age)
                 hand, our = sorted(hands)[rounds // 2], sorted(ours)[rounds // 2]
-                found.append({"work": name, "by_hand_s": hand, "liftlock_s": our, "ratio": our / hand, "longest_transaction_s": longest})
+                found.append(
+                    {
+                        "work": name,
+                        "by_hand_s": hand,
+                        "liftlock_s": our,
+                        "ratio": our / hand,
+                        "longest_transaction_s": longest,
+                    }
+                )
                 click.echo(f"{name:<16}{hand:>11.2f}{our:>12.2f}{our / hand:>8.2f}{longest:>24.2f}")
-                if our / hand > (1 / LEAST_RATE if name == "backfill" else MOST_TIME) or longest > LONGEST_SECONDS:
+                if (
+                    our / hand > (1 / LEAST_RATE if name == "backfill" else MOST_TIME)
+                    or longest > LONGEST_SECONDS
+                ):
                     missed.append(name)
     click.echo(json.dumps(found))
     if missed:
-        sys.exit(f"slower than promised, or with a transaction of more than {LONGEST_SECONDS:g} s: {', '.join(missed)}")
+        sys.exit(
+            f"slower than promised, or with a transaction of more than {LONGEST_SECONDS:g} s: {', '.join(missed)}"
+        )
 
 
 if __name__ == "__main__":

@@ -15,15 +15,21 @@ COLOURS = {"alembic": "#c44e52", "liftlock": "#4c72b0"}
 TABLE = re.compile(r"(?<=<!-- live-traffic -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 
-def draw(found: dict[str, Any], figure: str, label: str, path: Path, *, bound: float | None = None) -> None:
+def draw(
+    found: dict[str, Any], figure: str, label: str, path: Path, *, bound: float | None = None
+) -> None:
     """Bars of one figure for each change, side by side, on a logarithmic axis."""
     changes = list(dict.fromkeys(one["change"] for one in found["results"]))
     _, axes = plt.subplots(figsize=(9, 0.45 * len(changes) + 1.2), layout="constrained")
     for shift, (tool, colour) in zip((-0.2, 0.2), COLOURS.items(), strict=True):
         values = {one["change"]: one[figure] for one in found["results"] if one["tool"] == tool}
         places = [number + shift for number in range(len(changes))]
-        bars = axes.barh(places, [values[change] for change in changes], height=0.38, color=colour, label=tool)
-        axes.bar_label(bars, fmt="{:,.0f}" if figure.endswith("_ms") else "{:.1f}", padding=3, fontsize=8)
+        bars = axes.barh(
+            places, [values[change] for change in changes], height=0.38, color=colour, label=tool
+        )
+        axes.bar_label(
+            bars, fmt="{:,.0f}" if figure.endswith("_ms") else "{:.1f}", padding=3, fontsize=8
+        )
     if bound is not None:
         axes.axvline(bound, color="black", linestyle="--", linewidth=1, label=f"bound: {bound:g}")
     axes.set(yticks=range(len(changes)), yticklabels=changes, xlabel=label, xscale="log")
@@ -52,7 +58,10 @@ def table(found: dict[str, Any]) -> str:
 def whole_tables(found: dict[str, Any]) -> str:
     """How many times the blocking form's time the changes of whole tables take."""
     seconds = {(one["change"], one["tool"]): one["seconds"] for one in found["results"]}
-    times = [f"`{name}` {seconds[name, 'liftlock'] / seconds[name, 'alembic']:.1f}" for name in found["whole_tables"]]
+    times = [
+        f"`{name}` {seconds[name, 'liftlock'] / seconds[name, 'alembic']:.1f}"
+        for name in found["whole_tables"]
+    ]
     return f"Duration with liftlock, times that with Alembic, of the changes that write each row: {', '.join(times)}."
 
 
@@ -61,7 +70,13 @@ def main() -> None:
     folder, page = Path(sys.argv[1]), Path(sys.argv[2])
     mpl.rcParams["svg.hashsalt"] = "liftlock"  # the same figures give the same file
     found = json.loads((folder / "live-traffic.json").read_text())
-    draw(found, "longest_ms", "longest wait of any query, ms", folder / "longest-wait.svg", bound=found["bound_ms"])
+    draw(
+        found,
+        "longest_ms",
+        "longest wait of any query, ms",
+        folder / "longest-wait.svg",
+        bound=found["bound_ms"],
+    )
     draw(found, "seconds", "duration, s", folder / "duration.svg")
     text = page.read_text()
     page.write_text(TABLE.sub(lambda _: table(found), text))

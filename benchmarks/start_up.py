@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from liftlock.postgres import embedded
+from liftlock.shadow import embedded
 
 ROUNDS = 25
 WARM_UP = 3
@@ -46,18 +46,27 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, embedded.throwaway() as address:
         ours, plain = Path(folder) / "ours", Path(folder) / "plain"
         for project in (ours, plain):
-            shutil.copytree(BACKEND / "migrations", project / "migrations", ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(
+                BACKEND / "migrations",
+                project / "migrations",
+                ignore=shutil.ignore_patterns("__pycache__"),
+            )
             shutil.copy(BACKEND / "alembic.ini", project)
         (plain / "migrations" / "env.py").write_text(PLAIN_ENV)
         programs = f"{Path(sys.executable).parent}:{Path(embedded.program('pg_isready')).parent}"
-        variables = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+        variables = {
+            key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"
+        }
         variables |= address.environ() | {"PATH": f"{programs}:{os.environ['PATH']}"}
         for command in (["liftlock", "bake"], ["liftlock", "upgrade"]):
             subprocess.run(command, cwd=ours, env=variables, check=True, capture_output=True)
         isready = 'pg_isready -q -h "$POSTGRES_SERVER" -p "$POSTGRES_PORT"'
         ways = {
             "python -c pass": (ours, ["python", "-c", "pass"]),
-            "pg_isready + alembic upgrade head": (plain, ["sh", "-c", f"{isready} && alembic upgrade head && exec true"]),
+            "pg_isready + alembic upgrade head": (
+                plain,
+                ["sh", "-c", f"{isready} && alembic upgrade head && exec true"],
+            ),
             "liftlock exec": (ours, ["liftlock", "exec", "--", "true"]),
             "liftlock exec, no manifest": (plain, ["liftlock", "exec", "--", "true"]),
         }
@@ -70,11 +79,20 @@ def main() -> int:
                     seconds[name].append(time.perf_counter() - started)
     medians = {name: statistics.median(taken) * 1000 for name, taken in seconds.items()}
     ratio = medians["liftlock exec"] / medians["pg_isready + alembic upgrade head"]
-    print(f"start-up at head, median of {ROUNDS} rounds ({platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()})")
+    print(
+        f"start-up at head, median of {ROUNDS} rounds ({platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()})"
+    )
     for name, median in medians.items():
         print(f"  {name:<36} {median:7.1f} ms")
     print(f"  ratio of liftlock exec to plain      {ratio:7.3f}  (at most {LIMIT})")
-    print(json.dumps({"ratio": round(ratio, 4), "medians_ms": {name: round(median, 1) for name, median in medians.items()}}))
+    print(
+        json.dumps(
+            {
+                "ratio": round(ratio, 4),
+                "medians_ms": {name: round(median, 1) for name, median in medians.items()},
+            }
+        )
+    )
     return 0 if ratio <= LIMIT else 1
 
 

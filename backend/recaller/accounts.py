@@ -48,21 +48,31 @@ class Token(BaseModel):
     """What to send as `Authorization: Bearer …`."""
 
     access_token: str
-    token_type: str = "bearer"  # noqa: S105 - a kind of token, no secret
+    token_type: str = "bearer"
 
 
 async def signing_key(engine: AsyncEngine) -> str:
     """The key that all replicas share; made by whoever comes first."""
     async with engine.begin() as connection:
-        made = insert(SigningKey).values(id=1, secret=secrets.token_urlsafe(48)).on_conflict_do_nothing()
+        made = (
+            insert(SigningKey)
+            .values(id=1, secret=secrets.token_urlsafe(48))
+            .on_conflict_do_nothing()
+        )
         await connection.execute(made)
         return str((await connection.execute(select(SigningKey.secret))).scalar_one())
 
 
-async def _account(request: Request, session: Session, token: Annotated[str, Depends(_bearer)]) -> Account:
-    problem = HTTPException(401, "Log in: the token is missing, wrong or expired.", {"WWW-Authenticate": "Bearer"})
+async def _account(
+    request: Request, session: Session, token: Annotated[str, Depends(_bearer)]
+) -> Account:
+    problem = HTTPException(
+        401, "Log in: the token is missing, wrong or expired.", {"WWW-Authenticate": "Bearer"}
+    )
     try:
-        claims = jwt.decode(token, request.app.state.secret, [_ALGORITHM], options={"require": ["exp", "sub"]})
+        claims = jwt.decode(
+            token, request.app.state.secret, [_ALGORITHM], options={"require": ["exp", "sub"]}
+        )
         account = await session.get(Account, int(claims["sub"]))
     except (jwt.InvalidTokenError, ValueError):
         raise problem from None
@@ -83,21 +93,29 @@ async def register(registration: Registration, session: Session) -> Me:
         "name": registration.name,
         "password_hash": _hasher.hash(registration.password),
     }
-    made = await session.scalar(insert(Account).values(values).on_conflict_do_nothing().returning(Account))
+    made = await session.scalar(
+        insert(Account).values(values).on_conflict_do_nothing().returning(Account)
+    )
     if made is None:
         raise HTTPException(409, "An account with this e-mail address exists already.")
     return Me.model_validate(made, from_attributes=True)
 
 
 @router.post("/token", responses=responses(400, 401, 422))
-async def log_in(request: Request, form: Annotated[OAuth2PasswordRequestForm, Depends()], session: Session) -> Token:
+async def log_in(
+    request: Request, form: Annotated[OAuth2PasswordRequestForm, Depends()], session: Session
+) -> Token:
     """Exchange e-mail address and password for a token."""
     email = form.username.lower().replace("\x00", "")
     account = await session.scalar(select(Account).where(Account.email == email))
     known = _hasher.verify(form.password, account.password_hash if account else _UNKNOWN)
     if account is None or not known:
-        raise HTTPException(401, "E-mail address or password is wrong.", {"WWW-Authenticate": "Bearer"})
-    expires = dt.datetime.now(dt.UTC) + dt.timedelta(minutes=request.app.state.settings.token_minutes)
+        raise HTTPException(
+            401, "E-mail address or password is wrong.", {"WWW-Authenticate": "Bearer"}
+        )
+    expires = dt.datetime.now(dt.UTC) + dt.timedelta(
+        minutes=request.app.state.settings.token_minutes
+    )
     claims = {"sub": str(account.id), "exp": expires}
     return Token(access_token=jwt.encode(claims, request.app.state.secret, _ALGORITHM))
 

@@ -10,8 +10,7 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
 from liftlock import settings as liftlock_settings
-from liftlock.commands.exec import address_of
-from liftlock.commands.status import build_of
+from liftlock.revisions.build import address_of, build_of
 from recaller import accounts, encounters, health, logs, people, problems, reminders, search
 from recaller.database import engine_for
 from recaller.settings import ServiceSettings
@@ -51,7 +50,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.engine = engine_for(app.state.address, revision, settings.pool_size)
     given = settings.secret.get_secret_value() if settings.secret else None
     app.state.secret = given or await accounts.signing_key(app.state.engine)
-    _log.info("service.started", revision=revision, database=repr(app.state.address), docs=f"http://localhost:{settings.port}/docs")
+    _log.info(
+        "service.started",
+        revision=revision,
+        database=repr(app.state.address),
+        docs=f"http://localhost:{settings.port}/docs",
+    )
     yield
     await app.state.engine.dispose()
     _log.info("service.stopped")

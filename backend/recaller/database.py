@@ -31,12 +31,19 @@ def engine_for(address: Address, revision: str, pool_size: int) -> AsyncEngine:
         query=address.options,
     )
     # A statement that was prepared before a column changed its type fails once afterwards; none is prepared.
-    arguments = {"application_name": f"recaller@{revision}", "prepare_threshold": None, "connect_timeout": 5}
+    arguments = {
+        "application_name": f"recaller@{revision}",
+        "prepare_threshold": None,
+        "connect_timeout": 5,
+    }
     return create_async_engine(url, pool_size=pool_size, pool_pre_ping=True, connect_args=arguments)
 
 
 async def _session(request: Request) -> AsyncIterator[AsyncSession]:
-    async with AsyncSession(request.app.state.engine, expire_on_commit=False) as session, session.begin():
+    async with (
+        AsyncSession(request.app.state.engine, expire_on_commit=False) as session,
+        session.begin(),
+    ):
         yield session
 
 

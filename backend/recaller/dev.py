@@ -14,8 +14,8 @@ from pathlib import Path
 import psycopg
 
 from liftlock.errors import LiftlockError
-from liftlock.postgres import embedded
 from liftlock.settings import Address
+from liftlock.shadow import embedded
 
 _BACKEND = Path(__file__).parents[1]
 _DATABASE = "recaller"
@@ -35,8 +35,14 @@ def main() -> int:
             address = _database(server)
             (folder / "env").touch(mode=0o600)
             variables = address.environ()
-            (folder / "env").write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
-            _say(f"migrating, then serving http://localhost:{port}  (API docs: http://localhost:{port}/docs; stop with Ctrl-C)")
+            (folder / "env").write_text(
+                "".join(
+                    f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()
+                )
+            )
+            _say(
+                f"migrating, then serving http://localhost:{port}  (API docs: http://localhost:{port}/docs; stop with Ctrl-C)"
+            )
             code = _serve(variables)
             _say("stopping PostgreSQL …")
             return code
@@ -55,16 +61,34 @@ def _password(folder: Path) -> str:
 
 def _database(server: Address) -> Address:
     with psycopg.connect(**server.keywords(), autocommit=True) as session:  # type: ignore[arg-type]  # all of them are texts
-        if not session.execute("SELECT 1 FROM pg_database WHERE datname = %s", [_DATABASE]).fetchone():
+        if not session.execute(
+            "SELECT 1 FROM pg_database WHERE datname = %s", [_DATABASE]
+        ).fetchone():
             session.execute(f"CREATE DATABASE {_DATABASE}")
-    return Address(host=server.host, port=server.port, user=server.user, password=server.password, dbname=_DATABASE)
+    return Address(
+        host=server.host,
+        port=server.port,
+        user=server.user,
+        password=server.password,
+        dbname=_DATABASE,
+    )
 
 
 def _serve(variables: Mapping[str, str]) -> int:
     """Run the service as a container would, and pass SIGTERM on; Ctrl-C reaches it by the terminal. It ends when we are killed."""
-    command = [*embedded.tied("TERM"), str(Path(sys.executable).with_name("liftlock")), "exec", "--", sys.executable, "-m", "recaller"]
+    command = [
+        *embedded.die_with_parent("TERM"),
+        str(Path(sys.executable).with_name("liftlock")),
+        "exec",
+        "--",
+        sys.executable,
+        "-m",
+        "recaller",
+    ]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    child = subprocess.Popen(command, cwd=_BACKEND, env={**os.environ, **variables}, preexec_fn=_listen)  # noqa: S603, PLW1509 - our own command, no threads yet
+    child = subprocess.Popen(
+        command, cwd=_BACKEND, env={**os.environ, **variables}, preexec_fn=_listen
+    )
     signal.signal(signal.SIGTERM, lambda *_: child.send_signal(signal.SIGTERM))
     code = child.wait()
     return 0 if code in {-signal.SIGINT, -signal.SIGTERM} else code

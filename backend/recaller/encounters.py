@@ -66,7 +66,9 @@ class EncounterOut(BaseModel):
 
 
 async def _own(session: AsyncSession, owner: Owner, key: int) -> Encounter:
-    row = await session.scalar(select(Encounter).where(Encounter.account_id == owner.id, Encounter.id == key))
+    row = await session.scalar(
+        select(Encounter).where(Encounter.account_id == owner.id, Encounter.id == key)
+    )
     if row is None:
         raise not_found("encounter", key)
     return row
@@ -84,10 +86,12 @@ async def add_encounter(encounter: EncounterIn, owner: Owner, session: Session) 
 
 
 @router.get("", responses=responses(401, 422))
-async def list_encounters(  # noqa: PLR0913 - one parameter a filter
+async def list_encounters(
     owner: Owner,
     session: Session,
-    person: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="Only with this person.")] = None,
+    person: Annotated[
+        int | None, Query(ge=1, le=2**63 - 1, description="Only with this person.")
+    ] = None,
     since: Annotated[AwareDatetime | None, Query()] = None,
     until: Annotated[AwareDatetime | None, Query()] = None,
     after: After = None,
@@ -101,7 +105,9 @@ async def list_encounters(  # noqa: PLR0913 - one parameter a filter
         statement = statement.where(Encounter.happened_at >= since)
     if until is not None:
         statement = statement.where(Encounter.happened_at < until)
-    statement = page_of(statement, [Encounter.happened_at, Encounter.id], after, limit, descending=True)
+    statement = page_of(
+        statement, [Encounter.happened_at, Encounter.id], after, limit, descending=True
+    )
     return paged((await session.scalars(statement)).all(), limit, EncounterOut, "happened_at", "id")
 
 
@@ -112,7 +118,9 @@ async def get_encounter(key: Key, owner: Owner, session: Session) -> EncounterOu
 
 
 @router.put("/{key}", responses=responses(400, 401, 404, 422))
-async def change_encounter(key: Key, encounter: EncounterIn, owner: Owner, session: Session) -> EncounterOut:
+async def change_encounter(
+    key: Key, encounter: EncounterIn, owner: Owner, session: Session
+) -> EncounterOut:
     """Tell an encounter anew."""
     row = await _own(session, owner, key)
     row.people = await own_people(session, owner, encounter.people)

@@ -21,6 +21,8 @@ Plain = AfterValidator(_without_nul)
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), Plain]
 Line = Annotated[str, StringConstraints(max_length=500), Plain]
 Prose = Annotated[str, StringConstraints(max_length=20_000), Plain]
-Tag = Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True, min_length=1, max_length=50), Plain]
+Tag = Annotated[
+    str, StringConstraints(strip_whitespace=True, to_lower=True, min_length=1, max_length=50), Plain
+]
 Key = Annotated[int, Path(ge=1, le=_BIGINT, examples=[17])]
 Reference = Annotated[int, Field(ge=1, le=_BIGINT)]

@@ -50,8 +50,12 @@ async def ready(request: Request) -> Ready | JSONResponse:
     except psycopg.Error:
         return document(503, "The database can't be reached.")
     if not found.satisfied:
-        return document(503, found.explained())
-    return Ready(schema_is=found.standing.value, database=sorted(found.current), required=sorted(found.required))
+        return document(503, found.describe())
+    return Ready(
+        schema_is=found.state.value,
+        database=sorted(found.current),
+        required=sorted(found.required),
+    )
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

@@ -9,7 +9,9 @@ import sys
 
 def main() -> int:
     """Ask the service on this machine whether it is ready; 0 when it is."""
-    connection = http.client.HTTPConnection("127.0.0.1", int(os.environ.get("RECALLER_PORT", "8000")), timeout=4)
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", int(os.environ.get("RECALLER_PORT", "8000")), timeout=4
+    )
     try:
         connection.request("GET", "/health/ready")
         response = connection.getresponse()

@@ -16,7 +16,9 @@ from structlog.typing import Processor
 from recaller.settings import ServiceSettings
 
 _log = structlog.get_logger("recaller")
-_requests = Counter("recaller_requests_total", "Requests, by route and status.", ["method", "route", "status"])
+_requests = Counter(
+    "recaller_requests_total", "Requests, by route and status.", ["method", "route", "status"]
+)
 _seconds = Histogram("recaller_request_seconds", "How long requests take.", ["method", "route"])
 _QUIET = ("/health/", "/metrics")
 
@@ -30,7 +32,9 @@ def configure(settings: ServiceSettings) -> None:
         structlog.processors.format_exc_info,
     ]
     renderer: Processor = (
-        structlog.processors.JSONRenderer() if settings.log_format == "json" else structlog.dev.ConsoleRenderer(colors=False)
+        structlog.processors.JSONRenderer()
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=False)
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -40,7 +44,8 @@ def configure(settings: ServiceSettings) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
@@ -50,8 +55,12 @@ def install(app: FastAPI) -> None:
     """Log and count each request."""
 
     @app.middleware("http")
-    async def observe(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-        structlog.contextvars.bind_contextvars(request=request.headers.get("x-request-id") or uuid.uuid4().hex[:12])
+    async def observe(
+        request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        structlog.contextvars.bind_contextvars(
+            request=request.headers.get("x-request-id") or uuid.uuid4().hex[:12]
+        )
         started = time.perf_counter()
         response = await call_next(request)
         seconds = time.perf_counter() - started
@@ -59,6 +68,12 @@ def install(app: FastAPI) -> None:
         _requests.labels(request.method, route, response.status_code).inc()
         _seconds.labels(request.method, route).observe(seconds)
         if not route.startswith(_QUIET):
-            _log.info("request", method=request.method, route=route, status=response.status_code, ms=round(seconds * 1000, 1))
+            _log.info(
+                "request",
+                method=request.method,
+                route=route,
+                status=response.status_code,
+                ms=round(seconds * 1000, 1),
+            )
         structlog.contextvars.clear_contextvars()
         return response

@@ -38,7 +38,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own form
+    type_annotation_map = {
         str: Text,
         int: BigInteger,
         dt.datetime: DateTime(timezone=True),
@@ -97,8 +97,18 @@ class Person(Base):
     __tablename__ = "people"
     __table_args__ = (
         Index("ix_people_account_id_name_id", "account_id", "name", "id"),
-        Index("ix_people_name_trgm", "name", postgresql_using="gin", postgresql_ops={"name": "gin_trgm_ops"}),
-        Index("ix_people_notes_trgm", "notes", postgresql_using="gin", postgresql_ops={"notes": "gin_trgm_ops"}),
+        Index(
+            "ix_people_name_trgm",
+            "name",
+            postgresql_using="gin",
+            postgresql_ops={"name": "gin_trgm_ops"},
+        ),
+        Index(
+            "ix_people_notes_trgm",
+            "notes",
+            postgresql_using="gin",
+            postgresql_ops={"notes": "gin_trgm_ops"},
+        ),
         Index("ix_people_tags", "tags", postgresql_using="gin"),
     )
 
@@ -130,13 +140,22 @@ class Encounter(Base):
     __tablename__ = "encounters"
     __table_args__ = (
         Index("ix_encounters_account_id_happened_at_id", "account_id", "happened_at", "id"),
-        Index("ix_encounters_summary_trgm", "summary", postgresql_using="gin", postgresql_ops={"summary": "gin_trgm_ops"}),
+        Index(
+            "ix_encounters_summary_trgm",
+            "summary",
+            postgresql_using="gin",
+            postgresql_ops={"summary": "gin_trgm_ops"},
+        ),
     )
 
     id: Mapped[int] = _id()
     account_id: Mapped[int] = _owner()
     kind: Mapped[EncounterKind] = mapped_column(
-        Enum(EncounterKind, name="encounter_kind", values_callable=lambda kinds: [kind.value for kind in kinds]),
+        Enum(
+            EncounterKind,
+            name="encounter_kind",
+            values_callable=lambda kinds: [kind.value for kind in kinds],
+        ),
         server_default=EncounterKind.IN_PERSON.value,
     )
     happened_at: Mapped[dt.datetime]
@@ -144,7 +163,9 @@ class Encounter(Base):
     summary: Mapped[str]
     next_steps: Mapped[str | None]
     created_at: Mapped[dt.datetime] = _now()
-    people: Mapped[list[Person]] = relationship(secondary=encounter_people, lazy="selectin", order_by=Person.name)
+    people: Mapped[list[Person]] = relationship(
+        secondary=encounter_people, lazy="selectin", order_by=Person.name
+    )
 
 
 class Reminder(Base):

@@ -28,7 +28,12 @@ class Page(BaseModel, Generic[Item]):
 
 
 def page_of(
-    statement: Select[Any], keys: Sequence[InstrumentedAttribute[Any]], after: str | None, limit: int, *, descending: bool = False
+    statement: Select[Any],
+    keys: Sequence[InstrumentedAttribute[Any]],
+    after: str | None,
+    limit: int,
+    *,
+    descending: bool = False,
 ) -> Select[Any]:
     """One page of a statement, ordered by its keys; the last key is unique.
 
@@ -36,7 +41,12 @@ def page_of(
         HTTPException: 422, ``after`` is not the ``next`` of a page.
     """
     if after is not None:
-        marks = tuple_(*[_typed(key, value) for key, value in zip(keys, _decoded(after, len(keys)), strict=True)])
+        marks = tuple_(
+            *[
+                _typed(key, value)
+                for key, value in zip(keys, _decoded(after, len(keys)), strict=True)
+            ]
+        )
         row = tuple_(*keys)
         statement = statement.where(row < marks if descending else row > marks)
     order = [key.desc() if descending else key.asc() for key in keys]
@@ -47,7 +57,9 @@ def paged(rows: Sequence[Any], limit: int, shape: type[Item], *keys: str) -> Pag
     """A page from rows that were fetched with one more than the limit."""
     kept = rows[:limit]
     cursor = _encoded([getattr(kept[-1], key) for key in keys]) if len(rows) > limit else None
-    return Page(items=[shape.model_validate(row, from_attributes=True) for row in kept], next=cursor)
+    return Page(
+        items=[shape.model_validate(row, from_attributes=True) for row in kept], next=cursor
+    )
 
 
 def _encoded(values: list[Any]) -> str:
@@ -59,15 +71,23 @@ def _decoded(cursor: str, count: int) -> list[Any]:
         values = json.loads(base64.urlsafe_b64decode(cursor.encode()))
     except (binascii.Error, ValueError, RecursionError):
         values = None
-    if not isinstance(values, list) or len(values) != count or not all(isinstance(one, str | int) for one in values):
+    if (
+        not isinstance(values, list)
+        or len(values) != count
+        or not all(isinstance(one, str | int) for one in values)
+    ):
         raise _bad_cursor()
     return values
 
 
-def _typed(key: InstrumentedAttribute[Any], value: Any) -> Any:  # noqa: ANN401 - a column's own type
+def _typed(key: InstrumentedAttribute[Any], value: Any) -> Any:
     kind = key.type.python_type
     try:
-        typed = kind.fromisoformat(value) if hasattr(kind, "fromisoformat") and kind is not int else kind(value)
+        typed = (
+            kind.fromisoformat(value)
+            if hasattr(kind, "fromisoformat") and kind is not int
+            else kind(value)
+        )
     except (TypeError, ValueError, OverflowError):
         raise _bad_cursor() from None
     if (kind is int and not 0 <= typed < 2**63) or (kind is str and "\x00" in typed):

@@ -61,7 +61,11 @@ async def own_people(session: AsyncSession, owner: Owner, keys: Sequence[int]) -
     Raises:
         HTTPException: 404, one of them isn't there.
     """
-    found = list(await session.scalars(select(Person).where(Person.account_id == owner.id, Person.id.in_(keys))))
+    found = list(
+        await session.scalars(
+            select(Person).where(Person.account_id == owner.id, Person.id.in_(keys))
+        )
+    )
     for key in set(keys) - {person.id for person in found}:
         raise not_found("person", key)
     return found
@@ -78,7 +82,7 @@ async def add_person(person: PersonIn, owner: Owner, session: Session) -> Person
 
 
 @router.get("", responses=responses(401, 422))
-async def list_people(  # noqa: PLR0913 - one parameter a filter
+async def list_people(
     owner: Owner,
     session: Session,
     tag: Annotated[Tag | None, Query(description="Only with this tag.")] = None,

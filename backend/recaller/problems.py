@@ -51,7 +51,9 @@ def responses(*codes: int) -> dict[int | str, dict[str, Any]]:
             "content": {
                 MEDIA_TYPE: {
                     "schema": {"$ref": "#/components/schemas/Problem"},
-                    "example": Problem(title=_EXAMPLES[code][0], status=code, detail=_EXAMPLES[code][1]).model_dump(),
+                    "example": Problem(
+                        title=_EXAMPLES[code][0], status=code, detail=_EXAMPLES[code][1]
+                    ).model_dump(),
                 }
             },
         }
@@ -85,21 +87,35 @@ def _describe(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend it
 
 
-def document(status: int, detail: str, mistakes: list[Mistake] | None = None, headers: dict[str, str] | None = None) -> JSONResponse:
+def document(
+    status: int,
+    detail: str,
+    mistakes: list[Mistake] | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
     """A response that holds a problem document."""
-    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, mistakes=mistakes or [])
-    return JSONResponse(problem.model_dump(), status_code=status, media_type=MEDIA_TYPE, headers=headers)
+    problem = Problem(
+        title=HTTPStatus(status).phrase, status=status, detail=detail, mistakes=mistakes or []
+    )
+    return JSONResponse(
+        problem.model_dump(), status_code=status, media_type=MEDIA_TYPE, headers=headers
+    )
 
 
 async def _http(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, StarletteHTTPException)  # noqa: S101 - registered for it
+    assert isinstance(error, StarletteHTTPException)
     return document(error.status_code, str(error.detail), headers=dict(error.headers or {}))
 
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
-    mistakes = [Mistake(where=".".join(str(part) for part in one["loc"]), what=one["msg"]) for one in error.errors()]
-    return document(HTTPStatus.UNPROCESSABLE_ENTITY, "The input can't be used; see the mistakes.", mistakes)
+    assert isinstance(error, RequestValidationError)
+    mistakes = [
+        Mistake(where=".".join(str(part) for part in one["loc"]), what=one["msg"])
+        for one in error.errors()
+    ]
+    return document(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "The input can't be used; see the mistakes.", mistakes
+    )
 
 
 async def _unexpected(_request: Request, error: Exception) -> JSONResponse:

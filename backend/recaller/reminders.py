@@ -24,7 +24,11 @@ router = APIRouter(prefix="/reminders", tags=["reminders"])
 class ReminderIn(BaseModel):
     """When to get in touch: every so many days, from today or a date on; or once, on a date."""
 
-    model_config = ConfigDict(json_schema_extra={"example": {"person_id": 17, "every_days": 90, "note": "Ask about the moth."}})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"person_id": 17, "every_days": 90, "note": "Ask about the moth."}
+        }
+    )
 
     person_id: Reference
     every_days: int | None = Field(default=None, ge=1, le=3660)
@@ -58,7 +62,9 @@ class Snooze(BaseModel):
 
 
 async def _own(session: AsyncSession, owner: Owner, key: int) -> Reminder:
-    row = await session.scalar(select(Reminder).where(Reminder.account_id == owner.id, Reminder.id == key))
+    row = await session.scalar(
+        select(Reminder).where(Reminder.account_id == owner.id, Reminder.id == key)
+    )
     if row is None:
         raise not_found("reminder", key)
     return row
@@ -81,11 +87,13 @@ async def add_reminder(reminder: ReminderIn, owner: Owner, session: Session) -> 
 
 
 @router.get("", responses=responses(401, 422))
-async def list_reminders(  # noqa: PLR0913 - one parameter a filter
+async def list_reminders(
     owner: Owner,
     session: Session,
-    due: Annotated[bool, Query(description="Only those that are due and not done.")] = False,  # noqa: FBT002 - a query parameter
-    person: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="Only about this person.")] = None,
+    due: Annotated[bool, Query(description="Only those that are due and not done.")] = False,
+    person: Annotated[
+        int | None, Query(ge=1, le=2**63 - 1, description="Only about this person.")
+    ] = None,
     after: After = None,
     limit: Limit = 50,
 ) -> Page[ReminderOut]:

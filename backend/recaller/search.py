@@ -31,7 +31,9 @@ class Hit(BaseModel):
 
 @router.get("/search", responses=responses(401, 422))
 async def search(
-    q: Annotated[Name, Query(description="What to look for; typing errors are forgiven.", examples=["Grase"])],
+    q: Annotated[
+        Name, Query(description="What to look for; typing errors are forgiven.", examples=["Grase"])
+    ],
     owner: Owner,
     session: Session,
     limit: Limit = 20,
@@ -42,15 +44,25 @@ async def search(
     https://www.postgresql.org/docs/current/pgtrgm.html
     """
     await session.execute(text(f"SET LOCAL pg_trgm.word_similarity_threshold = {_THRESHOLD}"))
-    people = _matches(q, "person", Person.id, Person.name, Person.notes).where(Person.account_id == owner.id)
-    encounters = _matches(q, "encounter", Encounter.id, Encounter.summary).where(Encounter.account_id == owner.id)
+    people = _matches(q, "person", Person.id, Person.name, Person.notes).where(
+        Person.account_id == owner.id
+    )
+    encounters = _matches(q, "encounter", Encounter.id, Encounter.summary).where(
+        Encounter.account_id == owner.id
+    )
     found = union_all(people, encounters).subquery()
     statement = select(found).order_by(found.c.score.desc(), found.c.kind, found.c.id).limit(limit)
-    return [Hit.model_validate(row, from_attributes=True) for row in await session.execute(statement)]
+    return [
+        Hit.model_validate(row, from_attributes=True) for row in await session.execute(statement)
+    ]
 
 
-def _matches(q: str, kind: str, key: InstrumentedAttribute[int], *texts: InstrumentedAttribute[Any]) -> Select[tuple[str, int, str, float]]:
+def _matches(
+    q: str, kind: str, key: InstrumentedAttribute[int], *texts: InstrumentedAttribute[Any]
+) -> Select[tuple[str, int, str, float]]:
     scores = [func.coalesce(func.word_similarity(q, one), 0.0) for one in texts]
     score = func.greatest(*scores).label("score")
     shown = func.left(texts[0], 200).label("text")
-    return select(literal(kind).label("kind"), key.label("id"), shown, score).where(or_(*[literal(q).op("<%")(one) for one in texts]))
+    return select(literal(kind).label("kind"), key.label("id"), shown, score).where(
+        or_(*[literal(q).op("<%")(one) for one in texts])
+    )

@@ -13,7 +13,7 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="RECALLER_")
 
-    host: str = "0.0.0.0"  # noqa: S104 - in a container the published port decides who reaches it
+    host: str = "0.0.0.0"
     port: int = 8000
     log_format: Literal["human", "json"] = "human"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -15,8 +15,8 @@ import pytest
 from recaller_helpers import BACKEND, PASSWORD, environment
 
 from liftlock import settings
-from liftlock.postgres import embedded
 from liftlock.settings import Address
+from liftlock.shadow import embedded
 
 _numbers = itertools.count(1)
 
@@ -37,7 +37,13 @@ def new_database(server: Address) -> Callable[[], Address]:
         name = f"recaller_{os.getpid()}_{next(_numbers)}"
         with psycopg.connect(**server.keywords(), autocommit=True) as session:  # type: ignore[arg-type]
             session.execute(f"CREATE DATABASE {name}")
-        return Address(host=server.host, port=server.port, user=server.user, password=server.password, dbname=name)
+        return Address(
+            host=server.host,
+            port=server.port,
+            user=server.user,
+            password=server.password,
+            dbname=name,
+        )
 
     return make
 
@@ -78,9 +84,13 @@ def account(service: str) -> Callable[[], httpx.Client]:
     def open_account() -> httpx.Client:
         email = f"user{time.monotonic_ns()}@example.com"
         password = "correct horse battery"
-        made = httpx.post(f"{service}/accounts", json={"email": email, "name": "Somebody", "password": password})
+        made = httpx.post(
+            f"{service}/accounts", json={"email": email, "name": "Somebody", "password": password}
+        )
         assert made.status_code == 201, made.text
-        token = httpx.post(f"{service}/token", data={"username": email, "password": password}).json()["access_token"]
+        token = httpx.post(
+            f"{service}/token", data={"username": email, "password": password}
+        ).json()["access_token"]
         client = httpx.Client(base_url=service, headers={"Authorization": f"Bearer {token}"})
         clients.append(client)
         return client

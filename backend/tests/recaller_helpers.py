@@ -17,10 +17,18 @@ PASSWORD = "p@ss/w%rd:#'\""
 def run(address: Address, *command: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run a command in the backend's folder, as an operator would."""
     env = environment(address, **more)
-    return subprocess.run(command, cwd=BACKEND, env=env, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        command, cwd=BACKEND, env=env, capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 def environment(address: Address, **more: str) -> dict[str, str]:
     """The variables of the migration guide, and this environment's programs."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return {**os.environ, **address.environ(), "PATH": path, "LIFTLOCK_MANIFEST": "/nowhere", **more}
+    return {
+        **os.environ,
+        **address.environ(),
+        "PATH": path,
+        "LIFTLOCK_MANIFEST": "/nowhere",
+        **more,
+    }

@@ -12,20 +12,29 @@ from helpers import PASSWORD, Project, at, connected, make_project
 from majors import VERSIONS
 from majors import folder as majors_folder
 
-from liftlock.postgres import embedded
 from liftlock.settings import Address
+from liftlock.shadow import embedded
 
 _numbers = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--postgres 13` runs the tests on a server of that major, `--driver asyncpg` the projects over that driver."""
-    parser.addoption("--postgres", choices=sorted(VERSIONS), help="a major of PostgreSQL other than the wheel's")
-    parser.addoption("--driver", default="psycopg", choices=["asyncpg", "pg8000", "psycopg", "psycopg2"], help="the projects' driver")
+    parser.addoption(
+        "--postgres", choices=sorted(VERSIONS), help="a major of PostgreSQL other than the wheel's"
+    )
+    parser.addoption(
+        "--driver",
+        default="psycopg",
+        choices=["asyncpg", "pg8000", "psycopg", "psycopg2"],
+        help="the projects' driver",
+    )
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Address]:
+def server(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Address]:
     """A PostgreSQL server for the whole session."""
     folder = tmp_path_factory.mktemp("server")
     major = request.config.getoption("--postgres")
@@ -34,9 +43,15 @@ def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
         patch = pytest.MonkeyPatch()
         patch.setenv("LD_LIBRARY_PATH", str(programs.parent / "lib"))
         wheel = embedded.program
-        patch.setattr(embedded, "program", lambda name: str(programs / name) if name in {"postgres", "initdb"} else wheel(name))
+        patch.setattr(
+            embedded,
+            "program",
+            lambda name: str(programs / name) if name in {"postgres", "initdb"} else wheel(name),
+        )
     with embedded.serve(
-        folder / "data", PASSWORD, settings={"fsync": "off", "max_connections": "200", "max_prepared_transactions": "5"}
+        folder / "data",
+        PASSWORD,
+        settings={"fsync": "off", "max_connections": "200", "max_prepared_transactions": "5"},
     ) as address:
         with connected(address) as session:
             assert str(session.info.server_version).startswith(major or "18")

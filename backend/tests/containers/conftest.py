@@ -58,7 +58,14 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def image(clone: Path) -> str:
     """Strategy 1's image, built by the guide's command."""
-    subprocess.run("docker build -t recaller-backend ./backend", shell=True, cwd=clone, env=ENVIRONMENT, check=True, timeout=900)  # noqa: S602 - verbatim
+    subprocess.run(
+        "docker build -t recaller-backend ./backend",
+        shell=True,
+        cwd=clone,
+        env=ENVIRONMENT,
+        check=True,
+        timeout=900,
+    )
     return "recaller-backend"
 
 
@@ -84,7 +91,11 @@ def database(network: str) -> Database:
 def newcomer(clone: Path) -> str:
     """A machine with only Python, git and make, and an ordinary user; the repository to clone is at /source."""
     identity = ["-c", "user.name=newcomer", "-c", "user.email=newcomer@example.com"]
-    for command in (["init", "--quiet"], ["add", "--all"], [*identity, "commit", "--quiet", "--message", "all"]):
+    for command in (
+        ["init", "--quiet"],
+        ["add", "--all"],
+        [*identity, "commit", "--quiet", "--message", "all"],
+    ):
         subprocess.run(["git", *command], cwd=clone, check=True, env=ENVIRONMENT)
     (clone.parent / "Dockerfile").write_text(
         f"FROM {PYTHON}\n"

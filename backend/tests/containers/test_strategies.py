@@ -37,13 +37,23 @@ class Compose:
         self.log = clone / "compose.log"
         with self.log.open("w") as out:
             self.process = subprocess.Popen(
-                command.split(), cwd=clone, env=self.variables, stdout=out, stderr=out, stdin=subprocess.DEVNULL
+                command.split(),
+                cwd=clone,
+                env=self.variables,
+                stdout=out,
+                stderr=out,
+                stdin=subprocess.DEVNULL,
             )
 
     def container(self, service: str) -> Container:
         """A service's container."""
         done = subprocess.run(
-            [*self.files.split(), "ps", "-q", service], cwd=self.clone, env=self.variables, capture_output=True, text=True, check=True
+            [*self.files.split(), "ps", "-q", service],
+            cwd=self.clone,
+            env=self.variables,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return Container(done.stdout.strip())
 
@@ -51,7 +61,13 @@ class Compose:
         """Ctrl-C, and away with it all."""
         self.process.terminate()
         self.process.wait(60)
-        subprocess.run([*self.files.split(), "down", "--volumes"], cwd=self.clone, env=self.variables, check=True, capture_output=True)
+        subprocess.run(
+            [*self.files.split(), "down", "--volumes"],
+            cwd=self.clone,
+            env=self.variables,
+            check=True,
+            capture_output=True,
+        )
 
 
 @pytest.fixture
@@ -70,15 +86,27 @@ def test_runtime_and_manual_by_compose(composed: Compose) -> None:
     """Up; then the manual script in the container, and a container for one command."""
     backend = composed.container("backend")
     assert "finished 0001" in backend.logs
-    until(lambda: json.loads(docker("inspect", backend.name).stdout)[0]["State"]["Health"]["Status"] == "healthy", 90, "HEALTHCHECK")
-    for command in ("docker-compose exec backend ./run-migrations.sh", "docker-compose run --rm backend alembic upgrade head"):
+    until(
+        lambda: (
+            json.loads(docker("inspect", backend.name).stdout)[0]["State"]["Health"]["Status"]
+            == "healthy"
+        ),
+        90,
+        "HEALTHCHECK",
+    )
+    for command in (
+        "docker-compose exec backend ./run-migrations.sh",
+        "docker-compose run --rm backend alembic upgrade head",
+    ):
         done = shell(command, composed.clone, POSTGRES_PASSWORD=PASSWORD)
         assert done.returncode == 0, done.stdout
         assert "nothing to do" in done.stdout
     assert PASSWORD not in backend.logs
 
 
-BUILD_TIME = "docker-compose -f docker-compose.yml -f docker-compose.build-migrations.yml up --build"
+BUILD_TIME = (
+    "docker-compose -f docker-compose.yml -f docker-compose.build-migrations.yml up --build"
+)
 
 
 @pytest.mark.parametrize("composed", [BUILD_TIME], indirect=True)
@@ -87,7 +115,9 @@ def test_build_time_by_compose(composed: Compose) -> None:
     backend = composed.container("backend")
     assert "as this build needs it" in backend.logs or "liftlock" not in backend.logs
     assert "applying" not in backend.logs
-    snapshot = docker("exec", composed.container("db").name, "ls", "/docker-entrypoint-initdb.d").stdout
+    snapshot = docker(
+        "exec", composed.container("db").name, "ls", "/docker-entrypoint-initdb.d"
+    ).stdout
     assert "10-recaller.sql" in snapshot
 
 
@@ -105,7 +135,12 @@ def test_runtime_by_docker(image: str, database: Database) -> None:
 def test_manual_on_the_host(clone: Path, database: Database) -> None:
     """`./run-migrations.sh` from `backend/`."""
     (clone / "backend" / ".venv").symlink_to(Path(__file__).parents[2] / ".venv")
-    variables = {"POSTGRES_SERVER": database.address, "POSTGRES_USER": "recaller", "POSTGRES_PASSWORD": PASSWORD, "POSTGRES_DB": "recaller"}
+    variables = {
+        "POSTGRES_SERVER": database.address,
+        "POSTGRES_USER": "recaller",
+        "POSTGRES_PASSWORD": PASSWORD,
+        "POSTGRES_DB": "recaller",
+    }
     done = shell("./run-migrations.sh", clone / "backend", **variables)
     (clone / "backend" / ".venv").unlink()
     assert done.returncode == 0, done.stdout
@@ -114,9 +149,21 @@ def test_manual_on_the_host(clone: Path, database: Database) -> None:
 
 def test_production_job(clone: Path, database: Database) -> None:
     """A job migrates; the container only requires, on a read-only root file system, without capabilities, as any user."""
-    done = shell("docker build -f backend/Dockerfile.prod -t recaller-backend:latest ./backend", clone)
+    done = shell(
+        "docker build -f backend/Dockerfile.prod -t recaller-backend:latest ./backend", clone
+    )
     assert done.returncode == 0, done.stdout[-2000:]
-    hard = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--user", "20001:20001", "--security-opt", "no-new-privileges")
+    hard = (
+        "--read-only",
+        "--tmpfs",
+        "/tmp",
+        "--cap-drop",
+        "ALL",
+        "--user",
+        "20001:20001",
+        "--security-opt",
+        "no-new-privileges",
+    )
     service = database.start_container("recaller-backend:latest", options=hard)
     until(lambda: "waiting for somebody else to migrate" in service.logs, 30, "it waits")
     assert database.rows("SELECT to_regclass('alembic_version')") == [""]
@@ -144,11 +191,17 @@ def test_build_time_migrates_a_database(clone: Path, buildkit: str) -> None:
         assert done.returncode == 0, done.stdout[-2000:]
         assert database.rows("SELECT version_num FROM alembic_version") == [HEAD]
         assert database.rows("SELECT count(*) FROM liftlock.revisions") == ["15"]
-        assert SECRET not in docker("history", "--no-trunc", tag).stdout + docker("inspect", tag).stdout
+        assert (
+            SECRET
+            not in docker("history", "--no-trunc", tag).stdout + docker("inspect", tag).stdout
+        )
         assert not _holds(tag, SECRET.encode())
         kept = docker("run", "--rm", "--entrypoint", "cat", tag, "liftlock.json").stdout
         assert json.loads(kept)["required"] == [HEAD]
-        assert "CREATE TABLE public.people" in docker("run", "--rm", "--entrypoint", "cat", tag, "snapshot.sql").stdout
+        assert (
+            "CREATE TABLE public.people"
+            in docker("run", "--rm", "--entrypoint", "cat", tag, "snapshot.sql").stdout
+        )
         served = database.start_container(tag, server=database.address)
         until(served.ready, 60, served.logs)
         assert "applying" not in served.logs
@@ -160,7 +213,9 @@ def test_build_time_migrates_a_database(clone: Path, buildkit: str) -> None:
 
 def _holds(image: str, secret: bytes) -> bool:
     """Whether any file of any layer of an image holds some bytes."""
-    saved = subprocess.run(["docker", "save", image], env=ENVIRONMENT, capture_output=True, check=True).stdout
+    saved = subprocess.run(
+        ["docker", "save", image], env=ENVIRONMENT, capture_output=True, check=True
+    ).stdout
     with tarfile.open(fileobj=io.BytesIO(saved)) as layers:
         for layer in layers:
             content = layers.extractfile(layer)
@@ -197,5 +252,5 @@ def test_build_time_with_a_database_that_is_not_there(clone: Path, folder: str) 
         command = command.replace("-f Dockerfile", "-f backend/Dockerfile")
     done = shell(command, clone)
     assert done.returncode != 0
-    assert "LL-REFUSED" in done.stdout
+    assert "LL-REVISION-FAILS" in done.stdout
     assert "Start the database" in done.stdout

@@ -25,7 +25,10 @@ def person(client: httpx.Client, **what: Any) -> dict[str, Any]:
 
 def encounter(client: httpx.Client, people: list[int], **what: Any) -> dict[str, Any]:
     """Add an encounter."""
-    made = client.post("/encounters", json={"people": people, "happened_at": "2026-05-04T18:30:00Z", "summary": "Bugs.", **what})
+    made = client.post(
+        "/encounters",
+        json={"people": people, "happened_at": "2026-05-04T18:30:00Z", "summary": "Bugs.", **what},
+    )
     assert made.status_code == 201, made.text
     return made.json()
 
@@ -63,19 +66,30 @@ def test_without_a_token_nothing_is_told(service: str, header: str | None) -> No
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-def test_a_wrong_password_and_an_unknown_address_look_the_same(service: str, client: httpx.Client) -> None:
+def test_a_wrong_password_and_an_unknown_address_look_the_same(
+    service: str, client: httpx.Client
+) -> None:
     """Nobody learns which addresses have accounts."""
     email = client.get("/me").json()["email"]
-    answers = [httpx.post(f"{service}/token", data={"username": name, "password": "x"}) for name in (email, "nobody@example.com")]
-    assert [problem(answer, 401)["detail"] for answer in answers] == ["E-mail address or password is wrong."] * 2
+    answers = [
+        httpx.post(f"{service}/token", data={"username": name, "password": "x"})
+        for name in (email, "nobody@example.com")
+    ]
+    assert [problem(answer, 401)["detail"] for answer in answers] == [
+        "E-mail address or password is wrong."
+    ] * 2
 
 
 def test_a_persons_life(client: httpx.Client) -> None:
     """Added, read, changed, forgotten."""
-    one = person(client, tags=["Chess ", "books"], contact={"email": "g@example.com"}, birthday="1906-12-09")
+    one = person(
+        client, tags=["Chess ", "books"], contact={"email": "g@example.com"}, birthday="1906-12-09"
+    )
     assert one["tags"] == ["chess", "books"]
     assert client.get(f"/people/{one['id']}").json() == one
-    changed = client.put(f"/people/{one['id']}", json={"name": "Grace", "workplace": "US Navy"}).json()
+    changed = client.put(
+        f"/people/{one['id']}", json={"name": "Grace", "workplace": "US Navy"}
+    ).json()
     assert (changed["name"], changed["workplace"], changed["tags"]) == ("Grace", "US Navy", [])
     assert client.delete(f"/people/{one['id']}").status_code == 204
     problem(client.get(f"/people/{one['id']}"), 404)
@@ -94,7 +108,9 @@ def test_pages_follow_each_other_without_gaps(client: httpx.Client) -> None:
     expected = [person(client, name=f"P{number // 3}")["id"] for number in range(10)]
     seen, after = [], None
     while True:
-        page = client.get("/people", params={"limit": 3, **({"after": after} if after else {})}).json()
+        page = client.get(
+            "/people", params={"limit": 3, **({"after": after} if after else {})}
+        ).json()
         seen += [one["id"] for one in page["items"]]
         after = page["next"]
         if after is None:
@@ -103,7 +119,9 @@ def test_pages_follow_each_other_without_gaps(client: httpx.Client) -> None:
     assert seen == expected
 
 
-@pytest.mark.parametrize("after", ["x", "e30=", "WzFd", "WyJhIiwgMSwgMl0=", "WyJhIiwgInoiXQ==", "[" * 500])
+@pytest.mark.parametrize(
+    "after", ["x", "e30=", "WzFd", "WyJhIiwgMSwgMl0=", "WyJhIiwgInoiXQ==", "[" * 500]
+)
 @pytest.mark.parametrize("path", ["/people", "/encounters", "/reminders"])
 def test_a_cursor_that_is_none(client: httpx.Client, path: str, after: str) -> None:
     """Bad input, told as such."""
@@ -114,12 +132,26 @@ def test_an_encounter_names_who_was_there(client: httpx.Client) -> None:
     """The latest first; filtered by person and time."""
     grace, ada = person(client), person(client, name="Ada")
     first = encounter(client, [grace["id"]], happened_at="2026-01-01T00:00:00Z")
-    second = encounter(client, [grace["id"], ada["id"]], kind="video", place="Home", next_steps="Call")
+    second = encounter(
+        client, [grace["id"], ada["id"]], kind="video", place="Home", next_steps="Call"
+    )
     assert [one["name"] for one in second["people"]] == ["Ada", "Grace Hopper"]
-    assert [one["id"] for one in client.get("/encounters").json()["items"]] == [second["id"], first["id"]]
-    for query, expected in ((f"person={ada['id']}", second), ("until=2026-02-01T00:00:00Z", first), ("since=2026-02-01T00:00:00Z", second)):
-        assert [one["id"] for one in client.get(f"/encounters?{query}").json()["items"]] == [expected["id"]]
-    changed = client.put(f"/encounters/{first['id']}", json={"people": [ada["id"]], "happened_at": "2026-01-02T00:00:00Z", "summary": "S"})
+    assert [one["id"] for one in client.get("/encounters").json()["items"]] == [
+        second["id"],
+        first["id"],
+    ]
+    for query, expected in (
+        (f"person={ada['id']}", second),
+        ("until=2026-02-01T00:00:00Z", first),
+        ("since=2026-02-01T00:00:00Z", second),
+    ):
+        assert [one["id"] for one in client.get(f"/encounters?{query}").json()["items"]] == [
+            expected["id"]
+        ]
+    changed = client.put(
+        f"/encounters/{first['id']}",
+        json={"people": [ada["id"]], "happened_at": "2026-01-02T00:00:00Z", "summary": "S"},
+    )
     assert [one["name"] for one in changed.json()["people"]] == ["Ada"]
     assert client.delete(f"/encounters/{first['id']}").status_code == 204
 
@@ -127,8 +159,12 @@ def test_an_encounter_names_who_was_there(client: httpx.Client) -> None:
 def test_reminders_come_due_repeat_and_can_wait(client: httpx.Client) -> None:
     """Every N days; on a date; done; snoozed."""
     grace = person(client)["id"]
-    repeating = client.post("/reminders", json={"person_id": grace, "every_days": 90, "due_on": str(TODAY)}).json()
-    once = client.post("/reminders", json={"person_id": grace, "due_on": "2020-01-01", "note": "Write"}).json()
+    repeating = client.post(
+        "/reminders", json={"person_id": grace, "every_days": 90, "due_on": str(TODAY)}
+    ).json()
+    once = client.post(
+        "/reminders", json={"person_id": grace, "due_on": "2020-01-01", "note": "Write"}
+    ).json()
     later = client.post("/reminders", json={"person_id": grace, "every_days": 30}).json()
     assert later["due_on"] == str(TODAY + dt.timedelta(days=30))
 
@@ -136,8 +172,12 @@ def test_reminders_come_due_repeat_and_can_wait(client: httpx.Client) -> None:
         return [one["id"] for one in client.get("/reminders?due=true").json()["items"]]
 
     assert due() == [once["id"], repeating["id"]]
-    assert client.post(f"/reminders/{repeating['id']}/done").json()["due_on"] == str(TODAY + dt.timedelta(days=90))
-    assert client.post(f"/reminders/{once['id']}/snooze", json={"days": 7}).json()["due_on"] == str(TODAY + dt.timedelta(days=7))
+    assert client.post(f"/reminders/{repeating['id']}/done").json()["due_on"] == str(
+        TODAY + dt.timedelta(days=90)
+    )
+    assert client.post(f"/reminders/{once['id']}/snooze", json={"days": 7}).json()["due_on"] == str(
+        TODAY + dt.timedelta(days=7)
+    )
     assert client.post(f"/reminders/{once['id']}/done").json()["done_at"]
     assert due() == []
     assert client.delete(f"/reminders/{later['id']}").status_code == 204
@@ -148,7 +188,9 @@ def test_search_forgives_typing_errors_and_ranks(client: httpx.Client) -> None:
     grace = person(client, name="Grace Hopper", notes="Keeps a nanosecond in her purse")
     person(client, name="Linus")
     met = encounter(client, [grace["id"]], summary="We spoke about compilers and moths")
-    assert [hit["text"] for hit in client.get("/search", params={"q": "Grase Hoper"}).json()] == ["Grace Hopper"]
+    assert [hit["text"] for hit in client.get("/search", params={"q": "Grase Hoper"}).json()] == [
+        "Grace Hopper"
+    ]
     assert client.get("/search", params={"q": "nanosecnd"}).json()[0]["id"] == grace["id"]
     (hit,) = client.get("/search", params={"q": "compilrs"}).json()
     assert (hit["kind"], hit["id"]) == ("encounter", met["id"])
@@ -163,7 +205,9 @@ def test_no_route_tells_one_account_of_anothers_data(account: Callable[[], httpx
     keys = {
         "people": grace["id"],
         "encounters": encounter(mine, [grace["id"]])["id"],
-        "reminders": mine.post("/reminders", json={"person_id": grace["id"], "every_days": 9}).json()["id"],
+        "reminders": mine.post(
+            "/reminders", json={"person_id": grace["id"], "every_days": 9}
+        ).json()["id"],
     }
     before = {name: mine.get(f"/{name}/{key}").json() for name, key in keys.items()}
     bodies = {
@@ -178,19 +222,35 @@ def test_no_route_tells_one_account_of_anothers_data(account: Callable[[], httpx
     for path, methods in mine.get("/openapi.json").json()["paths"].items():
         collection = path.split("/")[1]
         for method in methods:
-            body = bodies.get(path.rsplit("/", maxsplit=1)[-1], bodies.get(collection)) if method in {"post", "put"} else None
+            body = (
+                bodies.get(path.rsplit("/", maxsplit=1)[-1], bodies.get(collection))
+                if method in {"post", "put"}
+                else None
+            )
             if "{key}" in path:
                 problem(theirs.request(method, path.format(key=keys[collection]), json=body), 404)
                 tried.add((method, path))
     assert len(tried) == 10, "a new route with a key: is it tried with the right body?"
     assert [one["id"] for one in theirs.get("/people").json()["items"]] == [own]
-    assert theirs.get("/encounters").json()["items"] == theirs.get("/reminders").json()["items"] == []
-    assert theirs.get("/people?tag=secret").json()["items"] == theirs.get("/people?workplace=Navy").json()["items"] == []
+    assert (
+        theirs.get("/encounters").json()["items"] == theirs.get("/reminders").json()["items"] == []
+    )
+    assert (
+        theirs.get("/people?tag=secret").json()["items"]
+        == theirs.get("/people?workplace=Navy").json()["items"]
+        == []
+    )
     assert theirs.get(f"/encounters?person={grace['id']}").json()["items"] == []
     assert theirs.get(f"/reminders?person={grace['id']}").json()["items"] == []
     assert [hit["id"] for hit in theirs.get("/search?q=Grace").json()] == [own]
     problem(theirs.post("/encounters", json={**bodies["encounters"], "people": [grace["id"]]}), 404)
-    problem(theirs.put(f"/encounters/{encounter(theirs, [own])['id']}", json={**bodies["encounters"], "people": [grace["id"]]}), 404)
+    problem(
+        theirs.put(
+            f"/encounters/{encounter(theirs, [own])['id']}",
+            json={**bodies["encounters"], "people": [grace["id"]]},
+        ),
+        404,
+    )
     problem(theirs.post("/reminders", json={"person_id": grace["id"], "every_days": 9}), 404)
     assert {name: mine.get(f"/{name}/{key}").json() for name, key in keys.items()} == before
 
@@ -203,15 +263,33 @@ def test_no_route_tells_one_account_of_anothers_data(account: Callable[[], httpx
         ("/people", {"name": "a\x00b"}, "name"),
         ("/people", {"name": "a", "birthday": "1906-13-09"}, "birthday"),
         ("/people", {"name": "a", "tags": ["x" * 51]}, "tags"),
-        ("/encounters", {"people": [], "happened_at": "2026-05-04T18:30:00Z", "summary": ""}, "people"),
-        ("/encounters", {"people": [1], "happened_at": "2026-05-04T18:30:00", "summary": ""}, "happened_at"),
-        ("/encounters", {"people": [2**70], "happened_at": "2026-05-04T18:30:00Z", "summary": ""}, "people"),
-        ("/encounters", {"people": [1], "kind": "fax", "happened_at": "2026-05-04T18:30:00Z", "summary": ""}, "kind"),
+        (
+            "/encounters",
+            {"people": [], "happened_at": "2026-05-04T18:30:00Z", "summary": ""},
+            "people",
+        ),
+        (
+            "/encounters",
+            {"people": [1], "happened_at": "2026-05-04T18:30:00", "summary": ""},
+            "happened_at",
+        ),
+        (
+            "/encounters",
+            {"people": [2**70], "happened_at": "2026-05-04T18:30:00Z", "summary": ""},
+            "people",
+        ),
+        (
+            "/encounters",
+            {"people": [1], "kind": "fax", "happened_at": "2026-05-04T18:30:00Z", "summary": ""},
+            "kind",
+        ),
         ("/reminders", {"person_id": 1}, "body"),
         ("/reminders", {"person_id": 1, "every_days": 0}, "every_days"),
     ],
 )
-def test_bad_input_is_told_where_it_is_bad(client: httpx.Client, path: str, body: dict[str, Any], where: str) -> None:
+def test_bad_input_is_told_where_it_is_bad(
+    client: httpx.Client, path: str, body: dict[str, Any], where: str
+) -> None:
     """A problem document with the field's name."""
     mistakes = problem(client.post(path, json=body), 422)["mistakes"]
     assert any(where in one["where"] for one in mistakes), mistakes
@@ -231,10 +309,15 @@ def test_health_and_metrics(service: str, client: httpx.Client) -> None:
     assert httpx.get(f"{service}/health/live").json() == {"status": "alive"}
     ready = httpx.get(f"{service}/health/ready").json()
     assert ready["database"] == ready["required"] == ["0015"]
-    assert 'recaller_requests_total{method="POST",route="/people",status="201"}' in httpx.get(f"{service}/metrics").text
+    assert (
+        'recaller_requests_total{method="POST",route="/people",status="201"}'
+        in httpx.get(f"{service}/metrics").text
+    )
 
 
-def test_the_services_connections_carry_its_revision(service: str, client: httpx.Client, database: Address) -> None:
+def test_the_services_connections_carry_its_revision(
+    service: str, client: httpx.Client, database: Address
+) -> None:
     """So that whoever migrates sees which releases are connected."""
     assert service
     client.get("/me")
@@ -258,4 +341,9 @@ def test_the_documents_examples_work(client: httpx.Client) -> None:
     made = client.post("/people", json=schemas["PersonIn"]["example"]).json()
     encounter_example = {**schemas["EncounterIn"]["example"], "people": [made["id"]]}
     assert client.post("/encounters", json=encounter_example).status_code == 201
-    assert client.post("/reminders", json={**schemas["ReminderIn"]["example"], "person_id": made["id"]}).status_code == 201
+    assert (
+        client.post(
+            "/reminders", json={**schemas["ReminderIn"]["example"], "person_id": made["id"]}
+        ).status_code
+        == 201
+    )

@@ -12,13 +12,22 @@ from pathlib import Path
 import httpx
 from recaller_helpers import BACKEND
 
-from liftlock.postgres import embedded
+from liftlock.shadow import embedded
 
 
 def start(folder: Path, port: str) -> subprocess.Popen[bytes]:
     """Start it, and wait until it is ready."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("POSTGRES_", "DATABASE_URL"))}
-    variables = {**kept, "RECALLER_DATA": str(folder), "RECALLER_PORT": port, "RECALLER_HOST": "127.0.0.1"}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("POSTGRES_", "DATABASE_URL"))
+    }
+    variables = {
+        **kept,
+        "RECALLER_DATA": str(folder),
+        "RECALLER_PORT": port,
+        "RECALLER_HOST": "127.0.0.1",
+    }
     launcher = subprocess.Popen([sys.executable, "-m", "recaller.dev"], cwd=BACKEND, env=variables)
     end = time.monotonic() + 60
     while not answers(port):

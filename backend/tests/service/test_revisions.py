@@ -15,26 +15,49 @@ from alembic.script import ScriptDirectory
 from recaller_helpers import BACKEND, PASSWORD, run
 from sqlalchemy import URL, create_engine, pool
 
-from liftlock.postgres import embedded
 from liftlock.settings import Address
+from liftlock.shadow import embedded
 from recaller.models import Base
 
 
 def dump(address: Address) -> str:
     """The schema, without the ledger."""
-    variables = {"PGHOST": address.host, "PGPORT": address.port, "PGUSER": address.user, "PGPASSWORD": PASSWORD}
-    arguments = [embedded.program("pg_dump"), "--schema-only", "--exclude-schema=liftlock", address.dbname]
+    variables = {
+        "PGHOST": address.host,
+        "PGPORT": address.port,
+        "PGUSER": address.user,
+        "PGPASSWORD": PASSWORD,
+    }
+    arguments = [
+        embedded.program("pg_dump"),
+        "--schema-only",
+        "--exclude-schema=liftlock",
+        address.dbname,
+    ]
     done = subprocess.run(arguments, env=variables, capture_output=True, text=True, check=True)
-    return "\n".join(line for line in done.stdout.splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))
+    return "\n".join(
+        line
+        for line in done.stdout.splitlines()
+        if not line.startswith(("\\restrict", "\\unrestrict"))
+    )
 
 
 def plainly(address: Address, *, down: bool = False) -> None:
     """Run the chain by Alembic alone, without liftlock and without env.py."""
     script = ScriptDirectory(str(BACKEND / "migrations"))
-    url = URL.create("postgresql+psycopg", address.user, address.password, address.host, int(address.port), address.dbname)
+    url = URL.create(
+        "postgresql+psycopg",
+        address.user,
+        address.password,
+        address.host,
+        int(address.port),
+        address.dbname,
+    )
 
     def steps(heads: tuple[str, ...], _context: MigrationContext) -> object:
-        return script._downgrade_revs("base", heads) if down else script._upgrade_revs("head", heads)  # noqa: SLF001
+        return (
+            script._downgrade_revs("base", heads) if down else script._upgrade_revs("head", heads)
+        )
 
     with create_engine(url, poolclass=pool.NullPool).connect() as connection:
         options = {"script": script, "fn": steps, "target_metadata": Base.metadata}
@@ -61,15 +84,23 @@ def test_each_revision_goes_down_and_up_again(new_database: Callable[[], Address
     done = run(address, "python", "-m", "recaller.demo", "--people", "30")
     assert done.returncode == 0, done.stderr
     before = _columns(address)
-    revisions = list(ScriptDirectory.from_config(Config(str(BACKEND / "alembic.ini"))).walk_revisions())
+    revisions = list(
+        ScriptDirectory.from_config(Config(str(BACKEND / "alembic.ini"))).walk_revisions()
+    )
     assert len(revisions) >= 10
-    for revision in revisions[: revisions.index(next(one for one in revisions if one.revision == "0005"))]:
-        assert run(address, "liftlock", "downgrade", revision.down_revision).returncode == 0, revision.revision
+    for revision in revisions[
+        : revisions.index(next(one for one in revisions if one.revision == "0005"))
+    ]:
+        assert run(address, "liftlock", "downgrade", revision.down_revision).returncode == 0, (
+            revision.revision
+        )
     done = run(address, "liftlock", "upgrade")
     assert done.returncode == 0, done.stderr
     assert _columns(address) == before
     with psycopg.connect(**address.keywords()) as session:  # type: ignore[arg-type]
-        assert session.execute("SELECT count(*) FROM people WHERE workplace IS NOT NULL").fetchone() != (0,)
+        assert session.execute(
+            "SELECT count(*) FROM people WHERE workplace IS NOT NULL"
+        ).fetchone() != (0,)
 
 
 def _columns(address: Address) -> list[tuple[str, ...]]:
@@ -98,7 +129,11 @@ def test_plain_alembic_goes_through_the_engine(new_database: Callable[[], Addres
         commands = session.execute("SELECT command FROM liftlock.runs ORDER BY id").fetchall()
     assert commands == [("alembic",), ("upgrade",)]
     done = run(address, "alembic", "upgrade", "head", POSTGRES_PASSWORD="wrong")
-    assert (done.returncode, "Traceback" in done.stderr, "LL-WRONG-PASSWORD" in done.stderr) == (2, False, True)
+    assert (done.returncode, "Traceback" in done.stderr, "LL-WRONG-PASSWORD" in done.stderr) == (
+        2,
+        False,
+        True,
+    )
     assert "CREATE TABLE accounts" in run(address, "alembic", "upgrade", "head", "--sql").stdout
 
 
@@ -111,9 +146,17 @@ def test_the_demo_fills_any_database(new_database: Callable[[], Address], people
     assert run(address, "liftlock", "upgrade").returncode == 0
     done = run(address, "python", "-m", "recaller.demo", "--people", str(people))
     assert done.returncode == 0, done.stderr
-    counted = ", ".join(f"(SELECT count(*) FROM {table})" for table in ("people", "encounters", "encounter_people", "reminders"))
+    counted = ", ".join(
+        f"(SELECT count(*) FROM {table})"
+        for table in ("people", "encounters", "encounter_people", "reminders")
+    )
     with psycopg.connect(**address.keywords()) as session:  # type: ignore[arg-type]
-        assert session.execute(f"SELECT {counted}").fetchone() == (people, 4 * people, 4 * people, people)
+        assert session.execute(f"SELECT {counted}").fetchone() == (
+            people,
+            4 * people,
+            4 * people,
+            people,
+        )
 
 
 def test_the_entrypoints_are_executable_with_unix_line_endings() -> None:

@@ -6,11 +6,20 @@ import httpx
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
 from recaller.app import create_app
 
-CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
 
 
 schema = schemathesis.openapi.from_dict(create_app().openapi())
@@ -18,7 +27,9 @@ schema = schemathesis.openapi.from_dict(create_app().openapi())
 
 @schema.parametrize()
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-def test_every_answer_is_as_documented(case: schemathesis.Case, service: str, client: httpx.Client) -> None:
+def test_every_answer_is_as_documented(
+    case: schemathesis.Case, service: str, client: httpx.Client
+) -> None:
     """For each operation, with a valid token."""
     answer = case.call(base_url=service, headers={"Authorization": client.headers["Authorization"]})
     case.validate_response(answer, checks=CHECKS)

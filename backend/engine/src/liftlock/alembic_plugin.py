@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from types import ModuleType
 
-from liftlock.revisions import backfill  # noqa: F401 - makes op.backfill known
+from liftlock.revisions import op_backfill  # noqa: F401 - makes op.backfill known
 
 
 class _Plugin(ModuleType):

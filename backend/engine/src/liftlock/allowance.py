@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 from liftlock.errors import UnsafeRevision
 
-_current: ContextVar[dict[str, str]] = ContextVar("allowed", default={})  # noqa: B039 - replaced, never changed
+_current: ContextVar[dict[str, str]] = ContextVar("allowed", default={})
 
 
 @contextlib.contextmanager
@@ -16,14 +16,18 @@ def allow(*codes: str, because: str) -> Iterator[None]:
     """Permit, for the operations inside, what a rule would refuse.
 
     Parameters:
-        codes: the rules, such as ``LL-REWRITE``.
+        codes: the rules, such as ``LL-TABLE-REWRITE``.
         because: why it does no harm here; readers of the revision and of the plan see it.
 
     Raises:
         UnsafeRevision: no reason is given.
     """
     if not because.strip():
-        raise UnsafeRevision("LL-NO-REASON", f"{', '.join(codes)} is allowed without a reason.", now="Say why: because=….")
+        raise UnsafeRevision(
+            "LL-ALLOW-WITHOUT-REASON",
+            f"{', '.join(codes)} is allowed without a reason.",
+            now="Say why: because=….",
+        )
     token = _current.set(_current.get() | dict.fromkeys(codes, because))
     try:
         yield

@@ -49,7 +49,10 @@ class Console:
             self._bar.render_finish()
             self._bar = None
         if self.as_json:
-            click.echo(json.dumps({"event": event.name, "text": event.text, **event.facts}, default=str), err=True)
+            click.echo(
+                json.dumps({"event": event.name, "text": event.text, **event.facts}, default=str),
+                err=True,
+            )
             return
         clock = time.strftime("%H:%M:%S")
         click.secho(f"{clock} liftlock  {event.text}", err=True, fg=_COLOURS[event.warning])
@@ -58,7 +61,13 @@ class Console:
         total, done = int(str(event.facts["total"])), int(str(event.facts["rows"]))
         if self._bar is None:
             label = f"backfill of {event.facts['relation']}"
-            self._bar = click.progressbar(length=total, label=label, file=sys.stderr, show_pos=True, item_show_func=lambda rate: rate or "")
+            self._bar = click.progressbar(
+                length=total,
+                label=label,
+                file=sys.stderr,
+                show_pos=True,
+                item_show_func=lambda rate: rate or "",
+            )
             self._bar.update(done)
         self._bar.update(max(done - self._bar.pos, 0), f"{event.facts['rate']} rows a second")
 
@@ -68,16 +77,26 @@ class Console:
 
     def files(self, wanted: Sequence[str]) -> list[tuple[Callable[[Any], str], Path]]:
         """What ``--output`` asks for: how it is written, and where; a mistake ends the call."""
-        from liftlock.formats import FORMATS  # noqa: PLC0415
+        from liftlock.check.formats import FORMATS
 
         pairs = [one.partition("=") for one in wanted]
         for kind, _, path in pairs:
             if kind not in FORMATS or not path:
                 now = f"Write KIND=FILE, with one of {', '.join(FORMATS)}."
-                self.fail(SettingsError("LL-OUTPUT", f"--output {kind}={path} can't be understood.", now=now))
+                self.fail(
+                    SettingsError(
+                        "LL-OUTPUT-SYNTAX", f"--output {kind}={path} can't be understood.", now=now
+                    )
+                )
             if kind == "html" and importlib.util.find_spec("jinja2") is None:
                 now = "Install the extra: pip install 'liftlock[check]'."
-                self.fail(SettingsError("LL-OUTPUT", "--output html needs Jinja2, which isn't installed.", now=now))
+                self.fail(
+                    SettingsError(
+                        "LL-OUTPUT-NEEDS-JINJA",
+                        "--output html needs Jinja2, which isn't installed.",
+                        now=now,
+                    )
+                )
         return [(FORMATS[kind], Path(path)) for kind, _, path in pairs]
 
     def write(self, path: Path, text: str) -> None:
@@ -85,7 +104,13 @@ class Console:
         try:
             path.write_text(text, encoding="utf-8")
         except OSError as error:
-            self.fail(SettingsError("LL-OUTPUT", f"{path} can't be written: {error.strerror}.", now="Name another file."))
+            self.fail(
+                SettingsError(
+                    "LL-OUTPUT-NOT-WRITTEN",
+                    f"{path} can't be written: {error.strerror}.",
+                    now="Name another file.",
+                )
+            )
 
     def fail(self, error: LiftlockError) -> NoReturn:
         """Show an error and end with its exit code."""

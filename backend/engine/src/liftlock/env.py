@@ -11,18 +11,18 @@ from alembic import context
 from sqlalchemy import MetaData, create_engine, pool
 
 from liftlock import settings as environment
-from liftlock.commands.wait import wait
 from liftlock.errors import LiftlockError, SettingsError
 from liftlock.events import Event
-from liftlock.postgres.interrupts import Interrupts
+from liftlock.postgres.signals import Signals
+from liftlock.postgres.wait import wait
 from liftlock.revisions.connections import url_of
-from liftlock.revisions.environment import Guard, active, told
+from liftlock.revisions.guard import Guard, active, run_finished
 from liftlock.settings import Address, Settings
 
 _log = logging.getLogger("liftlock")
 
 
-def run(target_metadata: MetaData | None = None, **options: Any) -> None:  # noqa: ANN401 - Alembic's own options
+def run(target_metadata: MetaData | None = None, **options: Any) -> None:
     """Run Alembic's command on the database that the environment names.
 
     Parameters:
@@ -50,12 +50,12 @@ def _by_alembic(options: dict[str, Any]) -> None:
         fileConfig(context.config.config_file_name, disable_existing_loggers=False)
     try:
         found = environment.read()
-        with Interrupts() as interrupts:
+        with Signals() as interrupts:
             wait(_address(found), found.wait, interrupts=interrupts, notify=_tell)
             with Guard(found, "alembic", interrupts, _tell) as guard:
                 _online(options)
             if guard.reports:
-                _tell(told(guard.reports))
+                _tell(run_finished(guard.reports))
     except LiftlockError as error:
         if not by_hand:
             raise

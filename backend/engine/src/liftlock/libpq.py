@@ -36,7 +36,9 @@ def columns(address: Address, statement: str, *optional: str) -> list[list[str]]
     keys, values = list(words), list(words.values())
     texts = ctypes.c_char_p * (len(keys) + 1)
     connection = ctypes.c_void_p(
-        pq.PQconnectdbParams(texts(*[key.encode() for key in keys]), texts(*[value.encode() for value in values]), 0)
+        pq.PQconnectdbParams(
+            texts(*[key.encode() for key in keys]), texts(*[value.encode() for value in values]), 0
+        )
     )
     try:
         if pq.PQstatus(connection) != _OK:
@@ -65,6 +67,10 @@ def _library() -> ctypes.CDLL:
 
 def _candidates() -> Iterator[str]:
     for folder in sys.path:
-        libraries = os.path.join(folder, "psycopg_binary.libs")  # noqa: PTH118 - no pathlib at start-up
-        if os.path.isdir(libraries):  # noqa: PTH112
-            yield from (os.path.join(libraries, name) for name in os.listdir(libraries) if name.startswith("libpq-"))  # noqa: PTH118, PTH208
+        libraries = os.path.join(folder, "psycopg_binary.libs")
+        if os.path.isdir(libraries):
+            yield from (
+                os.path.join(libraries, name)
+                for name in os.listdir(libraries)
+                if name.startswith("libpq-")
+            )

@@ -35,7 +35,7 @@ class Address:
 
     __slots__ = ("dbname", "host", "options", "password", "port", "user")
 
-    def __init__(  # noqa: PLR0913 - these are libpq's own six
+    def __init__(
         self,
         *,
         host: str,
@@ -129,12 +129,16 @@ class Settings:
         self.backfill_share = reader.number("LIFTLOCK_BACKFILL_SHARE", 1.0, most=1.0)
         self.backfill_lag = reader.number("LIFTLOCK_BACKFILL_LAG", BACKFILL_LAG_SECONDS)
         self.backfill_workers = int(reader.number("LIFTLOCK_BACKFILL_WORKERS", 1, least=1, most=64))
-        self.cancel = tuple((reader.text("LIFTLOCK_CANCEL_BLOCKERS") or "").replace(",", " ").split())
+        self.cancel = tuple(
+            (reader.text("LIFTLOCK_CANCEL_BLOCKERS") or "").replace(",", " ").split()
+        )
         self.standbys = tuple((reader.text("LIFTLOCK_STANDBYS") or "").replace(",", " ").split())
         self.allow = frozenset((reader.text("LIFTLOCK_ALLOW") or "").replace(",", " ").split())
-        self.cache = os.path.join(environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "liftlock")  # noqa: PTH111, PTH118
+        self.cache = os.path.join(
+            environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "liftlock"
+        )
         self.config = environ.get("ALEMBIC_CONFIG") or "alembic.ini"
-        beside = os.path.join(os.path.dirname(self.config), MANIFEST)  # noqa: PTH118, PTH120 - no pathlib at start-up
+        beside = os.path.join(os.path.dirname(self.config), MANIFEST)
         self.manifest = environ.get("LIFTLOCK_MANIFEST") or beside
         self.require = reader.flag("LIFTLOCK_REQUIRE")
         self.release = environ.get("LIFTLOCK_RELEASE", "")
@@ -170,7 +174,7 @@ def from_url(url: str) -> Address:
     Raises:
         SettingsError: it isn't a PostgreSQL URL.
     """
-    from urllib.parse import parse_qsl, unquote, urlsplit  # noqa: PLC0415 - 12 ms of start-up
+    from urllib.parse import parse_qsl, unquote, urlsplit
 
     try:
         parts = urlsplit(url)
@@ -179,7 +183,7 @@ def from_url(url: str) -> Address:
         parts, port = urlsplit(""), None
     if parts.scheme.split("+")[0] not in {"postgresql", "postgres"}:
         raise SettingsError(
-            "LL-URL",
+            "LL-DATABASE-URL",
             "The database URL isn't one of PostgreSQL.",
             now="Write it as postgresql://user:password@host:5432/dbname, with the special characters of the"
             " password percent-encoded; or give POSTGRES_SERVER, POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB,"
@@ -191,7 +195,9 @@ def from_url(url: str) -> Address:
         host=unquote(parts.hostname or "") or options.pop("host", "localhost"),
         port=str(port or options.pop("port", DEFAULT_PORT)),
         user=user,
-        password=unquote(parts.password) if parts.password is not None else options.pop("password", None),
+        password=unquote(parts.password)
+        if parts.password is not None
+        else options.pop("password", None),
         dbname=unquote(parts.path.lstrip("/")) or user,
         options=options,
     )
@@ -211,7 +217,9 @@ class _Reader:
             self.sources[name] = "environment"
         return value or None
 
-    def number(self, name: str, default: float, least: float = 1e-9, most: float = float("inf")) -> float:
+    def number(
+        self, name: str, default: float, least: float = 1e-9, most: float = float("inf")
+    ) -> float:
         raw = self.text(name)
         try:
             value = float(raw) if raw else default
@@ -235,13 +243,17 @@ class _Reader:
         if path is None:
             return given
         if given is not None:
-            self.mistakes.append("POSTGRES_PASSWORD and POSTGRES_PASSWORD_FILE are both set; keep one.")
+            self.mistakes.append(
+                "POSTGRES_PASSWORD and POSTGRES_PASSWORD_FILE are both set; keep one."
+            )
         try:
-            with open(path, encoding="utf-8") as file:  # noqa: PTH123 - no pathlib at start-up
+            with open(path, encoding="utf-8") as file:
                 secret = file.read()
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it isn't text"
-            self.mistakes.append(f"POSTGRES_PASSWORD_FILE names {path}, which can't be read: {reason}.")
+            self.mistakes.append(
+                f"POSTGRES_PASSWORD_FILE names {path}, which can't be read: {reason}."
+            )
             return None
         self.sources["POSTGRES_PASSWORD"] = f"the file {path}"
         return secret.removesuffix("\n")
@@ -254,7 +266,9 @@ class _Reader:
         given = from_url(url) if url else None
         if server is None:
             if given is None and any(names.values()):
-                self.mistakes.append("POSTGRES_SERVER isn't set, but others of its family are; set it to the host.")
+                self.mistakes.append(
+                    "POSTGRES_SERVER isn't set, but others of its family are; set it to the host."
+                )
             return given
         missing = [name for name, value in names.items() if value is None]
         if missing:
@@ -268,7 +282,9 @@ class _Reader:
             options={"sslmode": sslmode} if sslmode else {},
         )
         if given is not None and repr(given) != repr(address):
-            self.mistakes.append(f"DATABASE_URL means {given!r}, but POSTGRES_… mean {address!r}; keep one of them.")
+            self.mistakes.append(
+                f"DATABASE_URL means {given!r}, but POSTGRES_… mean {address!r}; keep one of them."
+            )
         return address
 
     def port(self) -> str:
@@ -276,14 +292,16 @@ class _Reader:
         if raw is None:
             self.sources["POSTGRES_PORT"] = "default"
             return DEFAULT_PORT
-        if not raw.isdecimal() or not 0 < int(raw) < 65536:  # noqa: PLR2004 - the range of TCP ports
-            self.mistakes.append(f"POSTGRES_PORT is {raw!r}; it must be a number from 1 to 65535, such as 5432.")
+        if not raw.isdecimal() or not 0 < int(raw) < 65536:
+            self.mistakes.append(
+                f"POSTGRES_PORT is {raw!r}; it must be a number from 1 to 65535, such as 5432."
+            )
         return raw
 
     def complain(self) -> None:
         if self.mistakes:
             raise SettingsError(
-                "LL-SETTINGS",
+                "LL-SETTINGS-INVALID",
                 "\n".join(self.mistakes),
                 why="Without these the database can't be found.",
                 now="Set the variables and start again; `liftlock doctor` shows each one and where its value came from.",

@@ -14,16 +14,16 @@ import pytest
 from sqlalchemy.engine import URL
 
 from liftlock import settings
+from liftlock.check.formats import text
+from liftlock.check.report import Report
 from liftlock.commands.check import check
 from liftlock.events import silent
-from liftlock.formats import text
-from liftlock.model.report import Report
-from liftlock.postgres.interrupts import Interrupts
-from liftlock.postgres.shadow import Shadow
+from liftlock.postgres.signals import Signals
 from liftlock.revisions.connections import url_of
-from liftlock.revisions.history import load
-from liftlock.revisions.shadows import shadow_at
-from liftlock.revisions.trial import Trials
+from liftlock.revisions.project import load
+from liftlock.shadow.base_state import shadow_at
+from liftlock.shadow.database import Shadow
+from liftlock.shadow.runner import ShadowRunner
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +33,15 @@ def liftlock_shadow() -> Iterator[Shadow]:
     project = load(found.config)
     revisions = [one.revision for one in project.script.iterate_revisions("heads", "base")][::-1]
     with contextlib.ExitStack() as stack:
-        with Interrupts() as interrupts:
-            shadow = stack.enter_context(shadow_at(Trials(project, found, interrupts), revisions, silent, settings.shadow_server()))
+        with Signals() as interrupts:
+            shadow = stack.enter_context(
+                shadow_at(
+                    ShadowRunner(project, found, interrupts),
+                    revisions,
+                    silent,
+                    settings.shadow_server(),
+                )
+            )
         yield shadow
 
 
@@ -48,8 +55,14 @@ def liftlock_database(liftlock_shadow: Shadow) -> Iterator[URL]:
 @pytest.fixture(scope="session")
 def liftlock_chain() -> Report:
     """The project's whole chain, checked: up from empty, each revision down and up again, the models, and as SQL."""
-    with Interrupts() as interrupts:
-        return check(settings.read(), chain=True, server=settings.shadow_server(), interrupts=interrupts, notify=silent)
+    with Signals() as interrupts:
+        return check(
+            settings.read(),
+            chain=True,
+            server=settings.shadow_server(),
+            interrupts=interrupts,
+            notify=silent,
+        )
 
 
 def told(report: Report) -> str:

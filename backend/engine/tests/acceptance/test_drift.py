@@ -16,7 +16,9 @@ Table("item", target_metadata, Column("id", Integer, primary_key=True), Column("
 
 
 @pytest.fixture
-def made(project: Project, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Project:
+def made(
+    project: Project, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Project:
     """A migrated database."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     body = 'op.create_table("item", sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.Text))'
@@ -54,7 +56,9 @@ def test_what_was_changed_by_hand_is_found(made: Project) -> None:
     assert ("extra", "CREATE INDEX ix_name ON public.item USING btree (name, id)") in found
     assert ("extra", "TABLE public.item: extra integer DEFAULT 7") in found
     assert ("half-made", "constraint c of item isn't proven") in found
-    assert any(kind == "extra" and what.startswith("CREATE VIEW public.names") for kind, what in found)
+    assert any(
+        kind == "extra" and what.startswith("CREATE VIEW public.names") for kind, what in found
+    )
 
 
 def test_what_the_models_want_is_found(made: Project) -> None:
@@ -77,7 +81,12 @@ def test_a_role_that_may_only_read_is_enough(made: Project) -> None:
     ini = Path(made.ini)
     lines = ini.read_text().splitlines()
     url = f"postgresql+psycopg://reader:reader@{made.database.host}:{made.database.port}/{made.database.dbname}"
-    ini.write_text("\n".join(f"sqlalchemy.url = {url}" if line.startswith("sqlalchemy.url") else line for line in lines))
+    ini.write_text(
+        "\n".join(
+            f"sqlalchemy.url = {url}" if line.startswith("sqlalchemy.url") else line
+            for line in lines
+        )
+    )
     assert differences(made) == set()
 
 
@@ -96,7 +105,9 @@ def test_what_a_function_does_is_a_part_of_it(made: Project) -> None:
         session.execute(function.format("OR REPLACE ", 2))
         session.execute("ALTER TABLE deed ADD more text")
     found = differences(made)
-    assert {what for kind, what in found if kind == "extra" and "TABLE" in what} == {"TABLE public.deed: more text"}
+    assert {what for kind, what in found if kind == "extra" and "TABLE" in what} == {
+        "TABLE public.deed: more text"
+    }
     assert any("SELECT 2" in what for kind, what in found if kind == "extra")
 
 
@@ -106,7 +117,8 @@ def test_an_env_py_that_writes_is_told(made: Project) -> None:
     writes = 'connection.exec_driver_sql("CREATE SCHEMA IF NOT EXISTS ops"); connection.commit()\n        context'
     env.write_text(
         env.read_text().replace(
-            "        context.configure(\n            connection", f"        {writes}.configure(\n            connection"
+            "        context.configure(\n            connection",
+            f"        {writes}.configure(\n            connection",
         )
     )
     done = made.run("drift")

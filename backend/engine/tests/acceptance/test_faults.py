@@ -19,20 +19,40 @@ OK = "op.create_table('good', sa.Column('a', sa.Integer))"
 def ours(address: Address) -> int:
     """How many sessions of liftlock are connected, or locks of it held."""
     return int(
-        rows(address, "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'liftlock %' AND datname = current_database()")[0]
+        rows(
+            address,
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'liftlock %' AND datname = current_database()",
+        )[0]
     )
 
 
 @pytest.mark.parametrize(
     ("body", "code", "family", "line"),
     [
-        ("op.create_table('t', sa.Column('a', sa.Integer))\nraise ValueError('half-way')", 3, "LL-REVISION-RAISED", 9),
-        ("op.create_table('t', sa.Column('a', sa.Integer))\n\nop.execute('SELECT nonsense')", 5, "LL-STEP-FAILED", 10),
-        ("op.create_table('t', sa.Column('a', sa.Integer))\nop.get_bind().execute(sa.text('SELECT nonsense'))", 5, "LL-STEP-FAILED", 9),
+        (
+            "op.create_table('t', sa.Column('a', sa.Integer))\nraise ValueError('half-way')",
+            3,
+            "LL-REVISION-RAISED",
+            9,
+        ),
+        (
+            "op.create_table('t', sa.Column('a', sa.Integer))\n\nop.execute('SELECT nonsense')",
+            5,
+            "LL-STEP-FAILED",
+            10,
+        ),
+        (
+            "op.create_table('t', sa.Column('a', sa.Integer))\nop.get_bind().execute(sa.text('SELECT nonsense'))",
+            5,
+            "LL-STEP-FAILED",
+            9,
+        ),
         ("import nowhere", 3, "LL-REVISION-RAISED", 8),
     ],
 )
-def test_a_revision_that_fails_half_way(project: Project, body: str, code: int, family: str, line: int) -> None:
+def test_a_revision_that_fails_half_way(
+    project: Project, body: str, code: int, family: str, line: int
+) -> None:
     """File and line; the revision rolled back, those before it kept."""
     project.revision("good", None, OK)
     path = project.revision("bad", "good", body)
@@ -53,7 +73,7 @@ def test_a_syntax_error(project: Project) -> None:
     path = project.revision("bad", "good", "op.execute('x'")
     before = dump(project.database)
     done = project.run("upgrade")
-    assert (done.returncode, "LL-SYNTAX" in done.stderr) == (3, True)
+    assert (done.returncode, "LL-SYNTAX-ERROR" in done.stderr) == (3, True)
     assert f"{path}:8" in done.stderr
     assert dump(project.database) == before
 
@@ -72,7 +92,7 @@ def test_a_revision_twice(project: Project) -> None:
     project.revision("good", None, OK)
     (project.versions / "copy.py").write_text((project.versions / "good.py").read_text())
     done = project.run("upgrade")
-    assert (done.returncode, "LL-DUPLICATE" in done.stderr) == (3, True)
+    assert (done.returncode, "LL-DUPLICATE-REVISION" in done.stderr) == (3, True)
 
 
 def test_an_error_in_env_py(project: Project) -> None:
@@ -80,11 +100,14 @@ def test_an_error_in_env_py(project: Project) -> None:
     project.env("import nowhere\n")
     project.revision("good", None, OK)
     done = project.run("upgrade")
-    assert (done.returncode, "LL-ENV" in done.stderr) == (2, True)
+    assert (done.returncode, "LL-ENV-FAILED" in done.stderr) == (2, True)
     assert "env.py:1" in done.stderr
 
 
-@pytest.mark.parametrize(("arguments", "code"), [(["upgrade", "nowhere"], 3), (["downgrade", "nowhere"], 3), (["nonsense"], 2)])
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["upgrade", "nowhere"], 3), (["downgrade", "nowhere"], 3), (["nonsense"], 2)],
+)
 def test_targets_that_do_not_exist(project: Project, arguments: list[str], code: int) -> None:
     """Never a traceback."""
     project.revision("good", None, OK)
@@ -94,7 +117,12 @@ def test_targets_that_do_not_exist(project: Project, arguments: list[str], code:
 def test_a_project_that_is_not_there(project: Project) -> None:
     """The message names the file and the folder."""
     done = subprocess.run(
-        ["liftlock", "upgrade"], cwd=project.versions, env=project.variables(), capture_output=True, text=True, check=False
+        ["liftlock", "upgrade"],
+        cwd=project.versions,
+        env=project.variables(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2
     assert "alembic.ini" in done.stderr
@@ -179,7 +207,10 @@ def test_a_pause_stops_nothing(project: Project) -> None:
         running.send_signal(signal.SIGCONT)
         time.sleep(0.08)
     assert running.poll() is None, running.communicate()
-    assert rows(project.database, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(60)%'") == [1]
+    assert rows(
+        project.database,
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(60)%'",
+    ) == [1]
     running.send_signal(signal.SIGTERM)
     _, err = running.communicate(timeout=20)
     assert (running.returncode, "SIGTERM" in err) == (4, True), err
@@ -187,7 +218,9 @@ def test_a_pause_stops_nothing(project: Project) -> None:
 
 def test_a_signal_while_waiting_for_the_database(project: Project) -> None:
     """Waiting hears it too."""
-    running = project.start("wait", "--wait", "60", **{**project.database.environ(), "POSTGRES_PORT": "1"})
+    running = project.start(
+        "wait", "--wait", "60", **{**project.database.environ(), "POSTGRES_PORT": "1"}
+    )
     until_it_says(running, "waiting for the database")
     running.send_signal(signal.SIGTERM)
     _, err = running.communicate(timeout=20)
@@ -197,7 +230,11 @@ def test_a_signal_while_waiting_for_the_database(project: Project) -> None:
 def test_after_a_kill_another_takes_over_within_5_seconds(project: Project) -> None:
     """The dead runner's backend lets go in about a second; the next one does the work, once."""
     project.revision("good", None, OK)
-    project.revision("slow", "good", "op.create_table('slow', sa.Column('a', sa.Integer))\nop.execute('SELECT pg_sleep(a) FROM seconds')")
+    project.revision(
+        "slow",
+        "good",
+        "op.create_table('slow', sa.Column('a', sa.Integer))\nop.execute('SELECT pg_sleep(a) FROM seconds')",
+    )
     with connected(project.database) as session:
         session.execute("CREATE TABLE seconds AS SELECT 60 AS a")
         first = project.start("upgrade")
@@ -214,7 +251,10 @@ def test_after_a_kill_another_takes_over_within_5_seconds(project: Project) -> N
         time.sleep(0.05)
     _, err = second.communicate(timeout=60)
     assert second.returncode == 0, err
-    assert rows(project.database, "SELECT revision FROM liftlock.revisions ORDER BY revision") == ["good", "slow"]
+    assert rows(project.database, "SELECT revision FROM liftlock.revisions ORDER BY revision") == [
+        "good",
+        "slow",
+    ]
 
 
 def test_a_lost_connection_is_not_now(project: Project) -> None:
@@ -223,7 +263,9 @@ def test_a_lost_connection_is_not_now(project: Project) -> None:
     running = project.start("upgrade")
     _until_sleeping(project.database)
     with connected(project.database) as session:
-        session.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'")
+        session.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%'"
+        )
     _, err = running.communicate(timeout=60)
     assert running.returncode == 4, err
     assert "LL-CONNECTION-LOST" in err
@@ -237,7 +279,8 @@ def test_many_at_once(shop: Project) -> None:
     assert sum("applying a1" in err for (_, err), _ in ends) == 1
     assert not any("error" in err.lower() for (_, err), _ in ends)
     assert rows(
-        shop.database, "SELECT count(*), count(DISTINCT revision), (SELECT count(*) FROM liftlock.runs) FROM liftlock.revisions"
+        shop.database,
+        "SELECT count(*), count(DISTINCT revision), (SELECT count(*) FROM liftlock.runs) FROM liftlock.revisions",
     ) == [(4, 4, 1)]
 
 
@@ -246,7 +289,9 @@ def test_no_password_in_the_process_list(project: Project) -> None:
     project.revision("slow", None, SLOW)
     running = project.start("upgrade")
     _until_sleeping(project.database)
-    listed = subprocess.run(["sh", "-c", "cat /proc/[0-9]*/cmdline"], capture_output=True, text=True, check=False).stdout
+    listed = subprocess.run(
+        ["sh", "-c", "cat /proc/[0-9]*/cmdline"], capture_output=True, text=True, check=False
+    ).stdout
     assert "liftlock" in listed
     names = rows(project.database, "SELECT application_name || query FROM pg_stat_activity")
     running.terminate()

@@ -36,7 +36,11 @@ def test_status_answers_by_its_exit_code(shop: Project) -> None:
     assert shop.run("upgrade").returncode == 0
     done = shop.run("--format", "json", "status")
     told = json.loads(done.stdout)
-    assert (done.returncode, told["standing"], [row["revision"] for row in told["applied"]]) == (0, "at head", ["a1", "b2", "c3", "d4"])
+    assert (done.returncode, told["standing"], [row["revision"] for row in told["applied"]]) == (
+        0,
+        "at head",
+        ["a1", "b2", "c3", "d4"],
+    )
 
 
 def test_plan_shows_each_operation_as_a_step_and_changes_nothing(shop: Project) -> None:
@@ -46,9 +50,22 @@ def test_plan_shows_each_operation_as_a_step_and_changes_nothing(shop: Project) 
     assert done.returncode == 0, done.stderr
     assert dump(shop.database) == before
     a1, b2, c3, d4 = json.loads(done.stdout)
-    assert [one["operation"] for one in a1["operations"]] == ["create_type", "create_table", "comment", "create_index"]
-    assert [one["operation"] for one in b2["operations"]] == ["create_table", "bulk_insert", "add_column", "create_check_constraint"]
-    assert (c3["asks_database"], [one["operation"] for one in c3["operations"]]) == (True, ["add_column"])
+    assert [one["operation"] for one in a1["operations"]] == [
+        "create_type",
+        "create_table",
+        "comment",
+        "create_index",
+    ]
+    assert [one["operation"] for one in b2["operations"]] == [
+        "create_table",
+        "bulk_insert",
+        "add_column",
+        "create_check_constraint",
+    ]
+    assert (c3["asks_database"], [one["operation"] for one in c3["operations"]]) == (
+        True,
+        ["add_column"],
+    )
     assert [one["operation"] for one in d4["operations"]] == ["create_index"]
     text = shop.run("plan").stdout
     assert "ALTER TABLE customer ADD COLUMN name TEXT" in text
@@ -81,15 +98,29 @@ def test_doctor_of_a_healthy_project(shop: Project) -> None:
     [
         (lambda project: project.revision("bad", "d4", "op.execute('"), "bad.py:8"),
         (lambda project: project.revision("bad", "gone", "pass"), "LL-MISSING-PARENT"),
-        (lambda project: project.revision("bad", "c3", "pass"), "LL-HEADS"),
-        (lambda project: (project.versions / "twin.py").write_text((project.versions / "a1_customers.py").read_text()), "LL-DUPLICATE"),
-        (lambda project: project.revision("bad", "d4", "pass").write_text("import nowhere\n"), "nowhere"),
-        (lambda project: (project.folder / "run-migrations.sh").write_text("#!/bin/sh\n"), "isn't executable"),
-        (lambda project: (project.folder / "docker-entrypoint.sh").write_bytes(b"#!/bin/sh\r\n"), "Windows line endings"),
-        (lambda project: (project.folder / "alembic.ini").unlink(), "LL-NO-CONFIG"),
+        (lambda project: project.revision("bad", "c3", "pass"), "LL-AMBIGUOUS-HEAD"),
+        (
+            lambda project: (project.versions / "twin.py").write_text(
+                (project.versions / "a1_customers.py").read_text()
+            ),
+            "LL-DUPLICATE-REVISION",
+        ),
+        (
+            lambda project: project.revision("bad", "d4", "pass").write_text("import nowhere\n"),
+            "nowhere",
+        ),
+        (
+            lambda project: (project.folder / "run-migrations.sh").write_text("#!/bin/sh\n"),
+            "isn't executable",
+        ),
+        (
+            lambda project: (project.folder / "docker-entrypoint.sh").write_bytes(b"#!/bin/sh\r\n"),
+            "Windows line endings",
+        ),
+        (lambda project: (project.folder / "alembic.ini").unlink(), "LL-ALEMBIC-INI-MISSING"),
     ],
 )
-def test_doctor_finds_what_is_wrong_with_the_files(shop: Project, sabotage, told: str) -> None:  # noqa: ANN001
+def test_doctor_finds_what_is_wrong_with_the_files(shop: Project, sabotage, told: str) -> None:
     """Each with a remedy."""
     sabotage(shop)
     done = shop.run("doctor")
@@ -107,7 +138,9 @@ def test_doctor_finds_what_is_wrong_with_the_files(shop: Project, sabotage, told
         ({"POSTGRES_PORT": "x"}, "POSTGRES_PORT is 'x'"),
     ],
 )
-def test_doctor_finds_what_is_wrong_with_the_address(shop: Project, variables: dict[str, str], told: str) -> None:
+def test_doctor_finds_what_is_wrong_with_the_address(
+    shop: Project, variables: dict[str, str], told: str
+) -> None:
     """With the source of each variable, and without the password."""
     done = shop.run("doctor", **{**shop.database.environ(), **variables})
     assert done.returncode == 1
@@ -119,9 +152,16 @@ def test_doctor_finds_missing_permissions(shop: Project) -> None:
     with connected(shop.database) as session:
         session.execute("CREATE TABLE theirs (a int)")
         session.execute("DROP ROLE IF EXISTS weak; CREATE ROLE weak LOGIN PASSWORD 'weak'")
-    done = shop.run("doctor", **{**shop.database.environ(), "POSTGRES_USER": "weak", "POSTGRES_PASSWORD": "weak"})
+    done = shop.run(
+        "doctor",
+        **{**shop.database.environ(), "POSTGRES_USER": "weak", "POSTGRES_PASSWORD": "weak"},
+    )
     assert done.returncode == 1
-    for text in ("GRANT CREATE ON DATABASE", "GRANT CREATE ON SCHEMA", "table theirs belongs to postgres"):
+    for text in (
+        "GRANT CREATE ON DATABASE",
+        "GRANT CREATE ON SCHEMA",
+        "table theirs belongs to postgres",
+    ):
         assert text in done.stdout
 
 
@@ -133,7 +173,9 @@ def test_bake_proves_the_chain_and_touches_nothing_else(shop: Project) -> None:
     assert manifest.required == {"d4"}
     assert set(manifest.fingerprints) == set(manifest.phases) == {"a1", "b2", "c3", "d4"}
     assert manifest.phases["c3"] == "contract"
-    assert rows(shop.database, "SELECT count(*) FROM pg_tables WHERE schemaname IN ('public', 'liftlock')") == [0]
+    assert rows(
+        shop.database, "SELECT count(*) FROM pg_tables WHERE schemaname IN ('public', 'liftlock')"
+    ) == [0]
 
 
 def test_a_snapshot_makes_the_migrated_database(shop: Project) -> None:
@@ -158,7 +200,10 @@ def _without_copy(script: str) -> list[str]:
             for row in iter(lambda: next(lines), None):
                 if row in {"", "\\."}:
                     break
-                values = ", ".join("NULL" if one == "\\N" else "'" + one.replace("'", "''") + "'" for one in row.split("\t"))
+                values = ", ".join(
+                    "NULL" if one == "\\N" else "'" + one.replace("'", "''") + "'"
+                    for one in row.split("\t")
+                )
                 parts.append(f"INSERT INTO {target} OVERRIDING SYSTEM VALUE VALUES ({values});")
         else:
             parts.append(line + "\n")
@@ -181,12 +226,21 @@ def test_bake_proves_it_on_another_server(project: Project) -> None:
         session.execute(f"CREATE ROLE {role}".encode())
     before = rows(project.database, databases)
     assert project.run("bake").returncode == 5
-    parts = {"username": project.database.user, "password": project.database.password, "host": project.database.host}
-    url = URL.create("postgresql", port=int(project.database.port), database="postgres", **parts).render_as_string(hide_password=False)
+    parts = {
+        "username": project.database.user,
+        "password": project.database.password,
+        "host": project.database.host,
+    }
+    url = URL.create(
+        "postgresql", port=int(project.database.port), database="postgres", **parts
+    ).render_as_string(hide_password=False)
     done = project.run("bake", LIFTLOCK_SHADOW_URL=url)
     assert done.returncode == 0, done.stderr
     assert json.loads((project.folder / "liftlock.json").read_text())["required"] == ["r2"]
-    assert (rows(project.database, databases), rows(project.database, "SELECT to_regclass('alembic_version')::text")) == (before, [None])
+    assert (
+        rows(project.database, databases),
+        rows(project.database, "SELECT to_regclass('alembic_version')::text"),
+    ) == (before, [None])
     with connected(project.database) as session:
         session.execute(f"DROP ROLE {role}".encode())
 
@@ -196,11 +250,13 @@ def test_what_to_do_about_an_extension_that_is_missing(project: Project) -> None
     project.revision("r2", None, "op.execute('CREATE EXTENSION postgis')")
     for command in (["bake"], ["upgrade"], ["check", "r2"]):
         done = project.run(*command)
-        assert "Install the extension on that server; check, drift, bake" in done.stdout + done.stderr
+        assert (
+            "Install the extension on that server; check, drift, bake" in done.stdout + done.stderr
+        )
 
 
 def test_bake_finds_an_identifier_that_is_too_long(project: Project) -> None:
     """Alembic's column holds 32 characters."""
     project.revision("x" * 33, None, "pass")
     done = project.run("bake")
-    assert (done.returncode, "LL-ID-LENGTH" in done.stderr) == (3, True)
+    assert (done.returncode, "LL-REVISION-ID-TOO-LONG" in done.stderr) == (3, True)

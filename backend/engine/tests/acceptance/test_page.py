@@ -12,10 +12,10 @@ from helpers import PASSWORD, make_project
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from liftlock import settings
+from liftlock.check.formats import FORMATS
 from liftlock.commands.check import check
 from liftlock.events import silent
-from liftlock.formats import FORMATS
-from liftlock.postgres.interrupts import Interrupts
+from liftlock.postgres.signals import Signals
 from liftlock.settings import Address
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -39,14 +39,17 @@ ALTERED = f"""op.execute("ALTER TABLE person ADD CONSTRAINT {"long_" * 12} CHECK
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with two branches that meet again, checked, as a page."""
     folder = tmp_path_factory.mktemp("page")
-    project = make_project(folder, Address(host="nowhere.invalid", port="1", user="nobody", password=PASSWORD, dbname="none"))
+    project = make_project(
+        folder,
+        Address(host="nowhere.invalid", port="1", user="nobody", password=PASSWORD, dbname="none"),
+    )
     project.revision("r1", None, TABLE, 'op.drop_table("person")')
     project.revision("r2", "r1", INDEX, 'op.drop_index("ix_nick")')
     project.revision("r3", "r1", FILLED, 'op.drop_column("person", "token")')
     project.revision("r4", ("r2", "r3"), "pass")
     altered = project.revision("r5", "r4", ALTERED)
     altered.write_text(altered.read_text().replace('"""r5"""', f'"""{HOSTILE}"""'))
-    with Interrupts() as interrupts:
+    with Signals() as interrupts:
         report = check(
             settings.read({"ALEMBIC_CONFIG": project.ini, "XDG_CACHE_HOME": str(folder / "cache")}),
             "base:heads",
@@ -76,7 +79,14 @@ def page(browser: Browser, page_file: Path, request: pytest.FixtureRequest) -> I
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("dialog", lambda dialog: said.append(dialog.message))
-    page.on("request", lambda asked: said.append(asked.url) if not asked.url.startswith(("data:", page_file.as_uri())) else None)
+    page.on(
+        "request",
+        lambda asked: (
+            said.append(asked.url)
+            if not asked.url.startswith(("data:", page_file.as_uri()))
+            else None
+        ),
+    )
     page.goto(page_file.as_uri())
     yield page
     assert said == []
@@ -91,26 +101,32 @@ def test_it_is_as_wide_as_the_screen(page: Page) -> None:
     beyond = """[...document.querySelectorAll('main *, header *')]
         .filter(one => one.getBoundingClientRect().right > innerWidth + 1).map(one => one.outerHTML)"""
     assert page.evaluate(beyond) == []
-    smallest = (
-        "Math.min(...[...document.querySelectorAll('p, pre, a, summary, h3')].map(one => parseFloat(getComputedStyle(one).fontSize)))"
-    )
+    smallest = "Math.min(...[...document.querySelectorAll('p, pre, a, summary, h3')].map(one => parseFloat(getComputedStyle(one).fontSize)))"
     assert page.evaluate(smallest) >= 14
 
 
 def test_the_chain_is_a_picture(page: Page) -> None:
     """A dot for each revision; two lanes between the branch and the merge; a line from each to what it follows."""
-    dots = page.locator("nav svg circle").evaluate_all("all => all.map(one => [one.getAttribute('cx'), one.getAttribute('class')])")
+    dots = page.locator("nav svg circle").evaluate_all(
+        "all => all.map(one => [one.getAttribute('cx'), one.getAttribute('class')])"
+    )
     assert len({x for x, _ in dots}) == 2
     assert [kind for _, kind in dots] == ["ok", "ok", "ok", "ok", "error"]
     assert page.locator("nav svg path").count() == 5
-    middles = "all => all.map(one => one.getBoundingClientRect()).map(one => one.top + one.height / 2)"
-    rows, drawn = (page.locator(each).evaluate_all(middles) for each in ("nav li", "nav svg circle"))
+    middles = (
+        "all => all.map(one => one.getBoundingClientRect()).map(one => one.top + one.height / 2)"
+    )
+    rows, drawn = (
+        page.locator(each).evaluate_all(middles) for each in ("nav li", "nav svg circle")
+    )
     assert rows == pytest.approx(drawn, abs=2)
 
 
 def section(page: Page, revision: str) -> Locator:
     """What is said of a revision."""
-    return page.locator("section", has=page.get_by_role("heading", name=f"{revision} {revision}", exact=True))
+    return page.locator(
+        "section", has=page.get_by_role("heading", name=f"{revision} {revision}", exact=True)
+    )
 
 
 def test_both_timelines_are_drawn(page: Page) -> None:

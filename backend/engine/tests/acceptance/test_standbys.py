@@ -9,9 +9,9 @@ import psycopg
 import pytest
 from helpers import PASSWORD, at, connected, make_project, rows, standby_of
 
-from liftlock.postgres import embedded
 from liftlock.postgres.standbys import beside
 from liftlock.settings import Address
+from liftlock.shadow import embedded
 
 
 def test_long_queries_on_a_standby_are_named(tmp_path: Path) -> None:
@@ -39,10 +39,17 @@ def test_long_queries_on_a_standby_are_named(tmp_path: Path) -> None:
                 reader.execute("BEGIN")
                 reader.execute("SELECT count(*) FROM item")
                 time.sleep(1.5)
-                done = project.run("upgrade", LIFTLOCK_SMALL_TABLE="0", LIFTLOCK_STANDBYS=f"127.0.0.1:{standby.port}, 127.0.0.1:1")
+                done = project.run(
+                    "upgrade",
+                    LIFTLOCK_SMALL_TABLE="0",
+                    LIFTLOCK_STANDBYS=f"127.0.0.1:{standby.port}, 127.0.0.1:1",
+                )
                 reader.execute("ROLLBACK")
     assert done.returncode == 0, done.stderr
-    assert f"standby postgres@127.0.0.1:{standby.port}/postgres: reads of a table that is changed may wait there, up to 30s" in done.stderr
+    assert (
+        f"standby postgres@127.0.0.1:{standby.port}/postgres: reads of a table that is changed may wait there, up to 30s"
+        in done.stderr
+    )
     assert "'the report', idle in transaction" in done.stderr
     assert "standby postgres@127.0.0.1:1/postgres can't be asked: " in done.stderr
 
@@ -60,7 +67,12 @@ def test_long_queries_on_a_standby_are_named(tmp_path: Path) -> None:
 def test_how_they_are_named(named: str, host: str, port: str) -> None:
     """With a port or without; what leads to the primary's own host isn't taken over."""
     primary = Address(
-        host="primary", port="6000", user="u", password=PASSWORD, dbname="d", options={"sslmode": "require", "hostaddr": "10.0.0.1"}
+        host="primary",
+        port="6000",
+        user="u",
+        password=PASSWORD,
+        dbname="d",
+        options={"sslmode": "require", "hostaddr": "10.0.0.1"},
     )
     found = beside(primary, named)
     assert (found.host, found.port, found.options) == (host, port, {"sslmode": "require"})

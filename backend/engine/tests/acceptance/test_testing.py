@@ -36,13 +36,28 @@ def pytest_of(project: Project, cache: Path, **more: str) -> subprocess.Complete
     """Run the project's own tests."""
     variables = project.variables(XDG_CACHE_HOME=str(cache), ALEMBIC_CONFIG=project.ini, **more)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."]
-    return subprocess.run(command, cwd=project.folder, env=variables, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        command,
+        cwd=project.folder,
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def test_a_project_tests_its_chain_and_gets_a_database_for_each_test(tmp_path: Path) -> None:
     """A sound chain passes; a downgrade that is missing fails with the finding."""
-    project = make_project(tmp_path, Address(host="nowhere.invalid", port="1", user="x", password=PASSWORD, dbname="x"))
-    project.revision("r1", None, 'op.create_table("item", sa.Column("id", sa.Integer, primary_key=True))', 'op.drop_table("item")')
+    project = make_project(
+        tmp_path, Address(host="nowhere.invalid", port="1", user="x", password=PASSWORD, dbname="x")
+    )
+    project.revision(
+        "r1",
+        None,
+        'op.create_table("item", sa.Column("id", sa.Integer, primary_key=True))',
+        'op.drop_table("item")',
+    )
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["liftlock.testing"]\n')
     (tmp_path / "test_it.py").write_text(TESTS)
     done = pytest_of(project, tmp_path / "cache")
@@ -50,19 +65,28 @@ def test_a_project_tests_its_chain_and_gets_a_database_for_each_test(tmp_path: P
     project.revision("r2", "r1", 'op.add_column("item", sa.Column("x", sa.Integer))')
     done = pytest_of(project, tmp_path / "cache")
     assert "1 failed, 2 passed" in done.stdout, done.stdout + done.stderr
-    assert "LL-NO-WAY-BACK" in done.stdout
+    assert "LL-NO-DOWNGRADE" in done.stdout
 
 
 def test_they_use_another_server(tmp_path: Path, database: Address) -> None:
     """Here it has a role that the embedded one hasn't; nothing stays there."""
-    project = make_project(tmp_path, Address(host="nowhere.invalid", port="1", user="x", password=PASSWORD, dbname="x"))
+    project = make_project(
+        tmp_path, Address(host="nowhere.invalid", port="1", user="x", password=PASSWORD, dbname="x")
+    )
     role = f"only_there_{secrets.token_hex(4)}"
     made = f'op.create_table("item", sa.Column("id", sa.Integer, primary_key=True))\nop.execute("GRANT ALL ON item TO {role}")'
     project.revision("r1", None, made, 'op.drop_table("item")')
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["liftlock.testing"]\n')
     (tmp_path / "test_it.py").write_text(TESTS)
-    parts = {"username": database.user, "password": database.password, "host": database.host, "database": database.dbname}
-    url = URL.create("postgresql", port=int(database.port), **parts).render_as_string(hide_password=False)
+    parts = {
+        "username": database.user,
+        "password": database.password,
+        "host": database.host,
+        "database": database.dbname,
+    }
+    url = URL.create("postgresql", port=int(database.port), **parts).render_as_string(
+        hide_password=False
+    )
     with connected(database) as session:
         session.execute(f"CREATE ROLE {role}".encode())
     before = rows(database, "SELECT count(*) FROM pg_database")

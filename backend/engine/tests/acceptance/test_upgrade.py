@@ -120,18 +120,27 @@ op.bulk_insert(table, [dict(one) for one in seen])
 
 
 @pytest.mark.parametrize(
-    ("template", "driver"), [("generic", "psycopg"), ("generic", "psycopg2"), ("async", "psycopg"), ("async", "asyncpg")]
+    ("template", "driver"),
+    [("generic", "psycopg"), ("generic", "psycopg2"), ("async", "psycopg"), ("async", "asyncpg")],
 )
-def test_the_schema_is_plain_alembics(tmp_path: Path, database: Address, server: Address, template: str, driver: str) -> None:
+def test_the_schema_is_plain_alembics(
+    tmp_path: Path, database: Address, server: Address, template: str, driver: str
+) -> None:
     """A foreign project with a stock env.py, sync and async, by any driver: up, down and up again."""
     other = f"{database.dbname}_plain"
     with connected(server) as session:
         session.execute(f"CREATE DATABASE {other}")
-    plain_at = Address(host=server.host, port=server.port, user=server.user, password=server.password, dbname=other)
+    plain_at = Address(
+        host=server.host, port=server.port, user=server.user, password=server.password, dbname=other
+    )
     for name in ("plain", "ours"):
         (tmp_path / name).mkdir()
-    plain = make_project(tmp_path / "plain", plain_at, template=template, driver=driver, revisions="shop")
-    ours = make_project(tmp_path / "ours", database, template=template, driver=driver, revisions="shop")
+    plain = make_project(
+        tmp_path / "plain", plain_at, template=template, driver=driver, revisions="shop"
+    )
+    ours = make_project(
+        tmp_path / "ours", database, template=template, driver=driver, revisions="shop"
+    )
 
     assert plain.run("upgrade", "head", program="alembic").returncode == 0
     done = ours.run("upgrade")
@@ -144,17 +153,29 @@ def test_the_schema_is_plain_alembics(tmp_path: Path, database: Address, server:
     assert plain.run("downgrade", "base", program="alembic").returncode == 0
     assert dump(database) == dump(plain_at)
     assert ours.run("upgrade").returncode == 0
-    assert rows(database, "SELECT revision FROM liftlock.revisions ORDER BY revision") == ["a1", "b2", "c3", "d4"]
+    assert rows(database, "SELECT revision FROM liftlock.revisions ORDER BY revision") == [
+        "a1",
+        "b2",
+        "c3",
+        "d4",
+    ]
     assert ours.run("downgrade", "-1").returncode == 0
-    assert rows(database, "SELECT revision FROM liftlock.revisions ORDER BY revision") == ["a1", "b2", "c3"]
+    assert rows(database, "SELECT revision FROM liftlock.revisions ORDER BY revision") == [
+        "a1",
+        "b2",
+        "c3",
+    ]
     with connected(server) as session:
         session.execute(f"DROP DATABASE {other} WITH (FORCE)")
 
 
 @pytest.mark.parametrize(
-    ("template", "driver"), [("generic", "psycopg"), ("generic", "psycopg2"), ("async", "asyncpg"), ("generic", "pg8000")]
+    ("template", "driver"),
+    [("generic", "psycopg"), ("generic", "psycopg2"), ("async", "asyncpg"), ("generic", "pg8000")],
 )
-def test_session_settings_reach_every_driver(tmp_path: Path, database: Address, template: str, driver: str) -> None:
+def test_session_settings_reach_every_driver(
+    tmp_path: Path, database: Address, template: str, driver: str
+) -> None:
     """A bounded wait for locks, no other limit, whatever the database says, and a telling name; the operator may choose the bound."""
     project = make_project(tmp_path, database, template=template, driver=driver)
     named = [
@@ -193,13 +214,19 @@ def test_the_autobegin_trap_reports_no_success_that_was_rolled_back(project: Pro
     project.env(TRAP)
     project.revision("r1", None, "op.execute('CREATE TABLE t (a int)')")
     assert project.run("upgrade", "head", program="alembic").returncode == 0
-    assert rows(project.database, "SELECT to_regclass('t')::text") == [None], "plain Alembic fell into the trap"
+    assert rows(project.database, "SELECT to_regclass('t')::text") == [None], (
+        "plain Alembic fell into the trap"
+    )
     assert project.run("upgrade").returncode == 0
     assert rows(project.database, "SELECT to_regclass('t')::text") == ["t"]
 
 
-@pytest.mark.parametrize("env", [OWN_TRANSACTION.format(end=""), BEGUN, BOTH], ids=["with", "begun", "both"])
-def test_a_transaction_of_the_projects_own_stays_around_everything(project: Project, env: str) -> None:
+@pytest.mark.parametrize(
+    "env", [OWN_TRANSACTION.format(end=""), BEGUN, BOTH], ids=["with", "begun", "both"]
+)
+def test_a_transaction_of_the_projects_own_stays_around_everything(
+    project: Project, env: str
+) -> None:
     """`with engine.begin()`, or begun and committed by hand: all or nothing, as the project wants it."""
     project.env(env)
     project.revision("r1", None, "op.execute('CREATE TABLE t (a int)')")
@@ -216,12 +243,20 @@ def test_what_env_py_sets_for_its_transaction_holds_for_the_run(project: Project
     """Which is committed in parts."""
     project.env(SET_LOCAL)
     with connected(project.database) as session:
-        session.execute("CREATE ROLE painter; CREATE SCHEMA red AUTHORIZATION painter; CREATE SCHEMA blue AUTHORIZATION painter")
+        session.execute(
+            "CREATE ROLE painter; CREATE SCHEMA red AUTHORIZATION painter; CREATE SCHEMA blue AUTHORIZATION painter"
+        )
         session.execute(f"GRANT CREATE ON DATABASE {project.database.dbname} TO painter")
     project.revision(
-        "r1", None, "op.create_table('t', sa.Column('a', sa.Integer))\nwith op.get_context().autocommit_block(): op.execute('SELECT 1')"
+        "r1",
+        None,
+        "op.create_table('t', sa.Column('a', sa.Integer))\nwith op.get_context().autocommit_block(): op.execute('SELECT 1')",
     )
-    project.revision("r2", "r1", "op.create_table('u', sa.Column('a', sa.Integer))\nop.create_index('i', 't', ['a'])")
+    project.revision(
+        "r2",
+        "r1",
+        "op.create_table('u', sa.Column('a', sa.Integer))\nop.create_index('i', 't', ['a'])",
+    )
     done = project.run("upgrade")
     assert done.returncode == 0, done.stderr
     found = "SELECT schemaname || '.' || tablename FROM pg_tables WHERE tableowner = 'painter' AND tablename IN ('t', 'u') ORDER BY 1"
@@ -235,7 +270,9 @@ def test_what_env_py_does_after_the_run_is_committed(project: Project) -> None:
     for _ in range(2):
         done = project.run("upgrade")
         assert done.returncode == 0, done.stderr
-        assert rows(project.database, "SELECT to_regclass('t')::text, to_regclass('afterwards')::text") == [("t", "afterwards")]
+        assert rows(
+            project.database, "SELECT to_regclass('t')::text, to_regclass('afterwards')::text"
+        ) == [("t", "afterwards")]
 
 
 def test_settings_of_the_projects_own_names_hold_for_the_run(project: Project) -> None:
@@ -251,7 +288,10 @@ def test_settings_of_the_projects_own_names_hold_for_the_run(project: Project) -
     project.revision("r2", "r1", f'op.execute("{seen.format("u")}")')
     done = project.run("upgrade")
     assert done.returncode == 0, done.stderr
-    assert rows(project.database, "SELECT a FROM t UNION ALL SELECT a FROM u") == ["red blue", "red blue"]
+    assert rows(project.database, "SELECT a FROM t UNION ALL SELECT a FROM u") == [
+        "red blue",
+        "red blue",
+    ]
     owned = "SELECT tablename FROM pg_tables WHERE tableowner = 'owner_of_the_shop' AND tablename IN ('t', 'u') ORDER BY 1"
     assert rows(project.database, owned) == ["t", "u"]
 
@@ -264,18 +304,24 @@ def test_tenants_in_one_transaction(project: Project) -> None:
     project.revision("r1", None, "op.create_table('t', sa.Column('a', sa.Integer))")
     done = project.run("upgrade")
     assert done.returncode == 0, done.stderr
-    assert rows(project.database, "SELECT schemaname FROM pg_tables WHERE tablename = 't' ORDER BY 1") == ["blue", "red"]
+    assert rows(
+        project.database, "SELECT schemaname FROM pg_tables WHERE tablename = 't' ORDER BY 1"
+    ) == ["blue", "red"]
 
 
 @pytest.mark.parametrize("commits", ["one by one", "in two phases"])
-def test_alembics_own_template_for_several_databases(tmp_path: Path, database: Address, server: Address, commits: str) -> None:
+def test_alembics_own_template_for_several_databases(
+    tmp_path: Path, database: Address, server: Address, commits: str
+) -> None:
     """All or nothing over both, each with a version table of the same name."""
     second = at(server, f"{database.dbname}_second")
     with connected(server) as session:
         session.execute(f"CREATE DATABASE {second.dbname}")
     project = make_project(tmp_path, database, template="multidb")
     first, rest = Path(project.ini).read_text().split("\n[engine2]\n")
-    Path(project.ini).write_text(f"{first}\n[engine2]\n{rest.replace(database.dbname, second.dbname)}")
+    Path(project.ini).write_text(
+        f"{first}\n[engine2]\n{rest.replace(database.dbname, second.dbname)}"
+    )
     if commits == "in two phases":
         env = project.folder / "migrations" / "env.py"
         env.write_text(env.read_text().replace("USE_TWOPHASE = False", "USE_TWOPHASE = True"))
@@ -300,7 +346,9 @@ def upgrade_engine2():
     with project.revision("r2", "r1", "pass").open("a") as file:
         file.write(functions)
     assert project.run("upgrade").returncode == 5
-    assert rows(database, "SELECT version_num, to_regclass('three')::text FROM alembic_version") == [("r1", None)], "the first was kept"
+    assert rows(
+        database, "SELECT version_num, to_regclass('three')::text FROM alembic_version"
+    ) == [("r1", None)], "the first was kept"
 
 
 def test_what_env_py_rolls_back_is_not_reported_as_done(project: Project) -> None:
@@ -309,7 +357,7 @@ def test_what_env_py_rolls_back_is_not_reported_as_done(project: Project) -> Non
     project.revision("r1", None, "op.execute('CREATE TABLE t (a int)')")
     done = project.run("upgrade")
     assert done.returncode == 5
-    assert "LL-NOT-COMMITTED" in done.stderr
+    assert "LL-ENV-NOT-COMMITTED" in done.stderr
 
 
 def test_a_version_table_of_another_name_and_schema(project: Project) -> None:
@@ -323,7 +371,9 @@ def test_a_version_table_of_another_name_and_schema(project: Project) -> None:
     done = project.run("upgrade")
     assert done.returncode == 0, done.stderr
     assert rows(project.database, "SELECT version_num FROM meta.history") == ["r1"]
-    assert rows(project.database, "SELECT version_table FROM liftlock.revisions") == ["meta.history"]
+    assert rows(project.database, "SELECT version_table FROM liftlock.revisions") == [
+        "meta.history"
+    ]
 
 
 def test_branches_and_merges(project: Project) -> None:
@@ -333,12 +383,14 @@ def test_branches_and_merges(project: Project) -> None:
     project.revision("b2", "a", "op.execute('CREATE TABLE b2 ()')")
     refused = project.run("upgrade")
     assert refused.returncode == 3
-    assert "LL-HEADS" in refused.stderr
+    assert "LL-AMBIGUOUS-HEAD" in refused.stderr
     assert "b1" in refused.stderr
     assert project.run("upgrade", "heads").returncode == 0
     assert sorted(rows(project.database, "SELECT version_num FROM alembic_version")) == ["b1", "b2"]
     merge = project.versions / "m.py"
-    merge.write_text("revision = 'm'\ndown_revision = ('b1', 'b2')\ndef upgrade(): pass\ndef downgrade(): pass\n")
+    merge.write_text(
+        "revision = 'm'\ndown_revision = ('b1', 'b2')\ndef upgrade(): pass\ndef downgrade(): pass\n"
+    )
     assert project.run("upgrade").returncode == 0
     assert rows(project.database, "SELECT version_num FROM alembic_version") == ["m"]
     assert rows(project.database, "SELECT count(*) FROM liftlock.revisions") == [4]
@@ -349,7 +401,9 @@ def test_explicit_commits_and_what_follows_them(project: Project) -> None:
     body = "op.execute('CREATE TABLE one ()')\nop.get_bind().commit()\nop.execute('CREATE TABLE two ()')"
     project.revision("r1", None, body)
     assert project.run("upgrade").returncode == 0
-    assert rows(project.database, "SELECT count(*) FROM pg_tables WHERE tablename IN ('one', 'two')") == [2]
+    assert rows(
+        project.database, "SELECT count(*) FROM pg_tables WHERE tablename IN ('one', 'two')"
+    ) == [2]
     assert rows(project.database, "SELECT version_num FROM alembic_version") == ["r1"]
 
 
@@ -363,20 +417,35 @@ def test_a_schema_that_comes_before_the_version_tables(project: Project) -> None
         done = project.run("upgrade")
         assert done.returncode == 0, done.stderr
     assert rows(project.database, "SELECT version_num FROM public.alembic_version") == ["r3"]
-    assert rows(project.database, "SELECT DISTINCT version_table FROM liftlock.revisions") == ["public.alembic_version"]
+    assert rows(project.database, "SELECT DISTINCT version_table FROM liftlock.revisions") == [
+        "public.alembic_version"
+    ]
 
 
 def test_schemas_that_env_py_puts_in(project: Project) -> None:
     """Where SQLAlchemy writes another schema than the revision, so does liftlock; a table of that name elsewhere stays as it is."""
     env = (project.folder / "migrations" / "env.py").read_text()
-    project.env(env.replace("connection=connection,", 'connection=connection.execution_options(schema_translate_map={None: "other"}),'))
+    project.env(
+        env.replace(
+            "connection=connection,",
+            'connection=connection.execution_options(schema_translate_map={None: "other"}),',
+        )
+    )
     with connected(project.database) as session:
-        session.execute("CREATE SCHEMA other; CREATE TABLE thing (a integer); CREATE TABLE other.thing (a integer)")
-    project.revision("r1", None, "op.create_index('ix_here', 'thing', ['a'])\nop.create_unique_constraint('uq_here', 'thing', ['a'])")
+        session.execute(
+            "CREATE SCHEMA other; CREATE TABLE thing (a integer); CREATE TABLE other.thing (a integer)"
+        )
+    project.revision(
+        "r1",
+        None,
+        "op.create_index('ix_here', 'thing', ['a'])\nop.create_unique_constraint('uq_here', 'thing', ['a'])",
+    )
     done = project.run("upgrade", LIFTLOCK_SMALL_TABLE="0")
     assert done.returncode == 0, done.stderr
     assert "env.py sets schema_translate_map" in done.stderr
-    made = "SELECT schemaname || '.' || indexname FROM pg_indexes WHERE tablename = 'thing' ORDER BY 1"
+    made = (
+        "SELECT schemaname || '.' || indexname FROM pg_indexes WHERE tablename = 'thing' ORDER BY 1"
+    )
     assert rows(project.database, made) == ["other.ix_here", "other.uq_here"]
 
 
@@ -402,14 +471,16 @@ def test_the_other_address_is_refused(project: Project) -> None:
     elsewhere = {**project.database.environ(), "POSTGRES_DB": "postgres"}
     done = project.run("upgrade", **elsewhere)
     assert done.returncode == 2
-    assert "LL-OTHER-ADDRESS" in done.stderr
+    assert "LL-ENV-OTHER-ADDRESS" in done.stderr
     assert rows(project.database, "SELECT to_regclass('t')::text") == [None]
 
 
 def test_x_arguments_and_offline_are_alembics(project: Project) -> None:
     """-x reaches env.py."""
     env = (project.folder / "migrations" / "env.py").read_text()
-    project.env(env + "\nprint('tenant', context.get_x_argument(as_dictionary=True).get('tenant'))\n")
+    project.env(
+        env + "\nprint('tenant', context.get_x_argument(as_dictionary=True).get('tenant'))\n"
+    )
     project.revision("r1", None, "pass")
     assert "tenant blue" in project.run("-x", "tenant=blue", "upgrade").stdout
 
@@ -449,10 +520,16 @@ def test_revisions_without_their_source(project: Project) -> None:
 
 def test_what_is_finished_by_hand_and_stamped_is_finished(project: Project) -> None:
     """The version table says so; the next run believes it."""
-    project.revision("r1", None, "op.execute('CREATE TABLE t (a int)')\nwith op.get_context().autocommit_block(): op.execute('SELECT 1/0')")
+    project.revision(
+        "r1",
+        None,
+        "op.execute('CREATE TABLE t (a int)')\nwith op.get_context().autocommit_block(): op.execute('SELECT 1/0')",
+    )
     assert project.run("upgrade").returncode == 5
     assert project.run("stamp", "r1", program="alembic").returncode == 0
     project.revision("r2", "r1", "op.execute('CREATE TABLE u (a int)')")
     done = project.run("upgrade")
     assert (done.returncode, "finished by hand" in done.stderr) == (0, True), done.stderr
-    assert rows(project.database, "SELECT count(*) FROM liftlock.executions WHERE finished_at IS NULL") == [0]
+    assert rows(
+        project.database, "SELECT count(*) FROM liftlock.executions WHERE finished_at IS NULL"
+    ) == [0]

@@ -46,8 +46,12 @@ class Chain:
 CHAINS = {
     "ckan": Chain("ckan==2.12.0", "ckan/migration/versions", 100),
     "argilla": Chain("argilla-server==2.8.0", "argilla_server/alembic/versions", 20),
-    "datajunction": Chain("datajunction-server==0.0.272", "datajunction_server/alembic/versions", 70, ("greenlet",)),
-    "langflow": Chain("langflow-base==1.13.0", "langflow/alembic/versions", 150, allow="LL-EXPOSED"),
+    "datajunction": Chain(
+        "datajunction-server==0.0.272", "datajunction_server/alembic/versions", 70, ("greenlet",)
+    ),
+    "langflow": Chain(
+        "langflow-base==1.13.0", "langflow/alembic/versions", 150, allow="LL-NON-ATOMIC-REPLACE"
+    ),
     "prefect": Chain(
         "prefect==3.9.1",
         "prefect/server/database/_migrations/versions/postgresql",
@@ -55,14 +59,16 @@ CHAINS = {
         ("asyncpg", "greenlet"),
         driver="asyncpg",
         template="async",
-        allow="LL-EXPOSED",
+        allow="LL-NON-ATOMIC-REPLACE",
     ),
 }
 
 
 def installed(name: str, chain: Chain) -> Path:
     """The environment that the project is installed in, kept in the user's cache; liftlock is this one."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "liftlock-chains" / name
+    cache = (
+        Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "liftlock-chains" / name
+    )
     python = cache / "bin" / "python"
     uv = [os.environ.get("UV", "uv")]
     if not python.exists():
@@ -79,7 +85,13 @@ def project_of(name: str, folder: Path, database: Address, place: Path) -> Proje
     project = make_project(folder, database, template=chain.template, driver=chain.driver)
     (site,) = place.glob("lib/python*/site-packages")
     ini = Path(project.ini)
-    ini.write_text(ini.read_text().replace("script_location =", f"version_locations = {site / chain.versions}\nscript_location =", 1))
+    ini.write_text(
+        ini.read_text().replace(
+            "script_location =",
+            f"version_locations = {site / chain.versions}\nscript_location =",
+            1,
+        )
+    )
     return project
 
 
@@ -100,14 +112,20 @@ def test_same_schema(server: Address, tmp_path: Path, name: str) -> None:
     def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         project = projects[program]
         command = [str(place / "bin" / program), "-c", project.ini, *arguments]
-        variables = project.variables(LIFTLOCK_SMALL_TABLE="0", LIFTLOCK_ALLOW=chain.allow, PYTHONWARNINGS="ignore")
-        return subprocess.run(command, cwd=project.folder, env=variables, capture_output=True, text=True, check=False)
+        variables = project.variables(
+            LIFTLOCK_SMALL_TABLE="0", LIFTLOCK_ALLOW=chain.allow, PYTHONWARNINGS="ignore"
+        )
+        return subprocess.run(
+            command, cwd=project.folder, env=variables, capture_output=True, text=True, check=False
+        )
 
     def compare(plain: subprocess.CompletedProcess[str], *arguments: str) -> int:
         assert plain.returncode == 0, plain.stderr[-3000:]
         ours = run("liftlock", *arguments)
         assert ours.returncode == 0, ours.stderr[-3000:]
-        assert catalog(projects["liftlock"].database, moved=True) == catalog(projects["alembic"].database, moved=True)
+        assert catalog(projects["liftlock"].database, moved=True) == catalog(
+            projects["alembic"].database, moved=True
+        )
         nothing_is_left(projects["liftlock"].database)
         return int(ours.stdout.split("(")[1].split()[0])
 
@@ -117,6 +135,8 @@ def test_same_schema(server: Address, tmp_path: Path, name: str) -> None:
     if down.returncode == 0:
         assert compare(down, "downgrade", "base") >= chain.revisions
         return
-    *done, _ = re.findall(r"Running downgrade \S+ -> (\w+)", down.stderr)  # the way back is broken there, and is rolled back
+    *done, _ = re.findall(
+        r"Running downgrade \S+ -> (\w+)", down.stderr
+    )  # the way back is broken there, and is rolled back
     if done:
         assert compare(run("alembic", "downgrade", done[-1]), "downgrade", done[-1]) == len(done)

@@ -30,7 +30,9 @@ def template(server: Address, driver: str, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-def fresh(server: Address, template: str, driver: str, tmp_path: Path) -> Iterator[Callable[[str], Project]]:
+def fresh(
+    server: Address, template: str, driver: str, tmp_path: Path
+) -> Iterator[Callable[[str], Project]]:
     """Makes projects on copies of the seeded database, with the case as their second revision."""
     names = []
 

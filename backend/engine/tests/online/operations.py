@@ -92,7 +92,11 @@ CASES = {
         """op.drop_index("ux_person_email")""",
         "build",
     ),
-    "drop_index": Case("""op.drop_index("ix_person_age")""", """op.create_index("ix_person_age", "Person", ["age"])""", "drop"),
+    "drop_index": Case(
+        """op.drop_index("ix_person_age")""",
+        """op.create_index("ix_person_age", "Person", ["age"])""",
+        "drop",
+    ),
     "create_unique_constraint": Case(
         """op.create_unique_constraint(None, "Person", ["email", "code"], deferrable=True, initially="DEFERRED")""",
         """op.drop_constraint("Person_email_code_key", "Person")""",
@@ -243,14 +247,21 @@ CASES = {
         """op.drop_column("Person", "domain")""",
         "backfill",
     ),
-    "drop_column": Case("""op.drop_column("visit", "person_id")""", """op.add_column("visit", sa.Column("person_id", sa.Integer))"""),
+    "drop_column": Case(
+        """op.drop_column("visit", "person_id")""",
+        """op.add_column("visit", sa.Column("person_id", sa.Integer))""",
+    ),
     "drop_constraint": Case(
         """op.drop_constraint("visit_person_id_fkey", "visit", type_="foreignkey")\nop.drop_constraint("positive", "Account")""",
         """op.create_foreign_key(None, "visit", "Person", ["person_id"], ["id"])\n"""
         """op.create_check_constraint("positive", "Account", "amount > 0")""",
     ),
-    "drop_table": Case("""op.drop_table("visit")""", """op.create_table("visit", sa.Column("x", sa.Integer))"""),
-    "rename_table": Case("""op.rename_table("visit", "stay")""", """op.rename_table("stay", "visit")"""),
+    "drop_table": Case(
+        """op.drop_table("visit")""", """op.create_table("visit", sa.Column("x", sa.Integer))"""
+    ),
+    "rename_table": Case(
+        """op.rename_table("visit", "stay")""", """op.rename_table("stay", "visit")"""
+    ),
     "create_table": Case(
         """op.create_table("letter", sa.Column("id", sa.Integer, primary_key=True), """
         """sa.Column("person_id", sa.Integer, sa.ForeignKey("Person.id"), index=True), """

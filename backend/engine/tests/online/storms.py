@@ -22,8 +22,8 @@ from liftlock.commands.downgrade import downgrade
 from liftlock.commands.upgrade import upgrade
 from liftlock.errors import LiftlockError
 from liftlock.events import silent
-from liftlock.postgres.interrupts import Interrupts
-from liftlock.revisions.working import Working
+from liftlock.execution.connection import ProjectConnection
+from liftlock.postgres.signals import Signals
 from liftlock.settings import Address
 
 
@@ -54,7 +54,12 @@ def catalog(address: Address, *, moved: bool = False) -> tuple[object, ...]:
 def unordered(text: str) -> str:
     """A dump without the order of the columns of a table: a new one, of a type change, stands last."""
     table = re.compile(r"(?<=^CREATE TABLE )(\S+ \()\n(.*?)\n(?=\);)", re.MULTILINE | re.DOTALL)
-    return table.sub(lambda found: "\n".join([found[1], *sorted(line.rstrip(",") for line in found[2].split("\n"))]), text)
+    return table.sub(
+        lambda found: "\n".join(
+            [found[1], *sorted(line.rstrip(",") for line in found[2].split("\n"))]
+        ),
+        text,
+    )
 
 
 def contents(address: Address, *, gapless: bool = False) -> dict[str, object]:
@@ -64,20 +69,34 @@ def contents(address: Address, *, gapless: bool = False) -> dict[str, object]:
         address: the database.
         gapless: whether numbers of a sequence are compared too; what was rolled back leaves a gap there.
     """
-    tables = rows(address, "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'")
+    tables = rows(
+        address,
+        "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'",
+    )
     found = {}
     for table in tables:
         chance = f"""SELECT attname, atttypid IN ('integer'::regtype, 'bigint'::regtype) FROM pg_attribute
             WHERE attrelid = '{table}'::regclass AND attnum > 0 AND NOT attisdropped AND attname ~ '^(token|draw)'"""
         names = rows(address, chance)
-        counted, listed = 'SELECT count("{0}"), count(DISTINCT "{0}") FROM {1}', 'SELECT "{0}" FROM {1} ORDER BY 1'
-        values = [rows(address, (listed if number and gapless else counted).format(name, table)) for name, number in names]
+        counted, listed = (
+            'SELECT count("{0}"), count(DISTINCT "{0}") FROM {1}',
+            'SELECT "{0}" FROM {1} ORDER BY 1',
+        )
+        values = [
+            rows(address, (listed if number and gapless else counted).format(name, table))
+            for name, number in names
+        ]
         shown = f"to_jsonb(t) - ARRAY[{', '.join(repr(name) for name, _ in names)}]::text[]"
-        found[table] = (rows(address, f"SELECT ({shown})::text FROM {table} AS t ORDER BY 1"), values)
+        found[table] = (
+            rows(address, f"SELECT ({shown})::text FROM {table} AS t ORDER BY 1"),
+            values,
+        )
     return found
 
 
-def expected(project: Project, command: str, target: str, *, moved: bool = False, gapless: bool = False) -> tuple[object, ...]:
+def expected(
+    project: Project, command: str, target: str, *, moved: bool = False, gapless: bool = False
+) -> tuple[object, ...]:
     """What plain Alembic makes."""
     assert forked(lambda: getattr(alembic.command, command)(Config(project.ini), target)) == 0
     return state(project.database, moved=moved, gapless=gapless)
@@ -88,15 +107,22 @@ def state(address: Address, *, moved: bool = False, gapless: bool = False) -> tu
     return (*catalog(address, moved=moved), contents(address, gapless=gapless))
 
 
-def child(project: Project, command: str, kill: Callable[[], None] | None = None, **variables: str) -> int:
+def child(
+    project: Project, command: str, kill: Callable[[], None] | None = None, **variables: str
+) -> int:
     """Run a command of liftlock's in a forked child; its exit code, or the negative number of the signal that ended it."""
 
     def run() -> None:
-        given = {"ALEMBIC_CONFIG": project.ini, "LIFTLOCK_SMALL_TABLE": "0", "LIFTLOCK_DEADLINE": "60", **variables}
+        given = {
+            "ALEMBIC_CONFIG": project.ini,
+            "LIFTLOCK_SMALL_TABLE": "0",
+            "LIFTLOCK_DEADLINE": "60",
+            **variables,
+        }
         found = settings.read(given)
         if kill:
             kill()
-        with Interrupts() as interrupts:
+        with Signals() as interrupts:
             if command == "upgrade":
                 upgrade(found, interrupts=interrupts, notify=silent)
             else:
@@ -118,7 +144,7 @@ def forked(run: Callable[[], None]) -> int:
     except LiftlockError as error:
         os.write(2, f"{error}\n".encode())
         code = error.exit_code
-    except BaseException as error:  # noqa: BLE001 - the child must not go on as a second pytest
+    except BaseException as error:
         os.write(2, "".join(traceback.format_exception(error)).encode())
     finally:
         os._exit(code)
@@ -142,7 +168,9 @@ def _each_commit(act: Callable[[psycopg.Connection[object], str], None]) -> None
     psycopg.Connection.commit = commit  # type: ignore[method-assign]
 
 
-def at_each_boundary(noted: Path, act: Callable[[psycopg.Connection[object]], None], *moments: str) -> Callable[[], None]:
+def at_each_boundary(
+    noted: Path, act: Callable[[psycopg.Connection[object]], None], *moments: str
+) -> Callable[[], None]:
     """Does something once right before, or after, the commit of each step and batch; what it has met is noted in a file.
 
     Parameters:
@@ -201,15 +229,15 @@ def noting(file: Path) -> Callable[[], None]:
     """Notes each statement of the engine's own steps that was sent and succeeded."""
 
     def install() -> None:
-        real = Working.send
+        real = ProjectConnection.send
 
-        def send(self: Working, sql: str) -> list[dict[str, object]]:
+        def send(self: ProjectConnection, sql: str) -> list[dict[str, object]]:
             found = real(self, sql)
             with file.open("a") as out:
                 out.write(f"{sql}\n")
             return found
 
-        Working.send = send  # type: ignore[method-assign]
+        ProjectConnection.send = send  # type: ignore[method-assign]
 
     return install
 
@@ -222,7 +250,9 @@ def nothing_is_left(address: Address) -> None:
         UNION ALL SELECT tgname FROM pg_trigger WHERE tgname LIKE '%liftlock%'
         UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'liftlock'::regnamespace"""
     assert rows(address, ours) == []
-    assert rows(address, "SELECT count(*) FROM liftlock.executions WHERE finished_at IS NULL") == [0]
+    assert rows(address, "SELECT count(*) FROM liftlock.executions WHERE finished_at IS NULL") == [
+        0
+    ]
     assert rows(address, "SELECT count(*) FROM liftlock.answers") == [0]
     mine = """SELECT count(*) FROM pg_locks
         WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""

@@ -48,8 +48,12 @@ def _seed(address: Address, key: str) -> None:
         if key.startswith("inherited"):
             many = ROWS // 10
             session.execute("CREATE TABLE special (more text) INHERITS (item)")
-            session.execute(f"INSERT INTO special SELECT i, 'more' FROM generate_series({many + 1}, {ROWS}) AS i")
-        session.execute(f"INSERT INTO item ({columns}) SELECT {values} FROM generate_series(1, {many}) AS i ORDER BY random()")
+            session.execute(
+                f"INSERT INTO special SELECT i, 'more' FROM generate_series({many + 1}, {ROWS}) AS i"
+            )
+        session.execute(
+            f"INSERT INTO item ({columns}) SELECT {values} FROM generate_series(1, {many}) AS i ORDER BY random()"
+        )
         session.execute(COUNTED)
 
 
@@ -76,9 +80,18 @@ def test_every_row_once_whatever_the_key(database: Address, key: str) -> None:
     with connected(database) as session:
         session.execute("ALTER TABLE item ADD COLUMN token integer")
         for table in ("item", "special") if key.startswith("inherited") else ("item",):
-            session.execute(f"CREATE TRIGGER counted BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION count_it()")
+            session.execute(
+                f"CREATE TRIGGER counted BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION count_it()"
+            )
     with connect(database, "test") as session:
-        seen = list(batches.run(Database(session), batches.Backfill("item", "token = 1", "token IS NULL"), None, lambda: 0.01))
+        seen = list(
+            batches.run(
+                Database(session),
+                batches.BackfillTask("item", "token = 1", "token IS NULL"),
+                None,
+                lambda: 0.01,
+            )
+        )
     assert seen[-1].last
     assert seen[-1].rows == ROWS
     assert rows(database, "SELECT count(*) FROM item WHERE token IS NULL") == [0]
@@ -91,7 +104,10 @@ def test_it_goes_on_where_it_was(database: Address) -> None:
     with connected(database) as session:
         session.execute("ALTER TABLE item ADD COLUMN token integer")
     with connect(database, "test") as session:
-        database_, job = Database(session), batches.Backfill("item", "token = 1", "token IS NULL")
+        database_, job = (
+            Database(session),
+            batches.BackfillTask("item", "token = 1", "token IS NULL"),
+        )
         first = next(batches.run(database_, job, None, lambda: 0.01))
         assert 0 < first.rows < ROWS
         rest = list(batches.run(database_, job, first.cursor, lambda: 0.01))
@@ -104,7 +120,7 @@ def test_without_a_condition_every_row_is_updated_once(database: Address) -> Non
     with connected(database) as session:
         session.execute("ALTER TABLE item ADD COLUMN token integer NOT NULL DEFAULT 0")
     with connect(database, "test") as session:
-        database_, job = Database(session), batches.Backfill("item", "token = token + 1", "")
+        database_, job = Database(session), batches.BackfillTask("item", "token = token + 1", "")
         *_, last = batches.run(database_, job, None, lambda: 0.01)
         assert list(batches.run(database_, job, last.cursor, lambda: 0.01)) == []
     assert rows(database, "SELECT min(token), max(token) FROM item") == [(1, 1)]
@@ -113,8 +129,15 @@ def test_without_a_condition_every_row_is_updated_once(database: Address) -> Non
 def test_one_that_would_never_end_is_noticed(database: Address) -> None:
     """At its first rows, which leave the condition true."""
     _seed(database, "integer")
-    with connect(database, "test") as session, pytest.raises(batches.Endless):
-        list(batches.run(Database(session), batches.Backfill("item", "id = id", "id > 10"), None, lambda: 0.01))
+    with connect(database, "test") as session, pytest.raises(batches.NeverFinishes):
+        list(
+            batches.run(
+                Database(session),
+                batches.BackfillTask("item", "id = id", "id > 10"),
+                None,
+                lambda: 0.01,
+            )
+        )
 
 
 def test_rows_that_leave_the_condition_true_are_left(database: Address) -> None:
@@ -123,7 +146,9 @@ def test_rows_that_leave_the_condition_true_are_left(database: Address) -> None:
     with connected(database) as session:
         session.execute("ALTER TABLE item ADD COLUMN token integer")
     with connect(database, "test") as session:
-        job = batches.Backfill("item", "token = CASE WHEN id % 2 = 0 THEN id END", "token IS NULL")
+        job = batches.BackfillTask(
+            "item", "token = CASE WHEN id % 2 = 0 THEN id END", "token IS NULL"
+        )
         *_, last = batches.run(Database(session), job, None, lambda: 0.01)
     assert last.last
     assert rows(database, "SELECT count(token) FROM item") == [ROWS // 2]
@@ -135,7 +160,9 @@ def item(tmp_path: Path, database: Address) -> Project:
     _seed(database, "integer")
     with connected(database) as session:
         # The trigger's column is made by the revision; until then the function isn't called.
-        session.execute("CREATE TRIGGER counted BEFORE UPDATE ON item FOR EACH ROW EXECUTE FUNCTION count_it()")
+        session.execute(
+            "CREATE TRIGGER counted BEFORE UPDATE ON item FOR EACH ROW EXECUTE FUNCTION count_it()"
+        )
     project = make_project(tmp_path, database)
     body = """
 op.add_column("item", sa.Column("token", sa.Float))
@@ -152,7 +179,9 @@ def test_killed_at_every_batch(item: Project) -> None:
     while code == -9:
         number += 1
         assert number < 400
-        code = child(item, "upgrade", killer(number, before=bool(number % 2)), LIFTLOCK_LOCK_TIMEOUT="2")
+        code = child(
+            item, "upgrade", killer(number, before=bool(number % 2)), LIFTLOCK_LOCK_TIMEOUT="2"
+        )
     assert code == 0
     assert number > 8, "there was only one batch"
     assert rows(item.database, "SELECT count(*) FROM item WHERE token IS NULL") == [0]
@@ -163,7 +192,7 @@ def test_killed_at_every_batch(item: Project) -> None:
 def test_what_the_application_writes_is_kept(item: Project) -> None:
     """Rows that are inserted or changed while the backfill runs keep their values."""
     running = item.start("upgrade", LIFTLOCK_SMALL_TABLE="0", LIFTLOCK_LOCK_TIMEOUT="4")
-    chance, mine = random.Random(1), {}  # noqa: S311 - a load, not a secret
+    chance, mine = random.Random(1), {}
     end = time.monotonic() + 60
     with connected(item.database) as session:
         while running.poll() is None and time.monotonic() < end:
@@ -171,7 +200,7 @@ def test_what_the_application_writes_is_kept(item: Project) -> None:
             try:
                 session.execute("UPDATE item SET token = -1 WHERE id = %s", [key])
                 mine[key] = -1.0
-            except Exception:  # noqa: BLE001, S112 - the column isn't there yet, or the row is locked
+            except Exception:
                 continue
     _, errors = running.communicate()
     assert running.returncode == 0, errors

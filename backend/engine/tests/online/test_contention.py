@@ -21,7 +21,9 @@ TABLES = '"Person", visit, country'
 
 
 @contextlib.contextmanager
-def holding(address: Address, seconds: float, pause: float, mode: str = "ROW EXCLUSIVE") -> Iterator[None]:
+def holding(
+    address: Address, seconds: float, pause: float, mode: str = "ROW EXCLUSIVE"
+) -> Iterator[None]:
     """A session that reads and writes the tables, holds its locks for a time, lets go, and comes again."""
     stop, first = threading.Event(), threading.Event()
 
@@ -66,7 +68,9 @@ def test_a_lock_that_is_held_over_and_over(fresh: Callable[[str], Project], case
 
 @pytest.mark.patience
 @pytest.mark.parametrize("case", CASES)
-def test_a_slow_reader_that_comes_back(fresh: Callable[[str], Project], tmp_path: Path, case: str) -> None:
+def test_a_slow_reader_that_comes_back(
+    fresh: Callable[[str], Project], tmp_path: Path, case: str
+) -> None:
     """A transaction of 10 s after each second's pause: every operation gets through, and finished work isn't done again."""
     quiet, project = fresh(case), fresh(case)
     assert child(quiet, "upgrade", noting(tmp_path / "quiet")) == 0
@@ -77,8 +81,18 @@ def test_a_slow_reader_that_comes_back(fresh: Callable[[str], Project], tmp_path
 
 
 @pytest.mark.storms
-@pytest.mark.parametrize("case", ["create_unique_constraint", "alter_nullable", "create_foreign_key", "add_column_volatile_default"])
-def test_finished_work_is_not_done_again(fresh: Callable[[str], Project], tmp_path: Path, case: str) -> None:
+@pytest.mark.parametrize(
+    "case",
+    [
+        "create_unique_constraint",
+        "alter_nullable",
+        "create_foreign_key",
+        "add_column_volatile_default",
+    ],
+)
+def test_finished_work_is_not_done_again(
+    fresh: Callable[[str], Project], tmp_path: Path, case: str
+) -> None:
     """Long transactions with a short pause between: an index, a proof and a backfill are made once, whatever misses its lock later."""
     project, noted = fresh(case), tmp_path / "noted"
     with holding(project.database, 4, 0.5):
@@ -87,9 +101,20 @@ def test_finished_work_is_not_done_again(fresh: Callable[[str], Project], tmp_pa
     assert len(lines) == len(set(lines)) <= 1
     assert rows(project.database, "SELECT count(*) FROM liftlock.executions") == [2]
     with connected(project.database) as session:
-        session.execute("SELECT pg_stat_force_next_flush()" if session.info.server_version >= 150000 else "SELECT 1")
-    updated = [len(rows(project.database, 'SELECT FROM "Person"'))] if case == "add_column_volatile_default" else [0]
-    assert rows(project.database, "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'Person'") == updated
+        session.execute(
+            "SELECT pg_stat_force_next_flush()"
+            if session.info.server_version >= 150000
+            else "SELECT 1"
+        )
+    updated = (
+        [len(rows(project.database, 'SELECT FROM "Person"'))]
+        if case == "add_column_volatile_default"
+        else [0]
+    )
+    assert (
+        rows(project.database, "SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'Person'")
+        == updated
+    )
     nothing_is_left(project.database)
 
 
@@ -113,7 +138,9 @@ def test_one_that_never_lets_go(fresh: Callable[[str], Project]) -> None:
 
 @pytest.mark.patience
 @pytest.mark.parametrize("case", [case for case in CASES if case not in TAKE_NO_STRONG_LOCK])
-def test_whatever_never_gets_its_lock_ends_at_the_deadline(fresh: Callable[[str], Project], case: str) -> None:
+def test_whatever_never_gets_its_lock_ends_at_the_deadline(
+    fresh: Callable[[str], Project], case: str
+) -> None:
     """Exit 4, and who blocks; what is half done is in the ledger, so that the next run ends with plain Alembic's schema."""
     plain, project = fresh(case), fresh(case)
     wanted = expected(plain, "upgrade", "head", moved=CASES[case].moves)
@@ -133,7 +160,12 @@ def test_a_prepared_transaction_is_named(fresh: Callable[[str], Project]) -> Non
         session.execute('BEGIN; LOCK TABLE "Person" IN ROW EXCLUSIVE MODE')
         session.execute("PREPARE TRANSACTION 'left by the coordinator'")
         try:
-            done = project.run("upgrade", LIFTLOCK_SMALL_TABLE="0", LIFTLOCK_DEADLINE="2", LIFTLOCK_CANCEL_BLOCKERS="*")
+            done = project.run(
+                "upgrade",
+                LIFTLOCK_SMALL_TABLE="0",
+                LIFTLOCK_DEADLINE="2",
+                LIFTLOCK_CANCEL_BLOCKERS="*",
+            )
         finally:
             session.execute("ROLLBACK PREPARED 'left by the coordinator'")
     assert done.returncode == 4, done.stderr
@@ -142,7 +174,9 @@ def test_a_prepared_transaction_is_named(fresh: Callable[[str], Project]) -> Non
 
 
 @pytest.mark.parametrize("state", ["idle", "active"])
-def test_blockers_that_the_operator_names_are_cancelled(fresh: Callable[[str], Project], state: str) -> None:
+def test_blockers_that_the_operator_names_are_cancelled(
+    fresh: Callable[[str], Project], state: str
+) -> None:
     """By their application's name; others are left alone."""
     project = fresh("alter_default_comment_name")
     blocker = psycopg.connect(**project.database.keywords(), application_name="report 7")  # type: ignore[arg-type]
@@ -151,10 +185,20 @@ def test_blockers_that_the_operator_names_are_cancelled(fresh: Callable[[str], P
         if state == "active":
             thread = threading.Thread(target=_sleep, args=(session,))
             thread.start()
-        refused = project.run("upgrade", LIFTLOCK_SMALL_TABLE="0", LIFTLOCK_DEADLINE="2", LIFTLOCK_CANCEL_BLOCKERS="other,report")
+        refused = project.run(
+            "upgrade",
+            LIFTLOCK_SMALL_TABLE="0",
+            LIFTLOCK_DEADLINE="2",
+            LIFTLOCK_CANCEL_BLOCKERS="other,report",
+        )
         assert refused.returncode == 4, refused.stderr
         assert "cancelled" not in refused.stderr
-        done = project.run("upgrade", LIFTLOCK_SMALL_TABLE="0", LIFTLOCK_DEADLINE="10", LIFTLOCK_CANCEL_BLOCKERS="other, report*")
+        done = project.run(
+            "upgrade",
+            LIFTLOCK_SMALL_TABLE="0",
+            LIFTLOCK_DEADLINE="10",
+            LIFTLOCK_CANCEL_BLOCKERS="other, report*",
+        )
         assert done.returncode == 0, done.stderr
         assert "cancelled pid" in done.stderr
         if state == "active":

@@ -21,14 +21,20 @@ from liftlock.settings import Address
 
 pytestmark = pytest.mark.storms
 ROWS = 20_000
-SLOW = {"LIFTLOCK_SMALL_TABLE": "0", "LIFTLOCK_LOCK_TIMEOUT": "10", "LIFTLOCK_BACKFILL_SHARE": "0.01"}
+SLOW = {
+    "LIFTLOCK_SMALL_TABLE": "0",
+    "LIFTLOCK_LOCK_TIMEOUT": "10",
+    "LIFTLOCK_BACKFILL_SHARE": "0.01",
+}
 
 
 @pytest.fixture
 def item(tmp_path: Path, database: Address) -> Project:
     """A project with a backfill to run."""
     with connected(database) as session:
-        session.execute("CREATE TABLE item (id integer PRIMARY KEY, size integer NOT NULL, half integer)")
+        session.execute(
+            "CREATE TABLE item (id integer PRIMARY KEY, size integer NOT NULL, half integer)"
+        )
         session.execute("INSERT INTO item SELECT i, i FROM generate_series(1, %s) AS i", [ROWS])
         session.execute("ANALYZE item")
     project = make_project(tmp_path, database)
@@ -88,7 +94,7 @@ def test_it_is_cancelled_and_the_next_run_goes_on(item: Project) -> None:
         assert item.run("backfill", "cancel").returncode == 0
         _, errors = running.communicate(timeout=60)
     assert running.returncode == 4, errors
-    assert "LL-CANCELLED" in errors
+    assert "LL-BACKFILL-CANCELLED" in errors
     done = filled(item)
     assert 0 < done < ROWS
     assert "not running; the next run waits for" in item.run("backfill", "pause").stdout
@@ -96,7 +102,13 @@ def test_it_is_cancelled_and_the_next_run_goes_on(item: Project) -> None:
     assert "not running" in item.run("backfill", "cancel").stdout
     shown = item.run("--format", "json", "backfill")
     (one,) = json.loads(shown.stdout)
-    assert (one["relation"], one["rows"], one["total"], one["wish"], one["runner"]) == ("item", done, ROWS, "run", "")
+    assert (one["relation"], one["rows"], one["total"], one["wish"], one["runner"]) == (
+        "item",
+        done,
+        ROWS,
+        "run",
+        "",
+    )
     assert item.run("upgrade", LIFTLOCK_SMALL_TABLE="0").returncode == 0
     assert filled(item) == ROWS
     nothing_is_left(item.database)
@@ -124,7 +136,9 @@ def test_rows_that_are_locked_are_left_for_later(item: Project) -> None:
     assert filled(item) == ROWS
 
 
-def test_without_a_condition_too_locked_rows_are_left_for_later_and_done_once(item: Project) -> None:
+def test_without_a_condition_too_locked_rows_are_left_for_later_and_done_once(
+    item: Project,
+) -> None:
     """Also when the run is killed while it waits for them; the keys of those that are left are in the ledger."""
     item.revision("r1", None, 'op.backfill("item", set="half = coalesce(half, 0) + size")')
     with psycopg.connect(**item.database.keywords()) as holder:  # type: ignore[arg-type]
@@ -157,13 +171,17 @@ def test_one_that_moves_its_rows_is_done_in_one_statement(project: Project, wher
     """
     with connected(project.database) as session:
         session.execute(tables)
-    body = [f'op.backfill("log", set="part = part + 5, times = times + 1, kept = 1", where="{where}")']
+    body = [
+        f'op.backfill("log", set="part = part + 5, times = times + 1, kept = 1", where="{where}")'
+    ]
     if not where:
         body.append('op.backfill("thing", set="id = id + 5, times = times + 1")')
     project.revision("r1", None, "\n".join(body))
     done = project.run("upgrade", LIFTLOCK_SMALL_TABLE="0", timeout=60)
     assert done.returncode == 0, done.stderr
-    assert rows(project.database, "SELECT count(*), min(times), max(times) FROM log") == [(20000, 1, 1)]
+    assert rows(project.database, "SELECT count(*), min(times), max(times) FROM log") == [
+        (20000, 1, 1)
+    ]
     assert rows(project.database, "SELECT max(times) FROM thing") == [0 if where else 1]
 
 
@@ -198,10 +216,12 @@ def test_rows_that_stay_locked_end_it_at_the_deadline(item: Project) -> None:
 
 def test_a_row_that_fails_is_named(item: Project) -> None:
     """By its key; the rows of the batches before it stay done."""
-    item.revision("r1", None, 'op.backfill("item", set="half = 100 / (size - 12345)", where="half IS NULL")')
+    item.revision(
+        "r1", None, 'op.backfill("item", set="half = 100 / (size - 12345)", where="half IS NULL")'
+    )
     done = item.run("upgrade", LIFTLOCK_SMALL_TABLE="0", LIFTLOCK_LOCK_TIMEOUT="10")
     assert done.returncode == 5, done.stderr
-    assert "LL-DATA" in done.stderr
+    assert "LL-ROWS-VIOLATE" in done.stderr
     assert '"id"=12345' in done.stderr
     assert "division by zero" in done.stderr
     assert 0 < filled(item) < ROWS
@@ -211,8 +231,12 @@ def test_a_terminal_shows_a_bar(item: Project) -> None:
     """With rows and rate."""
     main, other = pty.openpty()
     command = ["liftlock", "-c", item.ini, "upgrade"]
-    slow = item.variables(**SLOW | {"LIFTLOCK_BACKFILL_SHARE": "0.05", "COLUMNS": "120", "TERM": "xterm"})
-    with subprocess.Popen(command, cwd=item.folder, env=slow, stdout=other, stderr=other) as running:
+    slow = item.variables(
+        **SLOW | {"LIFTLOCK_BACKFILL_SHARE": "0.05", "COLUMNS": "120", "TERM": "xterm"}
+    )
+    with subprocess.Popen(
+        command, cwd=item.folder, env=slow, stdout=other, stderr=other
+    ) as running:
         os.close(other)
         shown = b""
         with contextlib.suppress(OSError):  # the other side is closed at its end
@@ -245,12 +269,23 @@ def test_several_workers_share_it(item: Project) -> None:
         session.execute("CREATE TABLE done (id integer, by integer)")
         noted = "INSERT INTO done VALUES (NEW.id, pg_backend_pid())"
         body = f"BEGIN IF OLD.half IS NULL AND NEW.half IS NOT NULL THEN {noted}; END IF; RETURN NEW; END"
-        session.execute(f"CREATE FUNCTION count_it() RETURNS trigger LANGUAGE plpgsql AS $$ {body} $$")
-        session.execute("CREATE TRIGGER counted BEFORE UPDATE ON item FOR EACH ROW EXECUTE FUNCTION count_it()")
+        session.execute(
+            f"CREATE FUNCTION count_it() RETURNS trigger LANGUAGE plpgsql AS $$ {body} $$"
+        )
+        session.execute(
+            "CREATE TRIGGER counted BEFORE UPDATE ON item FOR EACH ROW EXECUTE FUNCTION count_it()"
+        )
     item.revision(
-        "r1", None, """op.backfill("item", set="half = size / 2 + length('100% :x') * 0", where="half IS NULL AND ':y' <> '%'")"""
+        "r1",
+        None,
+        """op.backfill("item", set="half = size / 2 + length('100% :x') * 0", where="half IS NULL AND ':y' <> '%'")""",
     )
-    running = item.start("upgrade", LIFTLOCK_SMALL_TABLE="0", LIFTLOCK_BACKFILL_WORKERS="3", LIFTLOCK_LOCK_TIMEOUT="4")
+    running = item.start(
+        "upgrade",
+        LIFTLOCK_SMALL_TABLE="0",
+        LIFTLOCK_BACKFILL_WORKERS="3",
+        LIFTLOCK_LOCK_TIMEOUT="4",
+    )
     try:
         until_it_runs(item, running)
         _, errors = running.communicate(timeout=60)
@@ -264,7 +299,9 @@ def test_several_workers_share_it(item: Project) -> None:
 
 def test_workers_leave_a_row_that_fails_to_be_named(item: Project) -> None:
     """As one worker does."""
-    item.revision("r1", None, 'op.backfill("item", set="half = 100 / (size - 12345)", where="half IS NULL")')
+    item.revision(
+        "r1", None, 'op.backfill("item", set="half = 100 / (size - 12345)", where="half IS NULL")'
+    )
     done = item.run("upgrade", LIFTLOCK_SMALL_TABLE="0", LIFTLOCK_BACKFILL_WORKERS="2")
     assert done.returncode == 5, done.stderr
     assert "division by zero" in done.stderr

@@ -9,7 +9,15 @@ import psycopg
 import pytest
 from helpers import Project, rows
 from online.operations import CASES
-from online.storms import at_each_boundary, child, end_sessions, expected, kill, nothing_is_left, state
+from online.storms import (
+    at_each_boundary,
+    child,
+    end_sessions,
+    expected,
+    kill,
+    nothing_is_left,
+    state,
+)
 
 from liftlock.errors import NotNow
 
@@ -40,7 +48,9 @@ def test_killed_at_every_boundary(fresh: Callable[[str], Project], case: str) ->
         wanted = expected(plain, command, target, moved=moved)
         noted = ours.folder / command
         noted.touch()
-        while (code := child(ours, command, at_each_boundary(noted, kill, *MOMENTS[command]))) == -signal.SIGKILL:
+        while (
+            code := child(ours, command, at_each_boundary(noted, kill, *MOMENTS[command]))
+        ) == -signal.SIGKILL:
             assert len(noted.read_text().splitlines()) < 200
         assert code == 0
         assert len(noted.read_text().splitlines()) > 1, "it was never killed"
@@ -50,13 +60,19 @@ def test_killed_at_every_boundary(fresh: Callable[[str], Project], case: str) ->
 
 @pytest.mark.parametrize("which", ["the one at work", "the others"])
 @pytest.mark.parametrize("case", CASES)
-def test_sessions_ended_at_every_boundary(fresh: Callable[[str], Project], case: str, which: str) -> None:
+def test_sessions_ended_at_every_boundary(
+    fresh: Callable[[str], Project], case: str, which: str
+) -> None:
     """pg_terminate_backend of each session by itself, after the commit of each step and batch: not now, and the next run goes on."""
     plain, ours, moved = fresh(case), fresh(case), CASES[case].moves
     wanted = expected(plain, "upgrade", "head", moved=moved)
     noted = ours.folder / "noted"
     noted.touch()
-    while (code := child(ours, "upgrade", at_each_boundary(noted, end_sessions(ours.database, which), "after"))) == NotNow.exit_code:
+    while (
+        code := child(
+            ours, "upgrade", at_each_boundary(noted, end_sessions(ours.database, which), "after")
+        )
+    ) == NotNow.exit_code:
         assert len(noted.read_text().splitlines()) < 200
     assert code == 0
     assert len(noted.read_text().splitlines()) > 1, "nothing was ever ended"
@@ -69,7 +85,10 @@ def test_a_further_run_locks_nothing(fresh: Callable[[str], Project], case: str)
     """At head, a run gets through while another session holds locks that conflict with all but reading."""
     ours = fresh(case)
     assert child(ours, "upgrade") == 0
-    tables = rows(ours.database, "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'")
+    tables = rows(
+        ours.database,
+        "SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'",
+    )
     with psycopg.connect(**ours.database.keywords()) as session:  # type: ignore[arg-type]
         session.execute(f"LOCK TABLE {', '.join(tables)} IN EXCLUSIVE MODE")
         before = rows(ours.database, "SELECT count(*) FROM liftlock.runs")

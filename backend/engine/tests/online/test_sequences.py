@@ -79,7 +79,9 @@ def copies(server: Address, template: str, tmp_path: Path) -> Callable[[], Proje
 @pytest.mark.storms
 @settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(drawn=st.data())
-def test_any_sequence_makes_alembics_schema(copies: Callable[[], Project], drawn: st.DataObject) -> None:
+def test_any_sequence_makes_alembics_schema(
+    copies: Callable[[], Project], drawn: st.DataObject
+) -> None:
     """In one revision or several, killed now and then: the catalog and the rows are those of plain Alembic."""
     chosen = drawn.draw(st.lists(st.sampled_from(POOL), min_size=2, max_size=8, unique=True))
     cut = drawn.draw(st.integers(1, len(chosen)))
@@ -91,7 +93,10 @@ def test_any_sequence_makes_alembics_schema(copies: Callable[[], Project], drawn
     moved = any("type_=" in one for one in chosen)
     wanted = expected(plain, "upgrade", "head", moved=moved)
     for number in kills:
-        assert child(ours, "upgrade", killer(number, before=bool(number % 2))) in (-signal.SIGKILL, 0)
+        assert child(ours, "upgrade", killer(number, before=bool(number % 2))) in (
+            -signal.SIGKILL,
+            0,
+        )
     assert child(ours, "upgrade") == 0
     assert state(ours.database, moved=moved) == wanted
     nothing_is_left(ours.database)
@@ -119,7 +124,7 @@ def test_ended_inside_a_long_step(project: Project, name: str, ended: str) -> No
     )
     assert project.run("upgrade").returncode == 0
     project.revision("r1", "r0", LONG[name])
-    chance = random.Random(len(name) + len(ended))  # noqa: S311 - a moment, not a secret
+    chance = random.Random(len(name) + len(ended))
     for _ in range(3):
         running = project.start("upgrade", LIFTLOCK_SMALL_TABLE="0")
         _let_it_work(running, project.database, chance.random())
@@ -135,15 +140,19 @@ def test_ended_inside_a_long_step(project: Project, name: str, ended: str) -> No
     done = project.run("upgrade", LIFTLOCK_SMALL_TABLE="0")
     assert done.returncode == 0, done.stderr
     assert rows(project.database, "SELECT count(*) FROM pg_index WHERE NOT indisvalid") == [0]
-    assert rows(project.database, "SELECT count(*) FROM pg_constraint WHERE NOT convalidated") == [0]
+    assert rows(project.database, "SELECT count(*) FROM pg_constraint WHERE NOT convalidated") == [
+        0
+    ]
     if name == "update":
         assert rows(project.database, "SELECT count(*) FROM long WHERE b = a") == [150000]
     if name == "backfill":
-        assert rows(project.database, "SELECT count(*), count(DISTINCT token) FROM long") == [(150000, 150000)]
-    if name == "twin":
-        assert rows(project.database, "SELECT count(DISTINCT a), sum(a), max(pg_typeof(a)::text) FROM long") == [
-            (150000, 11250075000, "bigint")
+        assert rows(project.database, "SELECT count(*), count(DISTINCT token) FROM long") == [
+            (150000, 150000)
         ]
+    if name == "twin":
+        assert rows(
+            project.database, "SELECT count(DISTINCT a), sum(a), max(pg_typeof(a)::text) FROM long"
+        ) == [(150000, 11250075000, "bigint")]
     nothing_is_left(project.database)
 
 

@@ -12,13 +12,15 @@ import pytest
 from helpers import PASSWORD, connected
 
 from liftlock.errors import NotNow
-from liftlock.postgres import embedded
 from liftlock.settings import Address
+from liftlock.shadow import embedded
 
 
 def test_a_port_that_somebody_else_takes_meanwhile(server: Address, tmp_path: Path) -> None:
     """Another server that answers there, by the same password even, isn't taken for it; a further port is."""
-    with embedded.serve(tmp_path / "mine" / "data", PASSWORD, ports=[int(server.port), *embedded.free_ports()]) as address:
+    with embedded.serve(
+        tmp_path / "mine" / "data", PASSWORD, ports=[int(server.port), *embedded.free_ports()]
+    ) as address:
         assert address.port != server.port
         with connected(address) as session:
             found = session.execute("SHOW data_directory").fetchone()

@@ -12,9 +12,9 @@ from helpers import connected
 from psycopg.rows import dict_row
 
 from liftlock.model.lock import LockMode
-from liftlock.model.observed import Observed
-from liftlock.postgres.observer import Observer
 from liftlock.settings import Address
+from liftlock.shadow.lock_observer import LockObserver
+from liftlock.shadow.observed import ObservedStatement
 
 SCHEMA = """
 CREATE TABLE o (id integer PRIMARY KEY);
@@ -113,10 +113,19 @@ ROWS = [
     ),
     Row("ALTER TABLE t ADD CHECK (a > 0)", T, scans="t"),
     Row("ALTER TABLE t ADD CHECK (a > 0) NOT VALID", T),
-    Row("ALTER TABLE t VALIDATE CONSTRAINT k", {"t": SUX}, scans="t", before="ALTER TABLE t ADD CONSTRAINT k CHECK (a > 0) NOT VALID"),
+    Row(
+        "ALTER TABLE t VALIDATE CONSTRAINT k",
+        {"t": SUX},
+        scans="t",
+        before="ALTER TABLE t ADD CONSTRAINT k CHECK (a > 0) NOT VALID",
+    ),
     Row("ALTER TABLE t ADD CONSTRAINT k NOT NULL a NOT VALID", T, since=18),
     Row(
-        "ALTER TABLE t VALIDATE CONSTRAINT k", {"t": SUX}, scans="t", since=18, before="ALTER TABLE t ADD CONSTRAINT k NOT NULL a NOT VALID"
+        "ALTER TABLE t VALIDATE CONSTRAINT k",
+        {"t": SUX},
+        scans="t",
+        since=18,
+        before="ALTER TABLE t ADD CONSTRAINT k NOT NULL a NOT VALID",
     ),
     Row("ALTER TABLE t ADD CONSTRAINT k FOREIGN KEY (a) REFERENCES o", FK, validates="k"),
     Row("ALTER TABLE t ADD CONSTRAINT k FOREIGN KEY (a) REFERENCES o NOT VALID", FK),
@@ -133,9 +142,17 @@ ROWS = [
     Row("CREATE TABLE n (LIKE t)", {"t": AS}),
     Row("CREATE VIEW w AS SELECT a FROM t", {"t": AS}),
     Row("ALTER TABLE t ADD UNIQUE (v)", T, builds="t"),
-    Row("ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (b)", {"t": AX, "t_pkey": AX}, builds="t"),
+    Row(
+        "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (b)",
+        {"t": AX, "t_pkey": AX},
+        builds="t",
+    ),
     Row("ALTER TABLE t ADD CONSTRAINT u UNIQUE USING INDEX ux_b", {"t": AX, "ux_b": SUX}),
-    Row("ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY USING INDEX ux_a", {"t": AX, "t_pkey": AX}, scans="t"),
+    Row(
+        "ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY USING INDEX ux_a",
+        {"t": AX, "t_pkey": AX},
+        scans="t",
+    ),
     Row("ALTER TABLE t ADD EXCLUDE (a WITH =)", T, builds="t"),
     Row("CREATE INDEX ON t (v)", {"t": S}, builds="t"),
     Row("CREATE INDEX IF NOT EXISTS ix_a ON t (v)", {"t": S}),
@@ -150,7 +167,9 @@ ROWS = [
     Row(f"{ALTER} j TYPE jsonb", T, rewrites="t"),
     Row(f"{ALTER} fixed TYPE text", T, rewrites="t"),
     Row(f"{ALTER} x TYPE mood USING x::mood", T, rewrites="t"),
-    Row(f"{ALTER} at TYPE timestamptz", T, rewrites="t", before="SET LOCAL TimeZone TO 'Asia/Tokyo'"),
+    Row(
+        f"{ALTER} at TYPE timestamptz", T, rewrites="t", before="SET LOCAL TimeZone TO 'Asia/Tokyo'"
+    ),
     Row(f"{ALTER} at TYPE timestamptz", T, before="SET LOCAL TimeZone TO 'UTC'"),
     Row(f"{ALTER} v TYPE varchar(40)", T),
     Row(f"{ALTER} v TYPE text", T),
@@ -165,16 +184,30 @@ ROWS = [
     Row("COMMENT ON TABLE t IS 'x'", {"t": SUX}),
     Row("ANALYZE t", {"t": SUX}),
     Row("CREATE TRIGGER t2 BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION f()", {"t": SX}),
-    Row("CREATE OR REPLACE TRIGGER tr BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f()", {"t": SX}, since=14),
+    Row(
+        "CREATE OR REPLACE TRIGGER tr BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f()",
+        {"t": SX},
+        since=14,
+    ),
     Row("ALTER TABLE t DISABLE TRIGGER tr", {"t": SX}),
     Row("DROP TRIGGER tr ON t", T),
     Row("DROP FUNCTION f() CASCADE", T),
     Row("ALTER TABLE t SET UNLOGGED", T, rewrites="t", before="ALTER TABLE t DROP CONSTRAINT t_o"),
     Row("CLUSTER t USING ix_a", T, rewrites="t"),
     Row("TRUNCATE t", T, rewrites="t"),
-    Row("ALTER TABLE p ATTACH PARTITION p21 FOR VALUES FROM ('2021-01-01') TO ('2022-01-01')", {"p": SUX, "p21": AX}, scans="p21"),
-    Row("ALTER TABLE p ATTACH PARTITION p22 FOR VALUES FROM ('2022-01-01') TO ('2023-01-01')", {"p": SUX, "p22": AX}),
-    Row("CREATE TABLE p23 PARTITION OF p FOR VALUES FROM ('2023-01-01') TO ('2024-01-01')", {"p": AX}),
+    Row(
+        "ALTER TABLE p ATTACH PARTITION p21 FOR VALUES FROM ('2021-01-01') TO ('2022-01-01')",
+        {"p": SUX, "p21": AX},
+        scans="p21",
+    ),
+    Row(
+        "ALTER TABLE p ATTACH PARTITION p22 FOR VALUES FROM ('2022-01-01') TO ('2023-01-01')",
+        {"p": SUX, "p22": AX},
+    ),
+    Row(
+        "CREATE TABLE p23 PARTITION OF p FOR VALUES FROM ('2023-01-01') TO ('2024-01-01')",
+        {"p": AX},
+    ),
     Row("ALTER TABLE p DETACH PARTITION p20", {"p": AX, "p20": SUX}, until=13),
     Row("ALTER TABLE p DETACH PARTITION p20", {"p": AX, "p20": AX}, since=14),
     Row("CREATE INDEX ON p (i)", {"p": S, "p20": S}, builds="p20"),
@@ -190,7 +223,12 @@ ROWS = [
     Row("VACUUM FULL t", T, rewrites="t", alone=True),
     Row("CREATE INDEX ON t (v)", {"t": S}, builds="t", alone=True),
     Row("ALTER TABLE t ALTER COLUMN a TYPE bigint", T, rewrites="t", alone=True),
-    Row("ALTER TABLE t ADD CONSTRAINT k FOREIGN KEY (a) REFERENCES o", {"t": SX}, validates="k", alone=True),
+    Row(
+        "ALTER TABLE t ADD CONSTRAINT k FOREIGN KEY (a) REFERENCES o",
+        {"t": SX},
+        validates="k",
+        alone=True,
+    ),
     Row("ALTER TABLE t ADD COLUMN c integer", T, alone=True),
 ]
 
@@ -216,7 +254,13 @@ class Watched:
 @pytest.fixture(scope="module")
 def shadow(server: Address) -> Iterator[Address]:
     """A database with tables."""
-    address = Address(host=server.host, port=server.port, user=server.user, password=server.password, dbname="observed")
+    address = Address(
+        host=server.host,
+        port=server.port,
+        user=server.user,
+        password=server.password,
+        dbname="observed",
+    )
     with connected(server) as session:
         session.execute("CREATE DATABASE observed")
     with connected(address) as session:
@@ -226,15 +270,19 @@ def shadow(server: Address) -> Iterator[Address]:
         session.execute("DROP DATABASE observed WITH (FORCE)")
 
 
-def observe(address: Address, row: Row) -> Observed:
+def observe(address: Address, row: Row) -> ObservedStatement:
     """Run a statement and take it back."""
-    with psycopg.connect(**address.keywords(), row_factory=dict_row, autocommit=row.alone) as session:  # type: ignore[arg-type]
+    with psycopg.connect(
+        **address.keywords(), row_factory=dict_row, autocommit=row.alone
+    ) as session:  # type: ignore[arg-type]
         if row.before:
             session.execute(row.before)
             if not row.before.startswith("SET LOCAL"):
                 session.commit()
-        with contextlib.closing(Observer(address, session.info.backend_pid, "alembic_version", Watched(session))) as observer:  # type: ignore[arg-type]
-            with observer.watching(Observed(row.sql), alone=row.alone) as seen:
+        with contextlib.closing(
+            LockObserver(address, session.info.backend_pid, "alembic_version", Watched(session))
+        ) as observer:  # type: ignore[arg-type]
+            with observer.watching(ObservedStatement(row.sql), alone=row.alone) as seen:
                 session.execute(row.sql)
             if not row.alone:
                 session.rollback()
@@ -253,18 +301,29 @@ def test_it_sees_what_postgresql_does(server: Address, shadow: Address, row: Row
         with connected(server) as session:
             session.execute("DROP DATABASE IF EXISTS alone WITH (FORCE)")
             session.execute("CREATE DATABASE alone TEMPLATE observed")
-        address = Address(host=server.host, port=server.port, user=server.user, password=server.password, dbname="alone")
+        address = Address(
+            host=server.host,
+            port=server.port,
+            user=server.user,
+            password=server.password,
+            dbname="alone",
+        )
     seen = observe(address, row)
     strongest: dict[str, LockMode] = {}
     order = list(LockMode)
     for one in seen.taken:
-        strongest[one.relation] = max(one.mode, strongest.get(one.relation, one.mode), key=order.index)
+        strongest[one.relation] = max(
+            one.mode, strongest.get(one.relation, one.mode), key=order.index
+        )
     tables = (
         set() if row.alone else {"t", "o", "p", "p20", "p21", "p22", "child"}
     )  # of one that is over at once, the first is sure to be seen
     named = {name: mode for name, mode in strongest.items() if name in row.locks or name in tables}
     assert named == row.locks
-    found = {name: ", ".join(sorted(getattr(seen.work, name))) for name in ("rewrites", "scans", "builds", "validates")}
+    found = {
+        name: ", ".join(sorted(getattr(seen.work, name)))
+        for name in ("rewrites", "scans", "builds", "validates")
+    }
     wanted = {name: getattr(row, name) for name in found}
     if row.rewrites:  # which builds all indexes anew
         wanted["builds"] = found["builds"]

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from helpers import PASSWORD, at, connected, standby_of
 
-from liftlock.postgres import embedded
 from liftlock.postgres.probe import probe
 from liftlock.settings import Address
+from liftlock.shadow import embedded
 
 SECONDS = 5.0
 """A generous bound for "within a second"."""
@@ -65,7 +65,10 @@ def test_a_role_without_a_free_connection(server: Address) -> None:
     with connected(server) as session:
         session.execute("CREATE ROLE crowded LOGIN PASSWORD 'p' CONNECTION LIMIT 0")
         try:
-            assert verdict(at(server, "postgres", user="crowded", password="p")) == "too many connections"
+            assert (
+                verdict(at(server, "postgres", user="crowded", password="p"))
+                == "too many connections"
+            )
         finally:
             session.execute("DROP ROLE crowded")
 
@@ -78,7 +81,9 @@ def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     with embedded.serve(data, PASSWORD) as address, connected(address) as session:
         rules = data / "pg_hba.conf"
         lines = rules.read_text()
-        rules.write_text(f"host all ghost all trust\nhost replication all all trust\nhost closed all all reject\n{lines}")
+        rules.write_text(
+            f"host all ghost all trust\nhost replication all all trust\nhost closed all all reject\n{lines}"
+        )
         session.execute("SELECT pg_reload_conf()")
         time.sleep(0.5)
         yield address
@@ -99,9 +104,13 @@ def standby(
     request: pytest.FixtureRequest, open_server: Address, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, Address]]:
     """A real standby; with hot_standby off it never gets past starting up."""
-    with standby_of(open_server, tmp_path_factory.mktemp("standby"), hot_standby=request.param) as address:
+    with standby_of(
+        open_server, tmp_path_factory.mktemp("standby"), hot_standby=request.param
+    ) as address:
         for _ in range(100):
-            if verdict(address, writable=False) == ("none" if request.param == "on" else "starting up"):
+            if verdict(address, writable=False) == (
+                "none" if request.param == "on" else "starting up"
+            ):
                 break
             time.sleep(0.1)
         yield request.param, address
@@ -132,7 +141,13 @@ def pgbouncer(server: Address, folder: Path, mode: str) -> Iterator[Address]:
         command = [*embedded.as_postgres(str(folder / "x"), folder / "x"), *command]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        address = Address(host="127.0.0.1", port=port, user=server.user, password=server.password, dbname="postgres")
+        address = Address(
+            host="127.0.0.1",
+            port=port,
+            user=server.user,
+            password=server.password,
+            dbname="postgres",
+        )
         for _ in range(50):
             if verdict(address) != "refused":
                 break
@@ -143,8 +158,13 @@ def pgbouncer(server: Address, folder: Path, mode: str) -> Iterator[Address]:
         process.wait()
 
 
-@pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="PgBouncer isn't installed (apt-get install pgbouncer)")
-@pytest.mark.parametrize(("mode", "kind"), [("transaction", "pooler in transaction mode"), ("session", "none")])
+@pytest.mark.skipif(
+    shutil.which("pgbouncer") is None,
+    reason="PgBouncer isn't installed (apt-get install pgbouncer)",
+)
+@pytest.mark.parametrize(
+    ("mode", "kind"), [("transaction", "pooler in transaction mode"), ("session", "none")]
+)
 def test_a_pooler(server: Address, tmp_path: Path, mode: str, kind: str) -> None:
     """In transaction mode it would lose locks and settings; in session mode it is fine."""
     with pgbouncer(server, tmp_path, mode) as address:

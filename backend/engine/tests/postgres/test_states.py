@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 from pathlib import Path
 
-from liftlock.postgres.shadow import embedded_shadow
+from liftlock.shadow.database import embedded_shadow
 
 
 def test_the_state_that_is_wanted_is_never_the_one_that_is_dropped(tmp_path: Path) -> None:
@@ -27,10 +27,14 @@ def test_a_state_that_somebody_copies_is_not_dropped_meanwhile(tmp_path: Path) -
             with embedded_shadow(tmp_path, keys, [], lambda _address, done: begun.append(done)):
                 pass
             if keys == ["base"]:
-                fcntl.flock(stack.enter_context((tmp_path / "base" / "done").open("rb")), fcntl.LOCK_SH)
+                fcntl.flock(
+                    stack.enter_context((tmp_path / "base" / "done").open("rb")), fcntl.LOCK_SH
+                )
         assert (tmp_path / "base" / "done").exists()
     with (tmp_path / "w" / "done").open("rb") as dropping:
         fcntl.flock(dropping, fcntl.LOCK_EX)
-        with embedded_shadow(tmp_path, ["base", "w"], [], lambda _address, done: begun.append(done)) as shadow:
+        with embedded_shadow(
+            tmp_path, ["base", "w"], [], lambda _address, done: begun.append(done)
+        ) as shadow:
             assert shadow.version
     assert begun == [-1, -1, -1, -1, -1, 0]

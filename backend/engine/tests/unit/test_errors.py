@@ -6,15 +6,17 @@ from sqlalchemy.exc import OperationalError
 
 import liftlock
 from liftlock.errors import NotNow, SettingsError, StepFailed, UnsafeRevision
-from liftlock.postgres.flight import key_for
+from liftlock.execution.database_errors import connection_lost
+from liftlock.postgres.advisory_lock import key_for
 from liftlock.postgres.probe import diagnose
-from liftlock.postgres.sql import LEDGER, QUERIES
-from liftlock.revisions.failures import connection_lost
+from liftlock.postgres.queries import LEDGER, QUERIES
 
 
 def test_each_family_has_its_exit_code() -> None:
     """Kubernetes' podFailurePolicy relies on them."""
-    codes = {family: family.exit_code for family in (SettingsError, UnsafeRevision, NotNow, StepFailed)}
+    codes = {
+        family: family.exit_code for family in (SettingsError, UnsafeRevision, NotNow, StepFailed)
+    }
     assert list(codes.values()) == [2, 3, 4, 5]
 
 
@@ -28,14 +30,23 @@ def test_a_message_says_what_why_and_what_now() -> None:
 @pytest.mark.parametrize(
     ("words", "kind"),
     [
-        ('could not translate host name "ssl-db" to address: Name or service not known', "no such host"),
+        (
+            'could not translate host name "ssl-db" to address: Name or service not known',
+            "no such host",
+        ),
         ("connection refused", "refused"),
         ("FATAL:  the database system is starting up", "starting up"),
         ("FATAL:  sorry, too many clients already", "too many connections"),
-        ('connection to server at "ssl-db", port 1: FATAL:  password authentication failed for user "ssl"', "wrong password"),
+        (
+            'connection to server at "ssl-db", port 1: FATAL:  password authentication failed for user "ssl"',
+            "wrong password",
+        ),
         ('FATAL:  database "role " does not exist', "no such database"),
         ('FATAL:  role "database" does not exist', "no such role"),
-        ('FATAL:  no pg_hba.conf entry for host "1.2.3.4", user "u", database "d", no encryption', "not admitted"),
+        (
+            'FATAL:  no pg_hba.conf entry for host "1.2.3.4", user "u", database "d", no encryption',
+            "not admitted",
+        ),
         ("server does not support SSL, but SSL was required", "TLS trouble"),
         ("SSL error: certificate verify failed", "TLS trouble"),
         ("connection timeout expired", "no answer"),
@@ -77,12 +88,21 @@ def test_the_package_names_its_public_parts() -> None:
 @pytest.mark.parametrize(
     ("text", "lost"),
     [
-        ("sending query failed: terminating connection due to administrator command\nanother command is already in progress", True),
+        (
+            "sending query failed: terminating connection due to administrator command\nanother command is already in progress",
+            True,
+        ),
         ("connection socket closed", True),
-        ("sending query and params failed: number of parameters must be between 0 and 65535", False),
-        ('connection failed: connection to server at "127.0.0.1", port 1 failed: Connection refused', False),
+        (
+            "sending query and params failed: number of parameters must be between 0 and 65535",
+            False,
+        ),
+        (
+            'connection failed: connection to server at "127.0.0.1", port 1 failed: Connection refused',
+            False,
+        ),
     ],
 )
-def test_a_connection_that_was_lost_is_known_by_its_words_too(text: str, lost: bool) -> None:  # noqa: FBT001 - the expectation
+def test_a_connection_that_was_lost_is_known_by_its_words_too(text: str, lost: bool) -> None:
     """While the driver hasn't noticed yet; what was never connected, or is the client's own mistake, is something else."""
     assert connection_lost(OperationalError(None, None, psycopg.OperationalError(text))) is lost

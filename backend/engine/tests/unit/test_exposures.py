@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from liftlock.model.operation import Operation
-from liftlock.planning.exposures import put_back, still_missing, taken
+from liftlock.planning.removals import put_back, still_missing, taken
 
 PAIRS = [
     ("ALTER TABLE t DISABLE TRIGGER ALL", "ALTER TABLE ONLY public.t ENABLE ALWAYS TRIGGER x"),
@@ -14,17 +14,26 @@ PAIRS = [
     ("ALTER TABLE t NO FORCE ROW LEVEL SECURITY", "ALTER TABLE t FORCE ROW LEVEL SECURITY"),
     ("ALTER TABLE t ENABLE ROW LEVEL SECURITY", "CREATE POLICY p ON app.t USING (true)"),
     ("DROP POLICY p ON t", "CREATE POLICY p ON t USING (owner = current_user)"),
-    ("ALTER TABLE t ADD COLUMN x int, ALTER c DROP DEFAULT", "ALTER TABLE t ALTER COLUMN c SET DEFAULT 1"),
+    (
+        "ALTER TABLE t ADD COLUMN x int, ALTER c DROP DEFAULT",
+        "ALTER TABLE t ALTER COLUMN c SET DEFAULT 1",
+    ),
     ("DROP VIEW IF EXISTS a, app.b CASCADE", "CREATE OR REPLACE VIEW b AS SELECT 1"),
     ("DROP MATERIALIZED VIEW m", "CREATE MATERIALIZED VIEW IF NOT EXISTS m AS SELECT 1"),
-    ("DROP FUNCTION f(int, text), g(int)", "/* again */ CREATE FUNCTION g(a int) RETURNS int LANGUAGE sql AS $$ SELECT 1; $$"),
+    (
+        "DROP FUNCTION f(int, text), g(int)",
+        "/* again */ CREATE FUNCTION g(a int) RETURNS int LANGUAGE sql AS $$ SELECT 1; $$",
+    ),
     ("DROP TRIGGER x ON t", "CREATE CONSTRAINT TRIGGER x AFTER INSERT ON t EXECUTE FUNCTION f()"),
     ("-- away\nALTER TABLE t RENAME TO old", "ALTER TABLE fresh RENAME TO t"),
     ("DROP TABLE t", 'CREATE TABLE public."t" (a int)'),
     ("ALTER TYPE mood RENAME TO mood_old; CREATE TYPE mood AS ENUM ('a')", "DROP TYPE mood_old"),
     ("ALTER TYPE mood RENAME TO mood_old", "CREATE TYPE mood AS ENUM ('a'); DROP TYPE mood_old"),
     ("DROP RULE r ON t", "CREATE RULE r AS ON INSERT TO app.t DO INSTEAD NOTHING"),
-    ("ALTER TRIGGER x ON t RENAME TO y", "CREATE TRIGGER x BEFORE UPDATE OF a ON t EXECUTE FUNCTION f()"),
+    (
+        "ALTER TRIGGER x ON t RENAME TO y",
+        "CREATE TRIGGER x BEFORE UPDATE OF a ON t EXECUTE FUNCTION f()",
+    ),
     ('ALTER TABLE t RENAME COLUMN "A b" TO c', 'ALTER TABLE t ADD COLUMN "A b" int'),
     ("ALTER TABLE t DROP COLUMN a", "ALTER TABLE t RENAME b TO a"),
     ("SELECT 1; DROP VIEW v", "SELECT 1; CREATE VIEW v AS SELECT 1"),
@@ -44,7 +53,10 @@ APART = [
     ("DROP RULE r ON t", "CREATE RULE r AS ON INSERT TO u DO INSTEAD NOTHING"),
     ("DROP VIEW red.v", "CREATE VIEW blue.v AS SELECT 1"),
     ("ALTER TABLE red.t DISABLE TRIGGER x", "ALTER TABLE blue.t ENABLE TRIGGER x"),
-    ("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $f$ BEGIN; DROP VIEW v; END $f$", "CREATE VIEW v AS SELECT 1"),
+    (
+        "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $f$ BEGIN; DROP VIEW v; END $f$",
+        "CREATE VIEW v AS SELECT 1",
+    ),
 ]
 
 
@@ -73,7 +85,12 @@ def test_what_is_no_pair_is_not(first: str, second: str) -> None:
 def test_what_is_left_over_comes_to_its_end_behind_what_takes_its_place() -> None:
     """Step by step."""
     missing = taken("ALTER TYPE mood RENAME TO mood_old")
-    for statement in ("CREATE TYPE mood AS ENUM ('a')", "ALTER TABLE t ALTER c TYPE mood USING c::text::mood"):
+    for statement in (
+        "CREATE TYPE mood AS ENUM ('a')",
+        "ALTER TABLE t ALTER c TYPE mood USING c::text::mood",
+    ):
         missing = still_missing(missing, statement)
-        assert [thing.kind for thing in put_back(missing, _asked("DROP TYPE mood_old"))] == ["left over"]
+        assert [thing.kind for thing in put_back(missing, _asked("DROP TYPE mood_old"))] == [
+            "left over"
+        ]
     assert still_missing(missing, "DROP TYPE mood_old") == ()

@@ -31,7 +31,9 @@ def test_an_empty_variable_is_an_unset_one() -> None:
 def test_a_password_may_hold_any_character(password: str) -> None:
     """By variable as it is, by URL percent-encoded."""
     by_name = read(FULL | {"POSTGRES_PASSWORD": password}).address
-    url = URL.create("postgresql+asyncpg", "u", password, "db", 5432, "d").render_as_string(hide_password=False)
+    url = URL.create("postgresql+asyncpg", "u", password, "db", 5432, "d").render_as_string(
+        hide_password=False
+    )
     by_url = from_url(url)
     assert by_name is not None
     assert by_name.keywords() == by_url.keywords()
@@ -48,7 +50,9 @@ def test_a_password_file_loses_one_trailing_newline(tmp_path: Path) -> None:
     """Editors add one; a second one belongs to the password."""
     secret = tmp_path / "secret"
     secret.write_text("p\n\n")
-    given_ = {key: value for key, value in FULL.items() if key != "POSTGRES_PASSWORD"} | {"POSTGRES_PASSWORD_FILE": str(secret)}
+    given_ = {key: value for key, value in FULL.items() if key != "POSTGRES_PASSWORD"} | {
+        "POSTGRES_PASSWORD_FILE": str(secret)
+    }
     settings = read(given_)
     assert settings.address is not None
     assert settings.address.password == "p\n"
@@ -57,7 +61,12 @@ def test_a_password_file_loses_one_trailing_newline(tmp_path: Path) -> None:
 
 def test_all_mistakes_are_told_at_once() -> None:
     """A deployer shouldn't have to start four times to find four mistakes."""
-    wrong = {"POSTGRES_SERVER": "db", "POSTGRES_PORT": "x", "POSTGRES_PASSWORD_FILE": "/nowhere", "LIFTLOCK_WAIT": "-1"}
+    wrong = {
+        "POSTGRES_SERVER": "db",
+        "POSTGRES_PORT": "x",
+        "POSTGRES_PASSWORD_FILE": "/nowhere",
+        "LIFTLOCK_WAIT": "-1",
+    }
     with pytest.raises(SettingsError) as caught:
         read(wrong)
     for name in ("POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PORT", "/nowhere", "LIFTLOCK_WAIT"):
@@ -89,4 +98,10 @@ def test_a_url_of_something_else_is_refused(url: str) -> None:
 def test_a_socket_folder_and_options_come_through() -> None:
     """Libpq's own way to name a socket and TLS."""
     address = from_url("postgresql:///d?host=/run/postgresql&sslmode=require&user=u")
-    assert address.keywords() == {"host": "/run/postgresql", "port": "5432", "user": "u", "dbname": "d", "sslmode": "require"}
+    assert address.keywords() == {
+        "host": "/run/postgresql",
+        "port": "5432",
+        "user": "u",
+        "dbname": "d",
+        "sslmode": "require",
+    }

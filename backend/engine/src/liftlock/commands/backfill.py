@@ -10,9 +10,9 @@ from datetime import datetime
 import psycopg
 
 from liftlock.errors import SettingsError
-from liftlock.postgres.flight import key_for
+from liftlock.postgres.advisory_lock import key_for
+from liftlock.postgres.queries import LEDGER
 from liftlock.postgres.session import Session, connect, query
-from liftlock.postgres.sql import LEDGER
 from liftlock.settings import Address
 
 WISHES = {"pause": "pause", "resume": "run", "cancel": "cancel"}
@@ -52,7 +52,11 @@ class Unfinished:
         """One line for people."""
         share = f" of about {self.total}" if self.total else ""
         state = {"run": "running", "pause": "paused", "cancel": "about to be cancelled"}[self.wish]
-        later = "the next run waits for `liftlock backfill resume`" if self.wish == "pause" else "`liftlock upgrade` goes on with it"
+        later = (
+            "the next run waits for `liftlock backfill resume`"
+            if self.wish == "pause"
+            else "`liftlock upgrade` goes on with it"
+        )
         doing = f"{state}, by {self.runner}" if self.runner else f"not running; {later}"
         what = f"{self.relation} (revision {self.revision}): {self.rows} rows{share}, since {self.since:%Y-%m-%d %H:%M}"
         return f"{what}; {doing}\n  SET {self.sql}"
@@ -76,11 +80,17 @@ def backfill(address: Address, verb: str | None = None) -> list[Unfinished]:
             for row in rows if verb else []:
                 if verb == "cancel" and not _runner(session, row["version_table"]):
                     continue  # the next run must not be cancelled instead
-                query(session, "make_wish", LEDGER, execution=row["execution"], wish=WISHES[verb or ""])
+                query(
+                    session,
+                    "make_wish",
+                    LEDGER,
+                    execution=row["execution"],
+                    wish=WISHES[verb or ""],
+                )
             rows = query(session, "backfills", LEDGER)
         except psycopg.errors.InsufficientPrivilege as error:
             raise SettingsError(
-                "LL-LEDGER-DENIED",
+                "LL-LEDGER-PERMISSION",
                 f"The role of {address!r} may not use the ledger: {str(error).splitlines()[0]}",
                 now="Use the role that runs the migrations.",
             ) from error
@@ -95,8 +105,19 @@ def backfill(address: Address, verb: str | None = None) -> list[Unfinished]:
             cursor = json.loads(row["cursor"]) if row["cursor"] else {}
             runner = _runner(session, row["version_table"])
             counted = {"rows": cursor.get("rows", 0), "total": int(cursor.get("total", 0))}
-            named = {name: row[name] for name in ("execution", "version_table", "revision", "sql", "wish")}
-            found.append(Unfinished(**named, **counted, relation=cursor.get("relation", "?"), since=row["started_at"], runner=runner))
+            named = {
+                name: row[name]
+                for name in ("execution", "version_table", "revision", "sql", "wish")
+            }
+            found.append(
+                Unfinished(
+                    **named,
+                    **counted,
+                    relation=cursor.get("relation", "?"),
+                    since=row["started_at"],
+                    runner=runner,
+                )
+            )
         return found
 
 

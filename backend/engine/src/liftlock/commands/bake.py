@@ -13,14 +13,14 @@ from liftlock.commands.upgrade import upgrade
 from liftlock.errors import LiftlockError, UnsafeRevision
 from liftlock.events import Event, Notify
 from liftlock.model.manifest import Manifest
-from liftlock.postgres.dump import dumped
-from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.ledger import applied
+from liftlock.postgres.queries import LEDGER
 from liftlock.postgres.session import connect, query
-from liftlock.postgres.sql import LEDGER
-from liftlock.revisions.history import load
-from liftlock.revisions.shadows import empty_at
+from liftlock.postgres.signals import Signals
+from liftlock.revisions.project import load
 from liftlock.settings import Address, Settings
+from liftlock.shadow.base_state import empty_at
+from liftlock.shadow.dump import dumped
 
 _ID_LENGTH = 32
 
@@ -51,12 +51,12 @@ class Baked:
         }
 
 
-def bake(  # noqa: PLR0913 - the parts of a run
+def bake(
     settings: Settings,
     snapshot: Path,
     *,
     server: Address | None = None,
-    interrupts: Interrupts,
+    interrupts: Signals,
     notify: Notify,
     x_arguments: Sequence[str] = (),
 ) -> Baked:
@@ -80,14 +80,27 @@ def bake(  # noqa: PLR0913 - the parts of a run
     long_ids = [one for one in project.chain.revisions if len(one) > _ID_LENGTH]
     if long_ids:
         raise _too_long(long_ids[0])
-    notify(Event("bake.started", f"proving {len(project.chain.revisions)} revisions on a throwaway PostgreSQL"))
+    notify(
+        Event(
+            "bake.started",
+            f"proving {len(project.chain.revisions)} revisions on a throwaway PostgreSQL",
+        )
+    )
     with empty_at(project, server) as address:
-        (report,) = upgrade(settings, interrupts=interrupts, notify=notify, x_arguments=x_arguments, redirect=address)
+        (report,) = upgrade(
+            settings,
+            interrupts=interrupts,
+            notify=notify,
+            x_arguments=x_arguments,
+            redirect=address,
+        )
         with contextlib.closing(connect(address, "bake")) as session:
             rows = applied(session, report.version_table)
             postgres = str(query(session, "server_facts")[0]["version"])
             prints = query(session, "fingerprints", LEDGER, version_table=report.version_table)
-        script = dumped(address, "--no-owner", "--no-privileges")  # with the version table, the ledger, and the rows that revisions insert
+        script = dumped(
+            address, "--no-owner", "--no-privileges"
+        )  # with the version table, the ledger, and the rows that revisions insert
     manifest_path = Path(settings.manifest)
     folder = manifest_path.parent.resolve()
     manifest = Manifest(
@@ -101,7 +114,12 @@ def bake(  # noqa: PLR0913 - the parts of a run
     )
     manifest_path.write_text(manifest.dumps(), encoding="utf-8")
     snapshot.write_text(script, encoding="utf-8")
-    notify(Event("bake.finished", f"proven on PostgreSQL {postgres}: {manifest_path} and {snapshot} written"))
+    notify(
+        Event(
+            "bake.finished",
+            f"proven on PostgreSQL {postgres}: {manifest_path} and {snapshot} written",
+        )
+    )
     return Baked(manifest_path, snapshot, len(rows), postgres)
 
 
@@ -111,7 +129,7 @@ def _digest(fingerprints: Sequence[str]) -> str:
 
 def _too_long(revision: str) -> LiftlockError:
     return UnsafeRevision(
-        "LL-ID-LENGTH",
+        "LL-REVISION-ID-TOO-LONG",
         f"The identifier {revision} has {len(revision)} characters; Alembic's version table holds {_ID_LENGTH}.",
         why="The revision would run, and then fail to be marked as applied.",
         now="Give it a shorter identifier.",

@@ -12,43 +12,42 @@ from typing import Any
 
 import psycopg
 
-from liftlock.commands.exec import address_of
-from liftlock.commands.keeper import Keeper, look_at
-from liftlock.commands.status import build_of
+from liftlock.broker.process import DataBroker, status_of
+from liftlock.broker.table_size import Size
+from liftlock.check.data_checks import data_checks, found_in_rows, unchecked_findings, unknown_sizes
+from liftlock.check.finding import Finding
+from liftlock.check.report import Report
+from liftlock.check.rules import RULES
+from liftlock.check.rules.chain import of_heads, of_models, of_offline
+from liftlock.check.rules.repeatability import EDITED
+from liftlock.check.selection import Selection, prefix, select
+from liftlock.check.timeline import estimated
 from liftlock.errors import LiftlockError
 from liftlock.events import Event, Notify
-from liftlock.model.checked import Checked, WayBack
-from liftlock.model.finding import Finding
-from liftlock.model.report import Report, Size
-from liftlock.model.schema import Schema
-from liftlock.planning.hazards import found_in_data, hazards, unseen, unsized
-from liftlock.planning.rules import RULES
-from liftlock.planning.rules.chain import of_heads, of_models, of_offline
-from liftlock.planning.rules.repeatability import EDITED
-from liftlock.planning.timelines import estimated
-from liftlock.postgres.catalog import schema
-from liftlock.postgres.dump import difference
-from liftlock.postgres.interrupts import Interrupts
 from liftlock.postgres.session import Session, connect, execute
-from liftlock.postgres.shadow import Roles, Shadow
-from liftlock.revisions.configured import Configured, configured_in
+from liftlock.postgres.signals import Signals
+from liftlock.revisions.build import address_of, build_of
 from liftlock.revisions.connections import no_engine_connects
-from liftlock.revisions.history import Project, load
-from liftlock.revisions.selection import Selection, prefix, select
-from liftlock.revisions.shadows import shadow_at
-from liftlock.revisions.trial import Trials, Tried
+from liftlock.revisions.project import Project, load
+from liftlock.revisions.project_config import ProjectConfig, project_config
 from liftlock.settings import Address, Settings
+from liftlock.shadow.base_state import shadow_at
+from liftlock.shadow.database import Roles, Shadow
+from liftlock.shadow.dump import difference
+from liftlock.shadow.result import DowngradeResult, RevisionResult
+from liftlock.shadow.runner import ShadowRun, ShadowRunner
+from liftlock.shadow.schema import Schema, schema
 
 
-def check(  # noqa: PLR0913 - the parts of a run
+def check(
     settings: Settings,
     wanted: str = "",
     *,
     way: str = "liftlock",
     chain: bool = False,
-    data: Keeper | None = None,
+    data: DataBroker | None = None,
     server: Address | None = None,
-    interrupts: Interrupts,
+    interrupts: Signals,
     notify: Notify,
     x_arguments: Sequence[str] = (),
 ) -> Report:
@@ -71,15 +70,19 @@ def check(  # noqa: PLR0913 - the parts of a run
     clock = Clock()
     with clock.part("load"), no_engine_connects():
         project = load(settings.config, x_arguments)
-        configured = configured_in(project)
-        selection = select(project, "base:heads" if chain else wanted, functools.partial(_pending, settings, data))
-    trials = Trials(project, settings, interrupts)
+        configured = project_config(project)
+        selection = select(
+            project, "base:heads" if chain else wanted, functools.partial(_pending, settings, data)
+        )
+    trials = ShadowRunner(project, settings, interrupts)
     if not selection.revisions:
         found = _whole(project, configured, of_heads(project.chain.heads))
         return Report(selection.told, way, "", clock.seconds, (), tuple(found), prefix=prefix())
     with contextlib.ExitStack() as stack:
         with clock.part("shadow"):
-            shadow = stack.enter_context(shadow_at(trials, selection.base, notify, server, data.ports if data else ()))
+            shadow = stack.enter_context(
+                shadow_at(trials, selection.base, notify, server, data.ports if data else ())
+            )
         run = _Check(project, selection, trials, shadow, notify, clock)
         checked = tuple(run.tried())
         version, offline = shadow.version, ""
@@ -89,29 +92,50 @@ def check(  # noqa: PLR0913 - the parts of a run
         with clock.part("shadow"):
             stack.close()
     judged = [one for one in checked if one.revision.id in selection.chosen - configured.excused]
-    findings = [one for revision in judged for rule in (*RULES, EDITED) for one in rule.findings(revision, way, configured.allowances)]
-    findings += _whole(project, configured, (*of_heads(project.chain.heads), *of_models(run.models), *of_offline(offline)))
+    findings = [
+        one
+        for revision in judged
+        for rule in (*RULES, EDITED)
+        for one in rule.findings(revision, way, configured.allowances)
+    ]
+    findings += _whole(
+        project,
+        configured,
+        (*of_heads(project.chain.heads), *of_models(run.models), *of_offline(offline)),
+    )
     sizes: dict[str, Size] = {}
     if data is None:
-        seen = [note for one in judged for note in unseen(one)]
+        seen = [note for one in judged for note in unchecked_findings(one)]
     else:
         with clock.part("data"):
             sizes, seen = _against(data, judged, checked[0].before)
     findings += (replace(one, because=configured.reason(one.code, one.revision)) for one in seen)
-    return Report(selection.told, way, version, clock.seconds, checked, tuple(findings), sizes, estimated(judged, sizes), prefix())
+    return Report(
+        selection.told,
+        way,
+        version,
+        clock.seconds,
+        checked,
+        tuple(findings),
+        sizes,
+        estimated(judged, sizes),
+        prefix(),
+    )
 
 
-def _whole(project: Project, configured: Configured, findings: Iterable[Finding]) -> Iterator[Finding]:
+def _whole(
+    project: Project, configured: ProjectConfig, findings: Iterable[Finding]
+) -> Iterator[Finding]:
     """What is found of the chain as a whole; it stands where the chain is named."""
     path = os.path.relpath(str(project.config.config_file_name))
     return (replace(one, path=path, because=configured.reason(one.code)) for one in findings)
 
 
-def _pending(settings: Settings, data: Keeper | None) -> tuple[frozenset[str] | None, str]:
+def _pending(settings: Settings, data: DataBroker | None) -> tuple[frozenset[str] | None, str]:
     """What is pending on the real database, else on the project's own, and how that is told; None where it can't be asked."""
     try:
         build = build_of(settings)
-        seen = data.standing(build) if data is not None else look_at(address_of(settings), build)
+        seen = data.standing(build) if data is not None else status_of(address_of(settings), build)
     except (psycopg.Error, LiftlockError) as error:
         reason = str(error).strip().splitlines()[0]
         return None, f"all revisions, since neither git nor a database says what is new: {reason}"
@@ -120,7 +144,9 @@ def _pending(settings: Settings, data: Keeper | None) -> tuple[frozenset[str] | 
     return seen.pending, f"what is pending on {seen.address}"
 
 
-def _against(data: Keeper, judged: Sequence[Checked], base: Schema) -> tuple[dict[str, Size], list[Finding]]:
+def _against(
+    data: DataBroker, judged: Sequence[RevisionResult], base: Schema
+) -> tuple[dict[str, Size], list[Finding]]:
     """What the rows of a real database say to the revisions, and how large its tables are.
 
     Parameters:
@@ -130,13 +156,19 @@ def _against(data: Keeper, judged: Sequence[Checked], base: Schema) -> tuple[dic
     """
     findings = []
     for one in judged:
-        for hazard in (each for each in hazards(one) if each.table_oid in base.tables):
+        for hazard in (each for each in data_checks(one) if each.table_oid in base.tables):
             text, seen = data.look(hazard.question) if hazard.question else (hazard.unseen, False)
             if text:
-                findings.append(found_in_data(one, hazard, text, seen=seen))
-    named = {held.relation for one in judged for trial in (one.plain, one.ours) for seen in trial.observed for held in seen.held}
+                findings.append(found_in_rows(one, hazard, text, seen=seen))
+    named = {
+        held.relation
+        for one in judged
+        for trial in (one.alembic, one.liftlock)
+        for seen in trial.observed
+        for held in seen.held
+    }
     sizes, error = data.sizes(sorted(named))
-    return sizes, [*findings, *unsized(error)]
+    return sizes, [*findings, *unknown_sizes(error)]
 
 
 class Clock:
@@ -170,13 +202,13 @@ class _Check:
 
     project: Project
     selection: Selection
-    trials: Trials
+    trials: ShadowRunner
     shadow: Shadow
     notify: Notify
     clock: Clock
     models: list[str] = field(default_factory=list)
 
-    def tried(self) -> Iterator[Checked]:
+    def tried(self) -> Iterator[RevisionResult]:
         """Each revision in turn, with what went before it as it was made by who could; one that nobody can run ends it."""
         plain, clock, trials = self.shadow.base, self.clock, self.trials
         with contextlib.ExitStack() as stack:
@@ -187,10 +219,17 @@ class _Check:
             with clock.part("schema"):
                 before, dump = self._schema(plain), trials.dump(plain)
             for number, name in enumerate(self.selection.revisions, 1):
-                self.notify(Event("revision.checked", f"trying {name} ({number} of {len(self.selection.revisions)})"))
+                self.notify(
+                    Event(
+                        "revision.checked",
+                        f"trying {name} ({number} of {len(self.selection.revisions)})",
+                    )
+                )
                 with clock.part("plain"):
                     one = trials.run(plain, name, plain=True)
-                if one.trial.refusal is not None:  # what comes after will be a copy of liftlock's, where things have other identities
+                if (
+                    one.trial.refusal is not None
+                ):  # what comes after will be a copy of liftlock's, where things have other identities
                     before, dump = self._schema(ours), trials.dump(ours)
                 with clock.part("liftlock"), roles.others(seen.sql for seen in one.trial.observed):
                     other = trials.run(ours, name, plain=False)
@@ -202,14 +241,21 @@ class _Check:
                     plain = stack.enter_context(self.shadow.copied(ours))
                 with clock.part("schema"):
                     after, made = self._schema(plain), trials.dump(plain)
-                yield replace(checked, after=after, changes=difference(dump, made), back=self._back(number, checked, dump, plain))
+                yield replace(
+                    checked,
+                    after=after,
+                    changes=difference(dump, made),
+                    downgrade=self._back(number, checked, dump, plain),
+                )
                 before, dump = after, made
                 if other.trial.refusal is not None and number < len(self.selection.revisions):
                     ours = stack.enter_context(self.shadow.copied(plain))
 
-    def _checked(self, name: str, one: Tried, other: Tried, before: Schema) -> Checked:
+    def _checked(
+        self, name: str, one: ShadowRun, other: ShadowRun, before: Schema
+    ) -> RevisionResult:
         found = self.project.script.get_revision(name)
-        return Checked(
+        return RevisionResult(
             self.project.chain.revisions[name],
             os.path.relpath(found.path if found is not None else ""),
             one.operations,
@@ -220,21 +266,33 @@ class _Check:
             edited=name in self.selection.edited,
         )
 
-    def _back(self, number: int, checked: Checked, dump: str, plain: Address) -> WayBack:
+    def _back(
+        self, number: int, checked: RevisionResult, dump: str, plain: Address
+    ) -> DowngradeResult:
         """Its downgrade; the last one's is tried in the database itself, which nobody needs any more when the models were compared."""
         chain, revision = self.project.chain, checked.revision
-        there, last = {*self.selection.base, *self.selection.revisions[:number]}, number == len(self.selection.revisions)
+        there, last = (
+            {*self.selection.base, *self.selection.revisions[:number]},
+            number == len(self.selection.revisions),
+        )
         if last and chain.ancestors(chain.heads) <= there:
             with self.clock.part("models"):
                 self.models += self.trials.models(plain, read_only=False)
-        with self.clock.part("downgrade"), contextlib.nullcontext(plain) if last else self.shadow.copied(plain) as copy:
+        with (
+            self.clock.part("downgrade"),
+            contextlib.nullcontext(plain) if last else self.shadow.copied(plain) as copy,
+        ):
             target = revision.down[0] if revision.down else "base"
-            return self.trials.back(copy, revision.id, target, dump, plain=checked.plain.refusal is None)
+            return self.trials.back(
+                copy, revision.id, target, dump, plain=checked.alembic.refusal is None
+            )
 
     def _schema(self, address: Address) -> Schema:
         with contextlib.closing(connect(address, "check")) as session:
             return schema(functools.partial(_rows, session), self.trials.version_table)
 
 
-def _rows(session: Session, statement: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
+def _rows(
+    session: Session, statement: str, parameters: Mapping[str, object]
+) -> list[dict[str, Any]]:
     return execute(session, statement, parameters).fetchall()

@@ -10,13 +10,13 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from liftlock.commands.exec import address_of
-from liftlock.commands.status import compare
 from liftlock.errors import LiftlockError
 from liftlock.model.diagnosis import Diagnosis
 from liftlock.postgres.probe import probe
 from liftlock.postgres.session import connect, query
-from liftlock.revisions.history import duplicates, load, missing_parents, revision_files, scan
+from liftlock.postgres.standing import compare
+from liftlock.revisions.build import address_of
+from liftlock.revisions.project import duplicates, load, missing_parents, revision_files, scan
 from liftlock.settings import Address, Settings
 
 _OLDEST = 130000
@@ -33,7 +33,12 @@ def doctor(settings: Settings) -> list[Diagnosis]:
     Returns:
         What was seen, with a remedy where something is wrong.
     """
-    return [*_variables(settings), *_scripts(Path(settings.config).parent), *_project(settings), *_database(settings)]
+    return [
+        *_variables(settings),
+        *_scripts(Path(settings.config).parent),
+        *_project(settings),
+        *_database(settings),
+    ]
 
 
 def failed(error: LiftlockError, topic: str) -> Diagnosis:
@@ -60,7 +65,11 @@ def _scripts(folder: Path) -> Iterator[Diagnosis]:
                 f"Convert it: sed -i 's/\\r$//' {path}; and add `*.sh text eol=lf` to .gitattributes.",
             )
         elif not os.access(path, os.X_OK):
-            yield Diagnosis("script", f"{path} isn't executable", f"chmod +x {path}; in git: git update-index --chmod=+x {path}")
+            yield Diagnosis(
+                "script",
+                f"{path} isn't executable",
+                f"chmod +x {path}; in git: git update-index --chmod=+x {path}",
+            )
         else:
             yield Diagnosis("script", f"{path} is executable and has Unix line endings")
 
@@ -74,7 +83,10 @@ def _project(settings: Settings) -> Iterator[Diagnosis]:
         yield from _files(Path(settings.config), error)
         return
     heads = ", ".join(sorted(project.chain.heads)) or "none"
-    yield Diagnosis("revisions", f"{len(project.chain.revisions)} revisions in {project.script.dir}, head {heads}")
+    yield Diagnosis(
+        "revisions",
+        f"{len(project.chain.revisions)} revisions in {project.script.dir}, head {heads}",
+    )
 
 
 def _files(config: Path, first: LiftlockError) -> Iterator[Diagnosis]:
@@ -110,12 +122,18 @@ def _database(settings: Settings) -> Iterator[Diagnosis]:
         yield from _server(facts)
         for row in query(session, "not_owned"):
             remedy = f"Connect as {row['owner']}, or GRANT {row['owner']} TO {facts['role']}."
-            yield Diagnosis("permissions", f"table {row['name']} belongs to {row['owner']}; {facts['role']} can't alter it", remedy)
+            yield Diagnosis(
+                "permissions",
+                f"table {row['name']} belongs to {row['owner']}; {facts['role']} can't alter it",
+                remedy,
+            )
         with contextlib.suppress(LiftlockError):
-            from liftlock.commands.status import build_of  # noqa: PLC0415 - fails like _project, which has told it
+            from liftlock.revisions.build import build_of
 
             found = compare(session, build_of(settings))
-            yield Diagnosis("schema", found.explained(), "" if found.satisfied else "Run `liftlock upgrade`.")
+            yield Diagnosis(
+                "schema", found.describe(), "" if found.satisfied else "Run `liftlock upgrade`."
+            )
 
 
 def _pg_isready(address: Address) -> Iterator[Diagnosis]:
@@ -123,20 +141,30 @@ def _pg_isready(address: Address) -> Iterator[Diagnosis]:
     if tool is None:
         return
     arguments = [tool, "--host", address.host, "--port", address.port, "--timeout", "3"]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)  # noqa: S603 - no secret among them
-    remedy = "" if done.returncode == 0 else "Start the database, or correct POSTGRES_SERVER and POSTGRES_PORT."
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    remedy = (
+        ""
+        if done.returncode == 0
+        else "Start the database, or correct POSTGRES_SERVER and POSTGRES_PORT."
+    )
     yield Diagnosis("pg_isready", (done.stdout or done.stderr).strip(), remedy)
 
 
 def _server(facts: dict[str, object]) -> Iterator[Diagnosis]:
     version, number = facts["version"], facts["version_num"]
     old = isinstance(number, int) and number < _OLDEST
-    yield Diagnosis("server", f"PostgreSQL {version}", "Upgrade the server: 13 is the oldest that liftlock knows." if old else "")
+    yield Diagnosis(
+        "server",
+        f"PostgreSQL {version}",
+        "Upgrade the server: 13 is the oldest that liftlock knows." if old else "",
+    )
     clock = facts["clock"]
-    assert isinstance(clock, dt.datetime)  # noqa: S101 - the query's own type
+    assert isinstance(clock, dt.datetime)
     apart = abs((dt.datetime.now(dt.UTC) - clock).total_seconds())
     remedy = "Set both clocks by NTP; times in the ledger and tokens of the service depend on them."
-    yield Diagnosis("clock", f"{apart:.1f} s apart from the server's", remedy if apart > _CLOCK_SECONDS else "")
+    yield Diagnosis(
+        "clock", f"{apart:.1f} s apart from the server's", remedy if apart > _CLOCK_SECONDS else ""
+    )
     for right, text in (
         ("may_create_schema", "create the schema `liftlock` in this database"),
         ("may_create_table", f"create tables in {facts['schema']}"),
@@ -147,4 +175,8 @@ def _server(facts: dict[str, object]) -> Iterator[Diagnosis]:
             else f"GRANT CREATE ON SCHEMA {facts['schema']} TO {facts['role']};"
         )
         allowed = bool(facts[right])
-        yield Diagnosis("permissions", f"{facts['role']} {'may' if allowed else 'may not'} {text}", "" if allowed else grant)
+        yield Diagnosis(
+            "permissions",
+            f"{facts['role']} {'may' if allowed else 'may not'} {text}",
+            "" if allowed else grant,
+        )

@@ -6,16 +6,21 @@ from collections.abc import Sequence
 
 from alembic import command
 
-from liftlock.commands.running import drive, prepare
 from liftlock.events import Notify
-from liftlock.postgres.interrupts import Interrupts
-from liftlock.revisions.environment import Guard
+from liftlock.postgres.signals import Signals
+from liftlock.revisions.guard import Guard
+from liftlock.revisions.run import drive, prepare
 from liftlock.revisions.runner import RunReport
 from liftlock.settings import Settings
 
 
 def downgrade(
-    settings: Settings, target: str, *, interrupts: Interrupts, notify: Notify, x_arguments: Sequence[str] = ()
+    settings: Settings,
+    target: str,
+    *,
+    interrupts: Signals,
+    notify: Notify,
+    x_arguments: Sequence[str] = (),
 ) -> list[RunReport]:
     """Run the ``downgrade`` of revisions, down to a target, under the same guard as an upgrade.
 

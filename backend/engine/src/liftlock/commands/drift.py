@@ -8,16 +8,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from liftlock.commands.exec import address_of
 from liftlock.errors import SettingsError
 from liftlock.events import Event, Notify
-from liftlock.postgres.interrupts import Interrupts
+from liftlock.postgres.queries import CATALOG
 from liftlock.postgres.session import connect, query
-from liftlock.postgres.sql import CATALOG
-from liftlock.revisions.history import load
-from liftlock.revisions.shadows import shadow_at
-from liftlock.revisions.trial import Trials
+from liftlock.postgres.signals import Signals
+from liftlock.revisions.build import address_of
+from liftlock.revisions.project import load
 from liftlock.settings import Address, Settings
+from liftlock.shadow.base_state import shadow_at
+from liftlock.shadow.runner import ShadowRunner
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,12 @@ class Difference:
 
 
 def drift(
-    settings: Settings, *, server: Address | None = None, interrupts: Interrupts, notify: Notify, x_arguments: Sequence[str] = ()
+    settings: Settings,
+    *,
+    server: Address | None = None,
+    interrupts: Signals,
+    notify: Notify,
+    x_arguments: Sequence[str] = (),
 ) -> list[Difference]:
     """Compare the database with what its revisions make on a shadow, and with the models; it is only read.
 
@@ -55,7 +60,7 @@ def drift(
     """
     project = load(settings.config, x_arguments)
     address = address_of(settings)
-    trials = Trials(project, settings, interrupts)
+    trials = ShadowRunner(project, settings, interrupts)
     heads = trials.standing(address).after
     with contextlib.closing(connect(address, "drift")) as session:
         version = session.info.server_version // 10000
@@ -63,7 +68,7 @@ def drift(
     unknown = sorted(heads - set(project.chain.revisions))
     if unknown:
         raise SettingsError(
-            "LL-FOREIGN",
+            "LL-UNKNOWN-REVISION",
             f"The database is at {', '.join(unknown)}, which no file has.",
             why="So its history is unknown.",
             now="Use the build that belongs to this database.",
@@ -98,7 +103,11 @@ def _definitions(text: str) -> Iterator[str]:
             yield "\n".join([head, *lines]).rstrip(";")
             continue
         yield head.rstrip(" (")
-        yield from (f"{head.rstrip(' (').removeprefix('CREATE ')}: {line.strip()}" for line in lines if line.strip() not in {"", ")"})
+        yield from (
+            f"{head.rstrip(' (').removeprefix('CREATE ')}: {line.strip()}"
+            for line in lines
+            if line.strip() not in {"", ")"}
+        )
 
 
 def _half_made(rows: Sequence[dict[str, Any]]) -> Iterator[Difference]:

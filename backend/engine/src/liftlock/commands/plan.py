@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from alembic import command
 
-from liftlock.commands.running import drive, prepare
 from liftlock.events import Notify, silent
-from liftlock.model.look import Look, LookedAt
+from liftlock.model.plan import PlannedOperation, RevisionPlan
 from liftlock.model.revision import Revision
-from liftlock.planning.estimates import seconds
+from liftlock.planning.cost import seconds_of_step
 from liftlock.planning.plan import phase_of
-from liftlock.postgres.interrupts import Interrupts
-from liftlock.revisions.environment import Guard
+from liftlock.postgres.signals import Signals
+from liftlock.revisions.guard import Guard
+from liftlock.revisions.run import drive, prepare
 from liftlock.settings import Address, Settings
 
 
@@ -23,7 +23,7 @@ class Planned:
     """A pending revision: its steps, as far as they are known before the database is asked."""
 
     revision: Revision
-    look: Look
+    look: RevisionPlan
 
     def as_dict(self) -> dict[str, object]:
         """The plan for programs."""
@@ -36,7 +36,7 @@ class Planned:
         }
 
 
-def _described(one: LookedAt) -> dict[str, object]:
+def _described(one: PlannedOperation) -> dict[str, object]:
     table = one.table
     return {
         "operation": one.operation.kind,
@@ -45,15 +45,18 @@ def _described(one: LookedAt) -> dict[str, object]:
         "bytes": table.bytes if table else None,
         "rows": round(table.rows) if table and table.rows >= 0 else None,
         "allowed": one.operation.allowed,
-        "steps": [step.as_dict() | {"estimate_seconds": seconds(step, table)} for step in one.steps],
+        "steps": [
+            step.as_dict() | {"estimate_seconds": seconds_of_step(step, table)}
+            for step in one.steps
+        ],
     }
 
 
-def plan(  # noqa: PLR0913 - the same as upgrade's
+def plan(
     settings: Settings,
     target: str = "head",
     *,
-    interrupts: Interrupts,
+    interrupts: Signals,
     notify: Notify,
     x_arguments: Sequence[str] = (),
     redirect: Address | None = None,

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 from alembic import command
 
-from liftlock.commands.running import drive, prepare
 from liftlock.events import Notify
-from liftlock.postgres.interrupts import Interrupts
-from liftlock.revisions.environment import Guard
+from liftlock.postgres.signals import Signals
+from liftlock.revisions.guard import Guard
+from liftlock.revisions.run import drive, prepare
 from liftlock.revisions.runner import RunReport
 from liftlock.settings import Address, Settings
 
 
-def upgrade(  # noqa: PLR0913 - the parts of a run
+def upgrade(
     settings: Settings,
     target: str = "head",
     *,
-    interrupts: Interrupts,
+    interrupts: Signals,
     notify: Notify,
     x_arguments: Sequence[str] = (),
     redirect: Address | None = None,

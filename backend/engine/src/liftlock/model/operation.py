@@ -10,18 +10,23 @@ _LEADING = re.compile(r"\A(?:[\s(]|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*", re.DOTALL)
 _LITERAL = re.compile(r"'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b")
 
 
-def quoted(name: str) -> str:
+def quote_name(name: str) -> str:
     """An identifier as SQL text, whatever its characters."""
     return '"' + name.replace('"', '""') + '"'
 
 
-def bare(relation: str) -> str:
+def unqualified(relation: str) -> str:
     """The name in SQL text, without its schema and quotes."""
-    return re.sub(r'^.*\.(?=[^."]+$|"(?:[^"]|"")*"$)', "", relation).removeprefix('"').removesuffix('"').replace('""', '"')
+    return (
+        re.sub(r'^.*\.(?=[^."]+$|"(?:[^"]|"")*"$)', "", relation)
+        .removeprefix('"')
+        .removesuffix('"')
+        .replace('""', '"')
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class IndexParts:
+class IndexDetails:
     """What an operation on an index is made of.
 
     Parameters:
@@ -38,7 +43,7 @@ class IndexParts:
 
 
 @dataclass(frozen=True, slots=True)
-class ConstraintParts:
+class ConstraintDetails:
     """What an operation on a constraint is made of.
 
     Parameters:
@@ -65,7 +70,7 @@ class ConstraintParts:
 
 
 @dataclass(frozen=True, slots=True)
-class ColumnParts:
+class ColumnDetails:
     """What an operation on a column is made of.
 
     Parameters:
@@ -85,24 +90,24 @@ class ColumnParts:
     type: str = ""
     default: str = ""
     not_null: bool = False
-    checks: tuple[ConstraintParts, ...] = ()
+    checks: tuple[ConstraintDetails, ...] = ()
     special: str = ""
     identity: str = ""
     using: str = ""
     optional: bool = False
-    key: ConstraintParts | None = None
+    key: ConstraintDetails | None = None
 
     @property
     def written(self) -> str:
         """The column by itself, as a definition: without its constraints but NOT NULL."""
-        words = [quoted(self.name), self.type]
-        words += [f"DEFAULT {self.default}"] if self.default else []
-        words += ["NOT NULL"] if self.not_null else []
-        return " ".join(words)
+        first_words = [quote_name(self.name), self.type]
+        first_words += [f"DEFAULT {self.default}"] if self.default else []
+        first_words += ["NOT NULL"] if self.not_null else []
+        return " ".join(first_words)
 
 
 @dataclass(frozen=True, slots=True)
-class BackfillParts:
+class BackfillDetails:
     """What a backfill is made of: the SET clause, and which rows still need it (empty for all, once)."""
 
     values: str
@@ -110,14 +115,14 @@ class BackfillParts:
 
 
 @dataclass(frozen=True, slots=True)
-class EnumParts:
+class EnumDetails:
     """What an enum is made of: its name as SQL text, and its labels in their order."""
 
     relation: str
     labels: tuple[str, ...]
 
 
-Parts = IndexParts | ConstraintParts | ColumnParts | BackfillParts | EnumParts | None
+Details = IndexDetails | ConstraintDetails | ColumnDetails | BackfillDetails | EnumDetails | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,7 @@ class Operation:
         relation: the table as SQL text.
         others: tables besides it that it locks, such as one that a foreign key refers to, as SQL text.
         line: the line of the revision's file that asks for it.
-        parts: what it is made of, where there is an online form.
+        details: what it is made of, where there is an online form.
         allowed: codes of what the revision allows here, with a reason each.
     """
 
@@ -145,13 +150,13 @@ class Operation:
     relation: str = ""
     others: tuple[str, ...] = ()
     line: int | None = None
-    parts: Parts = None
+    details: Details = None
     allowed: dict[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def shape(self) -> str:
         """The operation with its literals masked: what makes it known again on a later attempt."""
-        return digest(f"{self.kind} {masked(self.sql)}")
+        return digest(f"{self.kind} {mask_literals(self.sql)}")
 
     @property
     def fingerprint(self) -> str:
@@ -169,12 +174,16 @@ class Operation:
         return self.fingerprint, self.values
 
 
-def words(sql: str, count: int = 1) -> list[str]:
+def first_words(sql: str, count: int = 1) -> list[str]:
     """The first words of a statement, behind its comments and parentheses, in capitals."""
-    return [one.upper() for one in re.split(r"[\s(;]+", _LEADING.sub("", sql, count=1), maxsplit=count)[:count] if one]
+    return [
+        one.upper()
+        for one in re.split(r"[\s(;]+", _LEADING.sub("", sql, count=1), maxsplit=count)[:count]
+        if one
+    ]
 
 
-def masked(sql: str) -> str:
+def mask_literals(sql: str) -> str:
     """SQL without its literals."""
     return _LITERAL.sub("?", sql)
 

@@ -33,7 +33,13 @@ class Revision:
         Raises:
             KeyError, TypeError: it wasn't.
         """
-        return cls(row["id"], tuple(row["down"]), tuple(row["depends_on"]), row["message"], tuple(row["labels"]))
+        return cls(
+            row["id"],
+            tuple(row["down"]),
+            tuple(row["depends_on"]),
+            row["message"],
+            tuple(row["labels"]),
+        )
 
     @property
     def parents(self) -> tuple[str, ...]:
@@ -70,11 +76,13 @@ class Chain:
             one = ahead.pop()
             if one not in found:
                 found.add(one)
-                ahead += [parent for parent in self.revisions[one].parents if parent in self.revisions]
+                ahead += [
+                    parent for parent in self.revisions[one].parents if parent in self.revisions
+                ]
         return frozenset(found)
 
 
-class Standing(StrEnum):
+class SchemaState(StrEnum):
     """Where a database stands, seen from a build."""
 
     HEAD = "at head"
@@ -83,7 +91,9 @@ class Standing(StrEnum):
     FOREIGN = "foreign"
 
 
-def standing(chain: Chain, required: frozenset[str], current: frozenset[str], applied: Chain) -> Standing:
+def schema_state(
+    chain: Chain, required: frozenset[str], current: frozenset[str], applied: Chain
+) -> SchemaState:
     """Judge a database against what a build requires.
 
     Parameters:
@@ -98,10 +108,10 @@ def standing(chain: Chain, required: frozenset[str], current: frozenset[str], ap
         that they follow the build's; otherwise ``BEHIND``.
     """
     if current == required:
-        return Standing.HEAD
+        return SchemaState.HEAD
     unknown = current - frozenset(chain.revisions)
     everything = Chain({**applied.revisions, **chain.revisions})
     present = everything.ancestors(current)
     if unknown:
-        return Standing.NEWER if required <= present else Standing.FOREIGN
-    return Standing.HEAD if required <= present else Standing.BEHIND
+        return SchemaState.NEWER if required <= present else SchemaState.FOREIGN
+    return SchemaState.HEAD if required <= present else SchemaState.BEHIND

@@ -25,7 +25,7 @@ class Phase(StrEnum):
     CONTRACT = "contract"
 
 
-class Means(StrEnum):
+class StepKind(StrEnum):
     """How a step is run, where its pace alone doesn't say it.
 
     Members:
@@ -43,7 +43,10 @@ class Means(StrEnum):
     BACKFILL = "backfill"
 
 
-_TUPLES = ("tables", "undo", "then")
+_PERSISTED_NAMES = {"name": "part", "kind": "means", "index": "witness", "more_sql": "then"}
+"""Names of fields in the ledger and in JSON, where they differ: users' databases hold them."""
+_LISTS = ("tables", "undo", "then")
+_LISTS_BY_FIELD = ("tables", "undo", "more_sql")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,44 +54,49 @@ class Step:
     """One statement of a plan.
 
     Parameters:
-        part: what it does in its operation's recipe, such as ``validate``.
+        name: what it does in its operation's recipe, such as ``validate``.
         sql: the statement.
         pace: *brief*, *online* or *batched*.
         lock: the strongest lock it takes on a table that others can see; None for none.
         phase: *expand* or *contract*.
-        means: how it is run.
+        kind: how it is run.
         tables: the tables that it locks, as SQL text, in the order in which they are to be locked.
         repair: for a concurrent step, the statement that removes what an interrupted try left.
-        witness: for a concurrent step, the index (as SQL text) that tells whether it is done.
+        index: for a concurrent step, the index (as SQL text) that tells whether it is done.
         undo: what takes the recipe's earlier parts back when this step finds rows that break it.
         where: which rows a backfill is still to do.
-        then: more statements, in the same transaction.
+        more_sql: more statements, in the same transaction.
         partition: the partition that it is about, as SQL text; where that is gone meanwhile, nothing is to be done.
     """
 
-    part: str
+    name: str
     sql: str
     pace: Pace
     lock: LockMode | None
     phase: Phase = Phase.EXPAND
-    means: Means = Means.STATEMENT
+    kind: StepKind = StepKind.STATEMENT
     tables: tuple[str, ...] = ()
     repair: str = ""
-    witness: str = ""
+    index: str = ""
     undo: tuple[str, ...] = ()
     where: str = ""
-    then: tuple[str, ...] = ()
+    more_sql: tuple[str, ...] = ()
     partition: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """The step for programs, and for the ledger."""
-        lists = {name: list(getattr(self, name)) for name in _TUPLES}
-        return asdict(self) | lists | {"blocks": self.lock.blocks if self.lock else "nothing"}
+        """Return the step as the ledger and ``--format json`` have it."""
+        values = {_PERSISTED_NAMES.get(name, name): value for name, value in asdict(self).items()}
+        lists = {name: list(values[name]) for name in _LISTS}
+        return values | lists | {"blocks": self.lock.blocks if self.lock else "nothing"}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Step:
-        """A step from what ``as_dict`` made of it."""
-        given = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
-        given["pace"], given["phase"], given["means"] = Pace(given["pace"]), Phase(given["phase"]), Means(given["means"])
+        """Return the step that ``as_dict`` described; a step of an earlier release may lack fields."""
+        fields = {name: _PERSISTED_NAMES.get(name, name) for name in cls.__dataclass_fields__}
+        given = {name: values[key] for name, key in fields.items() if key in values}
+        given |= {name: tuple(given[name]) for name in _LISTS_BY_FIELD}
+        given["pace"] = Pace(given["pace"])
+        given["phase"] = Phase(given["phase"])
+        given["kind"] = StepKind(given["kind"])
         given["lock"] = LockMode(given["lock"]) if given["lock"] else None
-        return cls(**{**given, **{name: tuple(given[name]) for name in _TUPLES}})
+        return cls(**given)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 
-from liftlock.model.facts import Facts, Table
 from liftlock.model.lock import LockMode
-from liftlock.model.operation import IndexParts, Operation
-from liftlock.model.step import Means, Pace, Step
-from liftlock.planning.concurrently import build
-from liftlock.planning.forms import is_brief, phase, subject
-from liftlock.planning.partitions import Whole
+from liftlock.model.operation import IndexDetails, Operation
+from liftlock.model.step import Pace, Step, StepKind
+from liftlock.model.table import Facts, Table
+from liftlock.planning.default import is_small_or_new, phase, table_of
+from liftlock.planning.partitions import PartitionedIndex
+from liftlock.planning.steps import build_index
 
 _CREATE = re.compile(r"\s*CREATE (UNIQUE )?INDEX (CONCURRENTLY )?")
 _DROP = re.compile(r"\s*DROP INDEX (CONCURRENTLY )?")
@@ -22,47 +22,64 @@ _DROP = re.compile(r"\s*DROP INDEX (CONCURRENTLY )?")
 
 def create_index(operation: Operation, facts: Facts) -> list[Step] | None:
     """Build it concurrently."""
-    table, parts = subject(operation, facts), operation.parts
+    table, parts = table_of(operation, facts), operation.details
     written = _CREATE.match(operation.sql)
     concurrently = bool(written and written[2])
-    if not isinstance(parts, IndexParts) or table is None or (is_brief(table, facts) and not concurrently):
+    if (
+        not isinstance(parts, IndexDetails)
+        or table is None
+        or (is_small_or_new(table, facts) and not concurrently)
+    ):
         return None
     if table.kind == "p":
         return None if concurrently else _of_partitions(operation, parts, table, facts)
     present = table.index(parts.name)
     if parts.optional and present is not None and present.valid:
         return []
-    sql = _CREATE.sub(lambda found: f"CREATE {found[1] or ''}INDEX CONCURRENTLY ", operation.sql, count=1)
-    return [build(sql.replace(" IF NOT EXISTS ", " ", 1), parts.relation, operation.relation)]
+    sql = _CREATE.sub(
+        lambda found: f"CREATE {found[1] or ''}INDEX CONCURRENTLY ", operation.sql, count=1
+    )
+    return [build_index(sql.replace(" IF NOT EXISTS ", " ", 1), parts.relation, operation.relation)]
 
 
-def _of_partitions(operation: Operation, parts: IndexParts, table: Table, facts: Facts) -> list[Step] | None:
-    columns = facts.rehearsal.index_columns if facts.rehearsal else ()
-    if not facts.rehearsal or not columns or (parts.optional and table.index(parts.name) is not None):
+def _of_partitions(
+    operation: Operation, parts: IndexDetails, table: Table, facts: Facts
+) -> list[Step] | None:
+    columns = facts.dry_run.index_columns if facts.dry_run else ()
+    if not facts.dry_run or not columns or (parts.optional and table.index(parts.name) is not None):
         return None
     rest = operation.sql.partition(f" ON {operation.relation} ")[2]
-    return list(Whole(operation.relation, parts.name, parts.unique, rest, columns, facts.rehearsal.present).steps(table.partitions))
+    return list(
+        PartitionedIndex(
+            operation.relation, parts.name, parts.unique, rest, columns, facts.dry_run.present
+        ).steps(table.partitions)
+    )
 
 
 def drop_index(operation: Operation, facts: Facts) -> list[Step] | None:
     """Drop it concurrently, unless a constraint owns it: PostgreSQL refuses that in either form."""
-    table, parts = subject(operation, facts), operation.parts
+    table, parts = table_of(operation, facts), operation.details
     written = _DROP.match(operation.sql)
     concurrently = bool(written and written[1])
-    if not isinstance(parts, IndexParts) or table is None or table.kind != "r" or (is_brief(table, facts) and not concurrently):
+    if (
+        not isinstance(parts, IndexDetails)
+        or table is None
+        or table.kind != "r"
+        or (is_small_or_new(table, facts) and not concurrently)
+    ):
         return None
     present = table.index(parts.name)
     if present is None or present.constraint:
         return None
     return [
         Step(
-            part="drop",
+            name="drop",
             sql=_DROP.sub("DROP INDEX CONCURRENTLY ", operation.sql, count=1),
             pace=Pace.ONLINE,
             lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
             phase=phase(operation, facts),
-            means=Means.CONCURRENT,
+            kind=StepKind.CONCURRENT,
             repair=f"DROP INDEX CONCURRENTLY IF EXISTS {parts.relation}",
-            witness=parts.relation,
+            index=parts.relation,
         )
     ]

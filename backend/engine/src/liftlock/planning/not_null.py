@@ -7,8 +7,8 @@ https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-
 from __future__ import annotations
 
 from liftlock.model.lock import LockMode
-from liftlock.model.operation import digest, quoted
-from liftlock.model.step import Means, Pace, Phase, Step
+from liftlock.model.operation import digest, quote_name
+from liftlock.model.step import Pace, Phase, Step, StepKind
 
 _STRONG = LockMode.ACCESS_EXCLUSIVE
 
@@ -25,32 +25,43 @@ def not_null(relation: str, column: str, phase: Phase, sample: str) -> list[Step
         phase: of the step that sets it.
         sample: what is shown of rows that are null.
     """
-    helper = quoted(f"liftlock_{digest(f'{relation} {column}')}")
+    helper = quote_name(f"liftlock_{digest(f'{relation} {column}')}")
     alter = f"ALTER TABLE {relation}"
     drop = f"{alter} DROP CONSTRAINT IF EXISTS {helper}"
-    name = quoted(column)
+    name = quote_name(column)
     return [
         Step(
-            part=f"look at {column}",
+            name=f"look at {column}",
             sql=f"SELECT {sample} FROM {relation} WHERE {name} IS NULL LIMIT 5",
             pace=Pace.ONLINE,
             lock=LockMode.ACCESS_SHARE,
-            means=Means.LOOK,
+            kind=StepKind.LOOK,
         ),
         Step(
-            part=f"add helper for {column}",
+            name=f"add helper for {column}",
             sql=f"{alter} ADD CONSTRAINT {helper} CHECK ({name} IS NOT NULL) NOT VALID",
             pace=Pace.BRIEF,
             lock=_STRONG,
             phase=phase,
         ),
         Step(
-            part=f"validate helper for {column}",
+            name=f"validate helper for {column}",
             sql=f"{alter} VALIDATE CONSTRAINT {helper}",
             pace=Pace.ONLINE,
             lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
             undo=(drop,),
         ),
-        Step(part=f"set {column}", sql=f"{alter} ALTER COLUMN {name} SET NOT NULL", pace=Pace.BRIEF, lock=_STRONG, phase=phase),
-        Step(part=f"drop helper for {column}", sql=f"{alter} DROP CONSTRAINT {helper}", pace=Pace.BRIEF, lock=_STRONG),
+        Step(
+            name=f"set {column}",
+            sql=f"{alter} ALTER COLUMN {name} SET NOT NULL",
+            pace=Pace.BRIEF,
+            lock=_STRONG,
+            phase=phase,
+        ),
+        Step(
+            name=f"drop helper for {column}",
+            sql=f"{alter} DROP CONSTRAINT {helper}",
+            pace=Pace.BRIEF,
+            lock=_STRONG,
+        ),
     ]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from liftlock.model.facts import Facts
 from liftlock.model.operation import Operation
 from liftlock.model.step import Phase, Step
-from liftlock.planning import backfills, columns, constraints, indexes, tables
-from liftlock.planning.forms import plain
+from liftlock.model.table import Facts
+from liftlock.planning import backfill, columns, constraints, indexes, tables
+from liftlock.planning.default import unchanged
 
 RECIPES: dict[str, Callable[[Operation, Facts], list[Step] | None]] = {
     "create_index": indexes.create_index,
@@ -25,7 +25,7 @@ RECIPES: dict[str, Callable[[Operation, Facts], list[Step] | None]] = {
     "drop_column": tables.drop_column,
     "drop_constraint": tables.drop_constraint,
     "drop_table": tables.drop_table,
-    "backfill": backfills.backfill,
+    "backfill": backfill.backfill,
 }
 NEEDS_REHEARSAL = frozenset({"add_column", "alter_type", "backfill", "create_check_constraint"})
 """Operations whose effect depends on more than the catalog says; only PostgreSQL knows it."""
@@ -43,7 +43,7 @@ def plan(operation: Operation, facts: Facts) -> tuple[Step, ...]:
     """
     recipe = RECIPES.get(operation.kind)
     steps = recipe(operation, facts) if recipe else None
-    return tuple(steps) if steps is not None else (plain(operation, facts),)
+    return tuple(steps) if steps is not None else (unchanged(operation, facts),)
 
 
 def phase_of(steps: Iterable[Step]) -> Phase:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from liftlock.postgres.catalog import Execute
+from liftlock.postgres.queries import CATALOG
 from liftlock.postgres.ranges import BLOCKS_PER_ROW, Blocks, Ranges, ranges_of, reads_blocks
-from liftlock.postgres.sql import CATALOG
 
 _FIRST = 1_000
 _LEAST, _MOST = 100, 100_000
@@ -38,11 +38,11 @@ class Database(Protocol):
         """How many rows a statement changed."""
 
 
-class Collision(Exception):
+class RowsLocked(Exception):
     """Rows of a slice are locked by somebody else; raised by the caller's ``Database``, with a new transaction begun."""
 
 
-class Endless(Exception):
+class NeverFinishes(Exception):
     """The update leaves its own condition true, so it would go on for ever."""
 
 
@@ -60,7 +60,7 @@ _BEGINNING: dict[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Backfill:
+class BackfillTask:
     """What is to be done.
 
     Parameters:
@@ -80,7 +80,11 @@ class Backfill:
     @property
     def target(self) -> str:
         """What is updated, by the name that the project's SQL knows it by."""
-        return self.table if self.table == self.relation else f"{self.table} AS {self.relation.rpartition('.')[2]}"
+        return (
+            self.table
+            if self.table == self.relation
+            else f"{self.table} AS {self.relation.rpartition('.')[2]}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,11 @@ class Batch:
 
 
 def run(
-    database: Database, backfill: Backfill, cursor: Mapping[str, Any] | None, seconds: Callable[[], float], total: float = 0
+    database: Database,
+    backfill: BackfillTask,
+    cursor: Mapping[str, Any] | None,
+    seconds: Callable[[], float],
+    total: float = 0,
 ) -> Iterator[Batch]:
     """Update slice by slice; the caller commits after each.
 
@@ -126,14 +134,21 @@ def run(
     Raises:
         Endless: the first rows that are updated all leave the condition true.
     """
-    beginning = {"relation": backfill.relation, "total": max(total, 0), "rows": 0, "finished": [], "table": "", "proven": False}
+    beginning = {
+        "relation": backfill.relation,
+        "total": max(total, 0),
+        "rows": 0,
+        "finished": [],
+        "table": "",
+        "proven": False,
+    }
     state = {"left": []} | dict(cursor or beginning)
     before, started = int(state["rows"]), time.monotonic()
     rest = [one for one in tables(database.rows, backfill.relation) if one not in state["finished"]]
     for table in rest:
         if state["table"] != table:
             state |= _BEGINNING | {"table": table, "blocks": backfill.by_blocks}
-        for batch in _one(database, replace(backfill, table=table), state, seconds):
+        for batch in _run_batch(database, replace(backfill, table=table), state, seconds):
             over = state["over"] and table == rest[-1]
             if state["over"]:
                 state["finished"] = [*state["finished"], table]
@@ -141,7 +156,9 @@ def run(
             yield replace(batch, cursor=dict(state), rows=state["rows"], rate=rate, last=over)
 
 
-def _one(database: Database, backfill: Backfill, state: dict[str, Any], seconds: Callable[[], float]) -> Iterator[Batch]:
+def _run_batch(
+    database: Database, backfill: BackfillTask, state: dict[str, Any], seconds: Callable[[], float]
+) -> Iterator[Batch]:
     """The slices of one table, or of one partition."""
     size = _FIRST
     ranges = ranges_of(database.rows, backfill.table, blocks=state["blocks"])
@@ -150,7 +167,7 @@ def _one(database: Database, backfill: Backfill, state: dict[str, Any], seconds:
         end = ranges.end(database.rows, backfill.table, state["at"], size)
         if end is None and state["left"]:
             end, keys = state["at"], state["left"]
-            done, state["left"] = _once(database, backfill, ranges, ranges.among(keys))
+            done, state["left"] = _run_single_pass(database, backfill, ranges, ranges.among(keys))
             state["rows"], skipped = state["rows"] + done, len(state["left"])
         elif end is None:
             _finish_pass(backfill, state)
@@ -158,7 +175,11 @@ def _one(database: Database, backfill: Backfill, state: dict[str, Any], seconds:
             ranges = ranges_of(database.rows, backfill.table, blocks=state["blocks"])
         else:
             done, skipped = _slice(database, backfill, ranges, end, state)
-            state |= {"rows": state["rows"] + done, "found": state["found"] + done, "skipped": state["skipped"] + skipped}
+            state |= {
+                "rows": state["rows"] + done,
+                "found": state["found"] + done,
+                "skipped": state["skipped"] + skipped,
+            }
         state["at"] = end
         took = max(time.monotonic() - begun, 1e-6)
         yield Batch(done=done, skipped=skipped, seconds=took)
@@ -166,63 +187,98 @@ def _one(database: Database, backfill: Backfill, state: dict[str, Any], seconds:
             size = int(min(max(size * min(seconds() / took, _LONGEST_STEP), _LEAST), _MOST))
 
 
-def _finish_pass(backfill: Backfill, state: dict[str, Any]) -> None:
-    found, skipped, earlier, passes = state["found"], state["skipped"], state["earlier"], state["passes"] + 1
+def _finish_pass(backfill: BackfillTask, state: dict[str, Any]) -> None:
+    found, skipped, earlier, passes = (
+        state["found"],
+        state["skipped"],
+        state["earlier"],
+        state["passes"] + 1,
+    )
     steady = earlier is not None and found >= earlier
     over = not backfill.where or (skipped == 0 and (found == 0 or steady or passes >= _PASSES))
-    state |= {"earlier": None if skipped else found, "found": 0, "skipped": 0, "passes": passes, "over": over}
+    state |= {
+        "earlier": None if skipped else found,
+        "found": 0,
+        "skipped": 0,
+        "passes": passes,
+        "over": over,
+    }
 
 
-def _slice(database: Database, backfill: Backfill, ranges: Ranges, end: Any, state: dict[str, Any]) -> tuple[int, int]:  # noqa: ANN401
+def _slice(
+    database: Database, backfill: BackfillTask, ranges: Ranges, end: Any, state: dict[str, Any]
+) -> tuple[int, int]:
     """Update a slice; how many rows were, and how many weren't since somebody has them locked."""
     condition = ranges.between(state["at"], end)
     if not backfill.where:
-        done, left = _once(database, backfill, ranges, condition)
+        done, left = _run_single_pass(database, backfill, ranges, condition)
         state["left"] = [*state["left"], *left]
         return done, len(left)
-    return _update(database, backfill, condition) if state["proven"] else _proven(database, backfill, condition, state)
+    return (
+        _update(database, backfill, condition)
+        if state["proven"]
+        else _proven(database, backfill, condition, state)
+    )
 
 
-def _proven(database: Database, backfill: Backfill, condition: tuple[str, dict[str, object]], state: dict[str, Any]) -> tuple[int, int]:
+def _proven(
+    database: Database,
+    backfill: BackfillTask,
+    condition: tuple[str, dict[str, object]],
+    state: dict[str, Any],
+) -> tuple[int, int]:
     """Update a slice; the first that has rows is asked whether it makes the condition false."""
     text, values = condition
-    update = f"UPDATE {backfill.target} SET {backfill.values} WHERE {text} AND ({backfill.where}) RETURNING ({backfill.where}) AS still"  # noqa: S608
-    counted = f"WITH done AS ({update}) SELECT count(*) AS done, count(*) FILTER (WHERE still) AS still FROM done"  # noqa: S608
+    update = f"UPDATE {backfill.target} SET {backfill.values} WHERE {text} AND ({backfill.where}) RETURNING ({backfill.where}) AS still"
+    counted = f"WITH done AS ({update}) SELECT count(*) AS done, count(*) FILTER (WHERE still) AS still FROM done"
     try:
         found = database.rows(_escaped(counted, values), values)[0]
-    except Collision:
+    except RowsLocked:
         return _update(database, backfill, condition)
     if found["done"] and found["still"] == found["done"]:
-        raise Endless
+        raise NeverFinishes
     state["proven"] = bool(found["done"])
     return int(found["done"]), 0
 
 
-def _once(database: Database, backfill: Backfill, ranges: Ranges, condition: tuple[str, dict[str, object]]) -> tuple[int, list[list[str]]]:
+def _run_single_pass(
+    database: Database,
+    backfill: BackfillTask,
+    ranges: Ranges,
+    condition: tuple[str, dict[str, object]],
+) -> tuple[int, list[list[str]]]:
     """Update rows, each of them once; how many were, and the keys of those that somebody has locked: no other pass finds them."""
     text, values = condition
     try:
-        return database.count(_escaped(f"UPDATE {backfill.target} SET {backfill.values} WHERE {text}", values), values), []  # noqa: S608
-    except Collision as collision:
-        free = f"SELECT ctid AS ll_at, {ranges.key} AS ll_key FROM {backfill.target} WHERE {text} FOR NO KEY UPDATE SKIP LOCKED"  # noqa: S608
-        update = f"UPDATE {backfill.target} SET {backfill.values} WHERE ctid = ANY (ARRAY(SELECT ll_at FROM free)) AND {text} RETURNING 1"  # noqa: S608
-        left = f"SELECT {ranges.key} FROM {backfill.target} WHERE {text} EXCEPT SELECT ll_key FROM free"  # noqa: S608
+        return database.count(
+            _escaped(f"UPDATE {backfill.target} SET {backfill.values} WHERE {text}", values), values
+        ), []
+    except RowsLocked as collision:
+        free = f"SELECT ctid AS ll_at, {ranges.key} AS ll_key FROM {backfill.target} WHERE {text} FOR NO KEY UPDATE SKIP LOCKED"
+        update = f"UPDATE {backfill.target} SET {backfill.values} WHERE ctid = ANY (ARRAY(SELECT ll_at FROM free)) AND {text} RETURNING 1"
+        left = f"SELECT {ranges.key} FROM {backfill.target} WHERE {text} EXCEPT SELECT ll_key FROM free"
         statement = (
-            f"WITH free AS MATERIALIZED ({free}), done AS ({update}) SELECT (SELECT count(*) FROM done) AS done,"  # noqa: S608
+            f"WITH free AS MATERIALIZED ({free}), done AS ({update}) SELECT (SELECT count(*) FROM done) AS done,"
             f" (SELECT count(*) FROM free) AS free, CAST(to_jsonb(ARRAY({left})) AS text) AS locked"
         )
         found = database.rows(_escaped(statement, values), values)[0] if ranges.key else None
         if found is None or found["done"] != found["free"] or len(found["locked"]) > _MOST_LEFT:
-            raise collision.__cause__ or collision from None  # a row was changed just now, or most of them are locked: try again
+            raise (
+                collision.__cause__ or collision
+            ) from None  # a row was changed just now, or most of them are locked: try again
         return int(found["done"]), json.loads(found["locked"])
 
 
 def tables(execute: Execute, relation: str) -> list[str]:
     """The partitions, or the tables that inherit, which hold a table's rows; the table itself where there are none."""
-    return [row["relation"] for row in execute(CATALOG["leaves"], {"relation": relation})] or [relation]
+    return [row["relation"] for row in execute(CATALOG["leaves"], {"relation": relation})] or [
+        relation
+    ]
 
 
-def fill_blocks(database: Database, backfill: Backfill, start: int, end: int, seconds: float) -> Iterator[int]:
+def fill_blocks(
+    database: Database, backfill: BackfillTask, start: int, end: int, seconds: float
+) -> Iterator[int]:
     """Update the rows of a range of blocks that still need it, slice by slice; yields how many each had.
 
     Parameters:
@@ -242,10 +298,10 @@ def fill_blocks(database: Database, backfill: Backfill, start: int, end: int, se
         size = int(min(max(size * min(seconds / took, _LONGEST_STEP), _LEAST), _MOST))
 
 
-def culprit(
+def find_failing_row(
     database: Database,
     undone: Callable[[], AbstractContextManager[None]],
-    backfill: Backfill,
+    backfill: BackfillTask,
     cursor: Mapping[str, Any] | None,
     fails: Callable[[Exception], bool],
 ) -> str:
@@ -273,7 +329,7 @@ def culprit(
 def _failing(
     database: Database,
     undone: Callable[[], AbstractContextManager[None]],
-    backfill: Backfill,
+    backfill: BackfillTask,
     state: Mapping[str, Any],
     fails: Callable[[Exception], bool],
 ) -> str:
@@ -293,20 +349,20 @@ def _failing(
     return ""
 
 
-def _update(database: Database, backfill: Backfill, condition: tuple[str, dict[str, object]]) -> tuple[int, int]:
+def _update(
+    database: Database, backfill: BackfillTask, condition: tuple[str, dict[str, object]]
+) -> tuple[int, int]:
     """Update a slice; how many rows were, and how many are left for another pass since somebody has them locked."""
     text, values = condition
     which = f"{text} AND ({backfill.where or 'true'})"
-    update = f"UPDATE {backfill.target} SET {backfill.values} WHERE {which}"  # noqa: S608
+    update = f"UPDATE {backfill.target} SET {backfill.values} WHERE {which}"
     try:
         return database.count(_escaped(update, values), values), 0
-    except Collision:
-        free = f"SELECT ctid AS ll_at FROM {backfill.target} WHERE {which} FOR NO KEY UPDATE SKIP LOCKED"  # noqa: S608
-        filled = f"{update} AND ctid = ANY (ARRAY(SELECT ll_at FROM free)) RETURNING 1"  # noqa: S608
-        wanted = f"SELECT count(*) FROM {backfill.target} WHERE {which}"  # noqa: S608
-        statement = (
-            f"WITH free AS MATERIALIZED ({free}), done AS ({filled}) SELECT (SELECT count(*) FROM done) AS done, ({wanted}) AS wanted"  # noqa: S608
-        )
+    except RowsLocked:
+        free = f"SELECT ctid AS ll_at FROM {backfill.target} WHERE {which} FOR NO KEY UPDATE SKIP LOCKED"
+        filled = f"{update} AND ctid = ANY (ARRAY(SELECT ll_at FROM free)) RETURNING 1"
+        wanted = f"SELECT count(*) FROM {backfill.target} WHERE {which}"
+        statement = f"WITH free AS MATERIALIZED ({free}), done AS ({filled}) SELECT (SELECT count(*) FROM done) AS done, ({wanted}) AS wanted"
         found = database.rows(_escaped(statement, values), values)[0]
         return int(found["done"]), int(found["wanted"]) - int(found["done"])
 

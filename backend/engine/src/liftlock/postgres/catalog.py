@@ -7,22 +7,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from liftlock.model.facts import Column, Constraint, Index, Partition, Rehearsal, Table, TiedConstraint, TiedIndex, TiedSequence, Twin
-from liftlock.model.operation import BackfillParts, quoted
-from liftlock.model.schema import Check, Key, Schema, SchemaColumn, Unique
-from liftlock.planning.twins import state
-from liftlock.postgres.sql import CATALOG
+from liftlock.model.operation import BackfillDetails, quote_name
+from liftlock.model.replacement import (
+    DependentConstraint,
+    DependentIndex,
+    DependentSequence,
+    ReplacementColumn,
+)
+from liftlock.model.table import Column, Constraint, DryRun, Index, Partition, Table
+from liftlock.planning.column_type import column_state
+from liftlock.postgres.queries import CATALOG
 
 Execute = Callable[[str, Mapping[str, object]], Sequence[Mapping[str, Any]]]
 """Runs a statement with named parameters on whatever connection it belongs to."""
 
+
 Send = Callable[[str], Sequence[Mapping[str, Any]]]
 """Runs a statement just as it is written; its rows."""
+
 
 _COPY = "liftlock_rehearsal"
 
 
-class Unrehearsable(Exception):
+class DryRunFailed(Exception):
     """A statement fails on the empty copy, so it would on the table itself, for the same reason."""
 
 
@@ -38,37 +45,25 @@ def table(execute: Execute, relation: str) -> Table | None:
         return None
     found = json.loads(rows[0]["facts"])
     found["columns"] = tuple(Column(**one) for one in found["columns"])
-    found["constraints"] = tuple(Constraint(**one | {"columns": tuple(one["columns"])}) for one in found["constraints"])
-    found["indexes"] = tuple(Index(**one | {"columns": tuple(one["columns"])}) for one in found["indexes"])
-    taken = {int(schema): frozenset(names) for schema, names in found.pop("names_of_schemas").items()}
+    found["constraints"] = tuple(
+        Constraint(**one | {"columns": tuple(one["columns"])}) for one in found["constraints"]
+    )
+    found["indexes"] = tuple(
+        Index(**one | {"columns": tuple(one["columns"])}) for one in found["indexes"]
+    )
+    taken = {
+        int(schema): frozenset(names) for schema, names in found.pop("names_of_schemas").items()
+    }
     found["partitions"] = tuple(
-        Partition(**one | {"relation_names": taken[one["relation_names"]], "keys": tuple(one["keys"])}) for one in found["partitions"]
+        Partition(
+            **one | {"relation_names": taken[one["relation_names"]], "keys": tuple(one["keys"])}
+        )
+        for one in found["partitions"]
     )
     found["obstacles"] = tuple(found["obstacles"])
     for name in ("relation_names", "constraint_names"):
         found[name] = frozenset(found[name])
     return Table(**found)
-
-
-def schema(execute: Execute, version_table: str) -> Schema:
-    """The schema of a database, as far as rules look at it.
-
-    Parameters:
-        execute: runs statements.
-        version_table: is left out.
-    """
-    found = json.loads(execute(CATALOG["schema"], {"version_table": version_table.rpartition(".")[2]})[0]["schema"])
-    return Schema(
-        tables=dict(found["tables"]),
-        views=frozenset(found["views"]),
-        columns={(oid, number): SchemaColumn(*rest) for oid, number, *rest in found["columns"]},
-        keys={oid: Key(**one | {name: tuple(one[name]) for name in ("columns", "refers_columns")}) for oid, one in found["keys"]},
-        uniques={oid: Unique(**one | {"columns": tuple(one["columns"])}) for oid, one in found["uniques"]},
-        checks={oid: Check(**one | {"columns": tuple(one["columns"])}) for oid, one in found["checks"]},
-        triggers=frozenset((name, table) for name, table in found["triggers"]),
-        unproven=frozenset((table, name) for table, name in found["unproven"]),
-        broken=frozenset((table, name) for table, name in found["broken"]),
-    )
 
 
 def empty_copy(execute: Execute, send: Send, relation: str) -> int:
@@ -77,7 +72,7 @@ def empty_copy(execute: Execute, send: Send, relation: str) -> int:
     return int(execute(f"SELECT CAST('pg_temp.{_COPY}'::regclass AS bigint) AS oid", {})[0]["oid"])
 
 
-def rehearse(execute: Execute, send: Send, relation: str, sql: str, copy: int) -> Rehearsal:
+def dry_run(execute: Execute, send: Send, relation: str, sql: str, copy: int) -> DryRun:
     """Run an ALTER TABLE on the empty copy of its table, and see what PostgreSQL does.
 
     The caller undoes it by a savepoint. An empty table is rewritten just as a full one is; so are its indexes:
@@ -99,33 +94,43 @@ def rehearse(execute: Execute, send: Send, relation: str, sql: str, copy: int) -
     try:
         send(_aimed(sql, relation, f"pg_temp.{name}"))
     except Exception as error:
-        raise Unrehearsable from error
+        raise DryRunFailed from error
     send(f"ALTER TABLE pg_temp.{name} RENAME TO {_COPY}")
     after = _files(execute, copy)
     new = {key: value for key, value in _checks(execute, copy).items() if key not in checks}
-    return Rehearsal(
+    return DryRun(
         rewrites=not after[True] <= files[True],
         rebuilds=not files[False] <= after[False],
         check_columns=tuple(new.values()),
     )
 
 
-def rehearse_column(execute: Execute, send: Send, relation: str, sql: str, copy: int, column: tuple[str, str]) -> Rehearsal:  # noqa: PLR0913
+def dry_run_column(
+    execute: Execute, send: Send, relation: str, sql: str, copy: int, column: tuple[str, str]
+) -> DryRun:
     """As ``rehearse``; and where a new column makes the table be written anew, whether its type alone does.
 
     Parameters:
         execute, send, relation, sql, copy: as of ``rehearse``.
         column: its name and its type, as SQL text.
     """
-    found, (name, kind) = rehearse(execute, send, relation, sql, copy), column
+    found, (name, kind) = dry_run(execute, send, relation, sql, copy), column
     if not found.rewrites:
         return found
     send(f"ALTER TABLE pg_temp.{_COPY} DROP COLUMN {name}")
-    alone = rehearse(execute, send, relation, f"ALTER TABLE {relation} ADD COLUMN {name} {kind} DEFAULT NULL", copy)
+    alone = dry_run(
+        execute,
+        send,
+        relation,
+        f"ALTER TABLE {relation} ADD COLUMN {name} {kind} DEFAULT NULL",
+        copy,
+    )
     return replace(found, type_rewrites=alone.rewrites)
 
 
-def rehearse_type(execute: Execute, send: Send, relation: str, sql: str, copy: int, column: tuple[str, str]) -> Rehearsal:  # noqa: PLR0913
+def dry_run_type(
+    execute: Execute, send: Send, relation: str, sql: str, copy: int, column: tuple[str, str]
+) -> DryRun:
     """As ``rehearse``; and where the column must be replaced by a twin, what that needs.
 
     Parameters:
@@ -134,17 +139,19 @@ def rehearse_type(execute: Execute, send: Send, relation: str, sql: str, copy: i
     """
     for row in execute(CATALOG["match_indexes"], {"relation": relation, "copy": copy}):
         send(row["sql"])
-    found, (name, twin) = rehearse(execute, send, relation, sql, copy), column
+    found, (name, twin) = dry_run(execute, send, relation, sql, copy), column
     if found.rewrites or found.rebuilds:
-        send(f"ALTER TABLE pg_temp.{_COPY} RENAME COLUMN {quoted(name)} TO {quoted(twin)}")
+        send(f"ALTER TABLE pg_temp.{_COPY} RENAME COLUMN {quote_name(name)} TO {quote_name(twin)}")
     else:
         twin = name
-    rows = execute(CATALOG["twin"], {"relation": relation, "copy": copy, "name": name, "twin": twin})
-    facts = json.loads(rows[0]["facts"]) | send(state(relation, name))[0]
-    return replace(found, twin=_twin(facts))
+    rows = execute(
+        CATALOG["twin"], {"relation": relation, "copy": copy, "name": name, "twin": twin}
+    )
+    facts = json.loads(rows[0]["facts"]) | send(column_state(relation, name))[0]
+    return replace(found, replacement=_twin(facts))
 
 
-def rehearse_update(execute: Execute, send: Send, relation: str, parts: BackfillParts) -> None:
+def dry_run_update(execute: Execute, send: Send, relation: str, parts: BackfillDetails) -> None:
     """Run a backfill's update on the empty copy, where nobody may assign the columns by which its rows are found.
 
     They are generated there; who assigns one gets 428C9 before any row is looked for:
@@ -154,15 +161,24 @@ def rehearse_update(execute: Execute, send: Send, relation: str, parts: Backfill
         execute, send, relation: as of ``rehearse``.
         parts: of the backfill.
     """
-    name, places = relation.rpartition(".")[2], execute(CATALOG["places"], {"relation": relation, "keys": not parts.where})
-    send(f"ALTER TABLE pg_temp.{_COPY} RENAME TO {name}")  # which hides the table itself from here on
+    name, places = (
+        relation.rpartition(".")[2],
+        execute(CATALOG["places"], {"relation": relation, "keys": not parts.where}),
+    )
+    send(
+        f"ALTER TABLE pg_temp.{_COPY} RENAME TO {name}"
+    )  # which hides the table itself from here on
     for row in places:
-        column = f"{quoted(row['name'])} {row['type']} GENERATED ALWAYS AS (CAST(NULL AS {row['type']})) STORED"
-        send(f"ALTER TABLE pg_temp.{name} DROP COLUMN {quoted(row['name'])} CASCADE, ADD COLUMN {column}")
-    send(f"UPDATE pg_temp.{name} SET {parts.values} WHERE {parts.where or 'true'}")  # noqa: S608 - the revision's own SQL
+        column = f"{quote_name(row['name'])} {row['type']} GENERATED ALWAYS AS (CAST(NULL AS {row['type']})) STORED"
+        send(
+            f"ALTER TABLE pg_temp.{name} DROP COLUMN {quote_name(row['name'])} CASCADE, ADD COLUMN {column}"
+        )
+    send(f"UPDATE pg_temp.{name} SET {parts.values} WHERE {parts.where or 'true'}")
 
 
-def rehearse_index(execute: Execute, send: Send, relation: str, sql: str, *, constraint: bool = False) -> Rehearsal:
+def dry_run_index(
+    execute: Execute, send: Send, relation: str, sql: str, *, constraint: bool = False
+) -> DryRun:
     """Make an index on the empty copy of a partitioned table: how PostgreSQL names its columns, and which partitions have one like it.
 
     Parameters:
@@ -176,12 +192,18 @@ def rehearse_index(execute: Execute, send: Send, relation: str, sql: str, *, con
     made = _index_on_copy(execute, send, relation, sql)
     rows = execute(CATALOG["index_definitions"], {"index": made["name"], "relation": relation})
     shape = next(row["shape"] for row in rows if row["name"] == made["name"])
-    alike = [row for row in rows if row["shape"] == shape and row["free"] and (row["constrained"] or not constraint)]
-    present = {row["relation"]: row["name"] for row in reversed(alike) if row["name"] != made["name"]}
-    return Rehearsal(index_columns=tuple(json.loads(made["columns"])), present=present)
+    alike = [
+        row
+        for row in rows
+        if row["shape"] == shape and row["free"] and (row["constrained"] or not constraint)
+    ]
+    present = {
+        row["relation"]: row["name"] for row in reversed(alike) if row["name"] != made["name"]
+    }
+    return DryRun(index_columns=tuple(json.loads(made["columns"])), present=present)
 
 
-def makes(execute: Execute, send: Send, relation: str, sql: str, index: str) -> bool:
+def creates_index(execute: Execute, send: Send, relation: str, sql: str, index: str) -> bool:
     """Whether a statement makes an index that is there: whether both are defined alike, one of them on an empty copy.
 
     The caller undoes it by a savepoint.
@@ -196,7 +218,10 @@ def makes(execute: Execute, send: Send, relation: str, sql: str, index: str) -> 
     """
     empty_copy(execute, send, relation)
     made = _index_on_copy(execute, send, relation, sql)
-    found = [execute(CATALOG["index_definitions"], {"index": one, "relation": ""}) for one in (made["name"], index)]
+    found = [
+        execute(CATALOG["index_definitions"], {"index": one, "relation": ""})
+        for one in (made["name"], index)
+    ]
     wanted, there = ([(row["shape"], row["details"]) for row in rows] for rows in found)
     return wanted == there
 
@@ -204,29 +229,36 @@ def makes(execute: Execute, send: Send, relation: str, sql: str, index: str) -> 
 def _index_on_copy(execute: Execute, send: Send, relation: str, sql: str) -> Mapping[str, Any]:
     before = {row["oid"] for row in execute(CATALOG["copy_indexes"], {})}
     head, found, rest = sql.partition(f" ON {relation} ")
-    assert found  # noqa: S101 - how Alembic writes it
+    assert found
     unique = "UNIQUE " if head.split()[1] == "UNIQUE" else ""
     try:
         send(f"CREATE {unique}INDEX ON pg_temp.{_COPY} {rest}")
     except Exception as error:
-        raise Unrehearsable from error
+        raise DryRunFailed from error
     return next(row for row in execute(CATALOG["copy_indexes"], {}) if row["oid"] not in before)
 
 
-def _twin(found: dict[str, Any]) -> Twin:
-    kinds = {"indexes": TiedIndex, "checks": TiedConstraint, "keys": TiedConstraint, "sequences": TiedSequence}
+def _twin(found: dict[str, Any]) -> ReplacementColumn:
+    kinds = {
+        "indexes": DependentIndex,
+        "checks": DependentConstraint,
+        "keys": DependentConstraint,
+        "sequences": DependentSequence,
+    }
     for name, kind in kinds.items():
-        found[name] = tuple(kind(**{key: _frozen(value) for key, value in one.items()}) for one in found[name])
-    return Twin(**{key: _frozen(value) for key, value in found.items()})
+        found[name] = tuple(
+            kind(**{key: _frozen(value) for key, value in one.items()}) for one in found[name]
+        )
+    return ReplacementColumn(**{key: _frozen(value) for key, value in found.items()})
 
 
-def _frozen(value: Any) -> Any:  # noqa: ANN401 - any of JSON's
+def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
 def _aimed(sql: str, relation: str, copy: str) -> str:
     head, found, rest = sql.partition(relation)
-    assert found and head.split() == ["ALTER", "TABLE"]  # noqa: S101, PT018 - how Alembic writes it
+    assert found and head.split() == ["ALTER", "TABLE"]
     return f"{head}{copy}{rest}"
 
 
@@ -236,4 +268,7 @@ def _files(execute: Execute, oid: int) -> dict[bool, set[int]]:
 
 
 def _checks(execute: Execute, oid: int) -> dict[int, tuple[str, ...]]:
-    return {row["oid"]: tuple(json.loads(row["columns"])) for row in execute(CATALOG["copy_checks"], {"oid": oid})}
+    return {
+        row["oid"]: tuple(json.loads(row["columns"]))
+        for row in execute(CATALOG["copy_checks"], {"oid": oid})
+    }

@@ -7,7 +7,7 @@ SELECT json_build_object(
     'bytes', CASE c.relkind WHEN 'p' THEN (
         SELECT coalesce(sum(pg_table_size(p.relid)), 0) FROM pg_partition_tree(c.oid) AS p WHERE p.isleaf)
         ELSE (SELECT sum(pg_table_size(one.oid)) FROM unnest(h.tree) AS one (oid)) END,
-    'heirs', c.relkind = 'r' AND cardinality(h.tree) > 1,
+    'has_children', c.relkind = 'r' AND cardinality(h.tree) > 1,
     'rows', CASE c.relkind WHEN 'p' THEN (
         SELECT coalesce(sum(greatest(r.reltuples, 0)), 0)
         FROM pg_partition_tree(c.oid) AS p JOIN pg_catalog.pg_class AS r ON r.oid = p.relid WHERE p.isleaf) ELSE c.reltuples END,
@@ -52,7 +52,7 @@ SELECT json_build_object(
     'indexes', (
         SELECT coalesce(json_agg(json_build_object(
             'name', r.relname, 'unique', i.indisunique, 'valid', i.indisvalid AND i.indisready AND i.indislive,
-            'plain', i.indexprs IS NULL AND i.indpred IS NULL, 'immediate', i.indimmediate,
+            'columns_only', i.indexprs IS NULL AND i.indpred IS NULL, 'immediate', i.indimmediate,
             'constraint', EXISTS (
                 SELECT FROM pg_catalog.pg_constraint AS k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')),
             'columns', (
@@ -392,7 +392,7 @@ SELECT json_build_object(
                 || CASE WHEN i.condeferred THEN ' INITIALLY DEFERRED' ELSE '' END,
             'comment', quote_literal(obj_description(i.indexrelid, 'pg_class')),
             'constraint_comment', quote_literal(obj_description(i.constraint_oid, 'pg_constraint')),
-            'plain', o.attnum = ANY (i.indkey::int2[]), 'identifies', i.indisreplident, 'clustered', i.indisclustered) ORDER BY i.indexrelid), '[]')
+            'column_only', o.attnum = ANY (i.indkey::int2[]), 'replica_identity', i.indisreplident, 'clustered', i.indisclustered) ORDER BY i.indexrelid), '[]')
         FROM indexes AS i),
     'checks', (
         SELECT coalesce(json_agg(json_build_object(

@@ -13,19 +13,19 @@ import psycopg
 
 from liftlock import __version__
 from liftlock.errors import LiftlockError, SettingsError, UnsafeRevision
-from liftlock.model.operation import Operation, quoted
+from liftlock.model.operation import Operation, quote_name
 from liftlock.model.revision import Chain, Revision
 from liftlock.model.step import Phase, Step
 from liftlock.postgres.catalog import Execute
+from liftlock.postgres.queries import LEDGER
 from liftlock.postgres.session import Session, query
-from liftlock.postgres.sql import LEDGER
 
 FORMAT = 2
 _VERBS = {"up": "upgrade", "down": "downgrade"}
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class AppliedRevision:
     """A revision as the ledger remembers it: when it was applied, how, and by whom."""
 
     revision: Revision
@@ -46,22 +46,22 @@ class Applied:
         }
 
 
-Key = tuple[str, int]
+OperationKey = tuple[str, int]
 """How something is known again: its shape, and how many of that shape came before it."""
 
 
 @dataclass(slots=True)
-class Known:
+class OperationProgress:
     """What the ledger knows of an operation: its recipe, which parts are begun or finished, how far a backfill is, its evidence."""
 
     recipe: tuple[Step, ...] = ()
-    parts: dict[int, bool] = field(default_factory=dict)
+    finished: dict[int, bool] = field(default_factory=dict)
     cursors: dict[int, Any] = field(default_factory=dict)
     fingerprint: str = ""
 
 
 @dataclass(slots=True)
-class Progress:
+class RevisionProgress:
     """What earlier attempts at a revision have committed.
 
     Parameters:
@@ -76,16 +76,16 @@ class Progress:
     source: str
     execution: int | None = None
     changed: bool = False
-    steps: dict[Key, Known] = field(default_factory=dict)
-    answers: dict[Key, tuple[str, str]] = field(default_factory=dict)
+    steps: dict[OperationKey, OperationProgress] = field(default_factory=dict)
+    results: dict[OperationKey, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class StepRecord:
     """A step for the ledger; the first of an operation brings the whole recipe."""
 
-    key: Key
-    part: int
+    key: OperationKey
+    number: int
     position: int
     operation: Operation
     step: Step
@@ -139,7 +139,7 @@ class Ledger:
         }
         self._run = self._execute(LEDGER["begin_run"], facts)[0]["id"]
 
-    def settle(self, present: Callable[[], frozenset[str]]) -> str:
+    def accept_stamped(self, present: Callable[[], frozenset[str]]) -> str:
         """Believe the version table where it says that what was begun is finished: somebody did so by hand, and stamped it.
 
         Parameters:
@@ -150,11 +150,18 @@ class Ledger:
         """
         for found in self._execute(LEDGER["unfinished"], {"version_table": self.version_table}):
             if (found["revision"] in present()) == (found["direction"] == "up"):
-                self.finish(Progress(found["revision"], found["direction"], found["source"], execution=found["id"]))
+                self.finish(
+                    RevisionProgress(
+                        found["revision"],
+                        found["direction"],
+                        found["source"],
+                        execution=found["id"],
+                    )
+                )
                 return f"{_VERBS[found['direction']]} of {found['revision']}"
         return ""
 
-    def resume(self, revision: str, direction: str, source: str) -> Progress:
+    def resume(self, revision: str, direction: str, source: str) -> RevisionProgress:
         """What an earlier attempt at a revision committed; nothing when there was none.
 
         Parameters:
@@ -165,8 +172,10 @@ class Ledger:
         Raises:
             UnsafeRevision: another one was begun and isn't finished, or its file has changed since.
         """
-        progress = Progress(revision=revision, direction=direction, source=source)
-        found = next(iter(self._execute(LEDGER["unfinished"], {"version_table": self.version_table})), None)
+        progress = RevisionProgress(revision=revision, direction=direction, source=source)
+        found = next(
+            iter(self._execute(LEDGER["unfinished"], {"version_table": self.version_table})), None
+        )
         if found is None:
             return progress
         steps = self._execute(LEDGER["steps"], {"execution": found["id"]})
@@ -178,23 +187,25 @@ class Ledger:
             raise _other_unfinished(found, revision)
         progress.execution, progress.changed = found["id"], found["source"] != source
         for row in steps:
-            known = progress.steps.setdefault((row["shape"], row["occurrence"]), Known(fingerprint=row["fingerprint"]))
-            known.parts[row["part"]] = row["finished"]
+            known = progress.steps.setdefault(
+                (row["shape"], row["occurrence"]), OperationProgress(fingerprint=row["fingerprint"])
+            )
+            known.finished[row["part"]] = row["finished"]
             known.cursors[row["part"]] = json.loads(row["cursor"]) if row["cursor"] else None
             if row["recipe"]:
                 known.recipe = tuple(Step.from_dict(one) for one in json.loads(row["recipe"]))
         for row in answers:
-            progress.answers[row["shape"], row["occurrence"]] = (row["fingerprint"], row["body"])
+            progress.results[row["shape"], row["occurrence"]] = (row["fingerprint"], row["body"])
         return progress
 
-    def begin(self, progress: Progress) -> None:
+    def begin(self, progress: RevisionProgress) -> None:
         """Note that a revision is about to commit something, when that isn't known yet."""
         if progress.execution is None:
             facts = {"version_table": self.version_table, "revision": progress.revision}
             facts |= {"direction": progress.direction, "source": progress.source}
             progress.execution = self._execute(LEDGER["begin_execution"], facts)[0]["id"]
 
-    def add_step(self, progress: Progress, note: Note) -> None:
+    def add_step(self, progress: RevisionProgress, note: StepRecord) -> None:
         """Note a step, in the transaction that ran it, or before it where it refuses one."""
         step, operation = note.step, note.operation
         row = {
@@ -204,8 +215,8 @@ class Ledger:
             "operation": operation.kind,
             "shape": note.key[0],
             "occurrence": note.key[1],
-            "part": note.part,
-            "does": step.part,
+            "part": note.number,
+            "does": step.name,
             "fingerprint": operation.evidence,
             "recipe": json.dumps([one.as_dict() for one in note.recipe]) if note.recipe else None,
             "sql": step.sql,
@@ -216,25 +227,44 @@ class Ledger:
         }
         self._execute(LEDGER["add_step"], row)
 
-    def add_answer(self, progress: Progress, key: Key, fingerprint: str, body: str) -> None:
+    def add_result(
+        self, progress: RevisionProgress, key: OperationKey, fingerprint: str, body: str
+    ) -> None:
         """Note what the database answered, in the same transaction."""
-        row = {"execution": progress.execution, "shape": key[0], "occurrence": key[1], "fingerprint": fingerprint, "body": body}
+        row = {
+            "execution": progress.execution,
+            "shape": key[0],
+            "occurrence": key[1],
+            "fingerprint": fingerprint,
+            "body": body,
+        }
         self._execute(LEDGER["add_answer"], row)
 
-    def advance(self, progress: Progress, key: Key, part: int, cursor: object) -> None:
+    def advance(
+        self, progress: RevisionProgress, key: OperationKey, part: int, cursor: object
+    ) -> None:
         """Note how far a backfill has come, in the transaction of the batch."""
-        row = {"execution": progress.execution, "shape": key[0], "occurrence": key[1], "part": part, "cursor": json.dumps(cursor)}
+        row = {
+            "execution": progress.execution,
+            "shape": key[0],
+            "occurrence": key[1],
+            "part": part,
+            "cursor": json.dumps(cursor),
+        }
         self._execute(LEDGER["advance"], row)
 
-    def wish(self, progress: Progress, wish: str) -> None:
+    def request(self, progress: RevisionProgress, wish: str) -> None:
         """Note what is wanted of a revision: ``run``, ``pause`` or ``cancel``."""
         self._execute(LEDGER["make_wish"], {"execution": progress.execution, "wish": wish})
 
-    def forget(self, progress: Progress, key: Key) -> None:
+    def forget(self, progress: RevisionProgress, key: OperationKey) -> None:
         """Note that an operation was taken back."""
-        self._execute(LEDGER["forget_operation"], {"execution": progress.execution, "shape": key[0], "occurrence": key[1]})
+        self._execute(
+            LEDGER["forget_operation"],
+            {"execution": progress.execution, "shape": key[0], "occurrence": key[1]},
+        )
 
-    def finish(self, progress: Progress) -> None:
+    def finish(self, progress: RevisionProgress) -> None:
         """Note that a revision is finished, in the transaction that marks it as applied."""
         for name in ("forget_answers", "forget_recipes"):
             self._execute(LEDGER[name], {"execution": progress.execution})
@@ -256,10 +286,12 @@ class Ledger:
 
     def remove_revision(self, revision: str) -> None:
         """Note that a revision is undone, in the transaction that undid it."""
-        self._execute(LEDGER["remove_revision"], {"version_table": self.version_table, "revision": revision})
+        self._execute(
+            LEDGER["remove_revision"], {"version_table": self.version_table, "revision": revision}
+        )
 
 
-def applied(session: Session, version_table: str) -> list[Applied]:
+def applied(session: Session, version_table: str) -> list[AppliedRevision]:
     """What the ledger remembers, the oldest first; nothing where there is none or it may not be read."""
     try:
         if not query(session, "present", LEDGER):
@@ -268,12 +300,15 @@ def applied(session: Session, version_table: str) -> list[Applied]:
     except psycopg.errors.InsufficientPrivilege:
         return []
     return [
-        Applied(
-            revision=Revision(row["revision"], tuple(row["down"]), tuple(row["depends_on"]), row["message"]),
+        AppliedRevision(
+            revision=Revision(
+                row["revision"], tuple(row["down"]), tuple(row["depends_on"]), row["message"]
+            ),
             phase=Phase(row["phase"]),
             at=row["applied_at"],
             seconds=row["seconds"],
-            by=f"{row['role']} on {row['host']}" + (f" ({row['release']})" if row["release"] else ""),
+            by=f"{row['role']} on {row['host']}"
+            + (f" ({row['release']})" if row["release"] else ""),
         )
         for row in rows
     ]
@@ -282,35 +317,42 @@ def applied(session: Session, version_table: str) -> list[Applied]:
 def unfinished(session: Session, version_table: str) -> str:
     """What was begun and isn't finished, such as ``downgrade of a1b2``; empty where nothing is, or it may not be read."""
     try:
-        found = query(session, "unfinished", LEDGER, version_table=version_table) if query(session, "present", LEDGER) else []
+        found = (
+            query(session, "unfinished", LEDGER, version_table=version_table)
+            if query(session, "present", LEDGER)
+            else []
+        )
     except psycopg.errors.InsufficientPrivilege:
         return ""
     return f"{_VERBS[found[0]['direction']]} of {found[0]['revision']}" if found else ""
 
 
-def told(rows: Iterable[Applied]) -> str:
+def describe_applied(rows: Iterable[AppliedRevision]) -> str:
     """Which revisions, when, by whom: in one line."""
-    return "; ".join(f"{row.revision.id} ({row.revision.message}), {row.at:%Y-%m-%d %H:%M}, by {row.by}" for row in rows)
+    return "; ".join(
+        f"{row.revision.id} ({row.revision.message}), {row.at:%Y-%m-%d %H:%M}, by {row.by}"
+        for row in rows
+    )
 
 
-def chain_of(rows: Iterable[Applied]) -> Chain:
+def chain_of(rows: Iterable[AppliedRevision]) -> Chain:
     """The history that the ledger remembers."""
     return Chain.of(row.revision for row in rows)
 
 
-def current(session: Session, version_table: str) -> frozenset[str]:
+def current_heads(session: Session, version_table: str) -> frozenset[str]:
     """The rows of the version table; none where there is no such table."""
-    name = ".".join(quoted(part) for part in version_table.split("."))
+    name = ".".join(quote_name(part) for part in version_table.split("."))
     if not query(session, "exists", relation=name)[0]["found"]:
         return frozenset()
-    rows = session.execute(f"SELECT version_num FROM {name}".encode()).fetchall()  # noqa: S608 - quoted
+    rows = session.execute(f"SELECT version_num FROM {name}".encode()).fetchall()
     return frozenset(row["version_num"] for row in rows)
 
 
 def _other_unfinished(found: Mapping[str, Any], revision: str) -> LiftlockError:
     verb = _VERBS[found["direction"]]
     return UnsafeRevision(
-        "LL-UNFINISHED",
+        "LL-OTHER-REVISION-UNFINISHED",
         f"The {verb} of revision {found['revision']} was begun and isn't finished; {revision} can't be run before it is.",
         why="Some of its steps are committed, so the schema is between two revisions.",
         now=f"Finish it first: liftlock {verb} {found['revision'] if found['direction'] == 'up' else '-1'}, with the same files;"

@@ -14,7 +14,7 @@ from liftlock.settings import Address
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class ConnectionProblem:
     """A verdict.
 
     Parameters:
@@ -32,39 +32,48 @@ class Trouble:
 
 
 _TROUBLES = (
-    Trouble(
+    ConnectionProblem(
         "no such host",
         passes=True,
         now="Check the host name {host!r} (POSTGRES_SERVER). In compose it is the name of the service, and it"
         " resolves only on the same network, once that container runs.",
-        signs=("could not translate host name", "failed to resolve host", "name or service not known"),
+        signs=(
+            "could not translate host name",
+            "failed to resolve host",
+            "name or service not known",
+        ),
     ),
-    Trouble(
+    ConnectionProblem(
         "starting up",
         passes=True,
         now="Wait: the server runs and isn't ready yet.",
         signs=("the database system is", "not yet accepting connections", "recovery mode"),
     ),
-    Trouble(
+    ConnectionProblem(
         "too many connections",
         passes=True,
         now="Free some connections, or raise max_connections or the role's CONNECTION LIMIT.",
-        signs=("too many clients", "too many connections", "connection slots are reserved", "remaining connection slots"),
+        signs=(
+            "too many clients",
+            "too many connections",
+            "connection slots are reserved",
+            "remaining connection slots",
+        ),
     ),
-    Trouble(
+    ConnectionProblem(
         "not admitted",
         passes=False,
         now="Add a line to the server's pg_hba.conf for this user, database and host; or, when it"
         " admits only encrypted connections, set POSTGRES_SSLMODE=require.",
         signs=("pg_hba.conf",),
     ),
-    Trouble(
+    ConnectionProblem(
         "TLS trouble",
         passes=False,
         now="Check POSTGRES_SSLMODE (disable, prefer, require, verify-ca, verify-full) and, for the verifying modes, PGSSLROOTCERT.",
         signs=("ssl", "certificate"),
     ),
-    Trouble(
+    ConnectionProblem(
         "wrong password",
         passes=False,
         now="Check POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE, and POSTGRES_USER: a server that asks for a"
@@ -72,32 +81,37 @@ _TROUBLES = (
         " its data folder is first made; later changes of the variable don't reach an old volume.",
         signs=("password authentication failed", "no password supplied", "authentication failed"),
     ),
-    Trouble(
+    ConnectionProblem(
         "pooler in transaction mode",
         passes=False,
         now="Give the address of the server itself, not of the pooler: advisory locks and session settings need one"
         " session from beginning to end.",
         signs=("unsupported startup parameter",),
     ),
-    Trouble(
+    ConnectionProblem(
         "no such database",
         passes=False,
         now="Create it (CREATE DATABASE {dbname};) or correct POSTGRES_DB.",
         signs=('database "" does not exist', "no such database"),
     ),
-    Trouble(
+    ConnectionProblem(
         "no such role",
         passes=False,
         now="Create it (CREATE ROLE {user} LOGIN PASSWORD …;) or correct POSTGRES_USER.",
         signs=('role "" ',),
     ),
-    Trouble(
+    ConnectionProblem(
         "refused",
         passes=True,
         now="Start the database, or correct POSTGRES_SERVER and POSTGRES_PORT: nothing listens there.",
-        signs=("connection refused", "no such file or directory", "server closed the connection", "connection reset"),
+        signs=(
+            "connection refused",
+            "no such file or directory",
+            "server closed the connection",
+            "connection reset",
+        ),
     ),
-    Trouble(
+    ConnectionProblem(
         "no answer",
         passes=True,
         now="Check POSTGRES_SERVER, the network between, and its firewalls: the host doesn't answer.",
@@ -105,8 +119,8 @@ _TROUBLES = (
     ),
 )
 _QUOTED = re.compile(r'"[^"]*"')
-_UNKNOWN = Trouble("unknown", passes=True, now="Read the server's words above.")
-_STANDBY = Trouble(
+_UNKNOWN = ConnectionProblem("unknown", passes=True, now="Read the server's words above.")
+_STANDBY = ConnectionProblem(
     "read-only standby",
     passes=True,
     now="Give the address of the primary; or wait until this server is promoted.",
@@ -115,10 +129,10 @@ _POOLER = next(trouble for trouble in _TROUBLES if trouble.kind.startswith("pool
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ProbeResult:
     """What one look at a database showed: some trouble, and the words that told of it."""
 
-    trouble: Trouble
+    trouble: ConnectionProblem
     address: Address
     words: str
 
@@ -132,7 +146,11 @@ class Verdict:
         family = NotNow if self.trouble.passes else SettingsError
         name = self.trouble.kind.upper().replace(" ", "-")
         after = f" (waited {waited:.0f} s)" if waited else ""
-        parts = {"host": self.address.host, "user": self.address.user, "dbname": self.address.dbname}
+        parts = {
+            "host": self.address.host,
+            "user": self.address.user,
+            "dbname": self.address.dbname,
+        }
         return family(
             f"LL-{name}",
             f"{self.trouble.kind}: {self.address!r}{after}\n{self.words}",
@@ -140,13 +158,15 @@ class Verdict:
         )
 
 
-def diagnose(error: psycopg.Error) -> Trouble:
+def diagnose(error: psycopg.Error) -> ConnectionProblem:
     """Which trouble a failed connection tells of."""
     words = _QUOTED.sub('""', str(error).lower())
-    return next((trouble for trouble in _TROUBLES if any(sign in words for sign in trouble.signs)), _UNKNOWN)
+    return next(
+        (trouble for trouble in _TROUBLES if any(sign in words for sign in trouble.signs)), _UNKNOWN
+    )
 
 
-def probe(address: Address, *, writable: bool = True) -> Verdict | None:
+def probe(address: Address, *, writable: bool = True) -> ProbeResult | None:
     """Look at a database once.
 
     Parameters:
@@ -159,13 +179,17 @@ def probe(address: Address, *, writable: bool = True) -> Verdict | None:
     try:
         session = connect(address, "wait", settle=False)
     except psycopg.OperationalError as error:
-        return Verdict(diagnose(error), address, _telling(error))
+        return ProbeResult(diagnose(error), address, _telling(error))
     with contextlib.closing(session):
         row = query(session, "backend")[0]
         if writable and row["standby"]:
-            return Verdict(_STANDBY, address, "the server is in recovery, so nothing can be written")
+            return ProbeResult(
+                _STANDBY, address, "the server is in recovery, so nothing can be written"
+            )
         if row["pid"] != session.info.backend_pid and _changes_backend(address):
-            return Verdict(_POOLER, address, "two statements of one session were run by two server processes")
+            return ProbeResult(
+                _POOLER, address, "two statements of one session were run by two server processes"
+            )
     return None
 
 
@@ -188,4 +212,8 @@ def _telling(error: psycopg.Error) -> str:
     """The one line of libpq's that says why, without the address that the verdict names anyway."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     told = next((line for line in lines if "failed: " in line), (lines or ["no words"])[-1])
-    return told.rpartition("failed: ")[2] if "authentication failed" not in told else told.rpartition(": ")[2]
+    return (
+        told.rpartition("failed: ")[2]
+        if "authentication failed" not in told
+        else told.rpartition(": ")[2]
+    )

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from liftlock.model.operation import quoted
+from liftlock.model.operation import quote_name
 from liftlock.postgres.catalog import Execute
-from liftlock.postgres.sql import CATALOG
+from liftlock.postgres.queries import CATALOG
 
 BLOCKS_PER_ROW = 0.02
 _TID_RANGE_SCANS = 140000
@@ -26,7 +26,10 @@ def without_only(table: str) -> str:
 
 def reads_blocks(execute: Execute) -> bool:
     """Whether a range of row addresses is read by itself, and not by a scan of the whole table."""
-    return int(execute("SELECT current_setting('server_version_num') AS number", {})[0]["number"]) >= _TID_RANGE_SCANS
+    return (
+        int(execute("SELECT current_setting('server_version_num') AS number", {})[0]["number"])
+        >= _TID_RANGE_SCANS
+    )
 
 
 def ranges_of(execute: Execute, relation: str, *, blocks: bool = False) -> Ranges:
@@ -43,16 +46,16 @@ class Ranges(Protocol):
 
     key: str
 
-    def end(self, execute: Execute, relation: str, start: Any, size: int) -> Any:  # noqa: ANN401
+    def end(self, execute: Execute, relation: str, start: Any, size: int) -> Any:
         """Where the slice ends that begins here; None after the last."""
 
-    def between(self, start: Any, end: Any) -> tuple[str, dict[str, object]]:  # noqa: ANN401
+    def between(self, start: Any, end: Any) -> tuple[str, dict[str, object]]:
         """The condition of a slice, with its parameters."""
 
     def among(self, keys: Sequence[Sequence[str]]) -> tuple[str, dict[str, object]]:
         """The condition of being one of these rows, with its parameters."""
 
-    def named(self, end: Any) -> str:  # noqa: ANN401
+    def named(self, end: Any) -> str:
         """The last row of a slice, for people."""
 
 
@@ -60,18 +63,22 @@ class Keys:
     """Ranges of a unique key."""
 
     def __init__(self, columns: Sequence[Mapping[str, Any]]) -> None:
-        self._names = [quoted(one["name"]) for one in columns]
+        self._names = [quote_name(one["name"]) for one in columns]
         self._types = [one["type"] for one in columns]
         self._row = f"({', '.join(self._names)})"
         self.key = f"ARRAY[{', '.join(f'CAST({name} AS text)' for name in self._names)}]"
 
-    def end(self, execute: Execute, relation: str, start: list[str] | None, size: int) -> list[str] | None:
+    def end(
+        self, execute: Execute, relation: str, start: list[str] | None, size: int
+    ) -> list[str] | None:
         """The last key of the next slice; None after the last."""
         after, values = self._bound(">", "ll_a", start)
         listed, down = ", ".join(self._names), ", ".join(f"{name} DESC" for name in self._names)
-        texts = ", ".join(f"CAST({name} AS text) AS k{number}" for number, name in enumerate(self._names))
+        texts = ", ".join(
+            f"CAST({name} AS text) AS k{number}" for number, name in enumerate(self._names)
+        )
         rows = execute(
-            f"SELECT {texts} FROM (SELECT {listed} FROM {relation} WHERE {after} ORDER BY {listed} LIMIT {size}) AS slice"  # noqa: S608
+            f"SELECT {texts} FROM (SELECT {listed} FROM {relation} WHERE {after} ORDER BY {listed} LIMIT {size}) AS slice"
             f" ORDER BY {down} LIMIT 1",
             values,
         )
@@ -85,19 +92,26 @@ class Keys:
 
     def among(self, keys: Sequence[Sequence[str]]) -> tuple[str, dict[str, object]]:
         """The condition of having one of these keys."""
-        listed = ", ".join(f"CAST(ll_one ->> {number} AS {kind})" for number, kind in enumerate(self._types))
-        rows = f"SELECT {listed} FROM jsonb_array_elements(CAST(CAST(:ll_keys AS text) AS jsonb)) AS ll_one"  # noqa: S608
+        listed = ", ".join(
+            f"CAST(ll_one ->> {number} AS {kind})" for number, kind in enumerate(self._types)
+        )
+        rows = f"SELECT {listed} FROM jsonb_array_elements(CAST(CAST(:ll_keys AS text) AS jsonb)) AS ll_one"
         return f"{self._row} IN ({rows})", {"ll_keys": json.dumps(keys)}
 
     def named(self, end: list[str]) -> str:
         """A row's key."""
         return ", ".join(f"{name}={value}" for name, value in zip(self._names, end, strict=True))
 
-    def _bound(self, sign: str, prefix: str, key: list[str] | None) -> tuple[str, dict[str, object]]:
+    def _bound(
+        self, sign: str, prefix: str, key: list[str] | None
+    ) -> tuple[str, dict[str, object]]:
         if key is None:
             return "true", {}
         values: dict[str, object] = {f"{prefix}{number}": value for number, value in enumerate(key)}
-        casts = ", ".join(f"CAST(CAST(:{name} AS text) AS {kind})" for name, kind in zip(values, self._types, strict=True))
+        casts = ", ".join(
+            f"CAST(CAST(:{name} AS text) AS {kind})"
+            for name, kind in zip(values, self._types, strict=True)
+        )
         return f"{self._row} {sign} ({casts})", values
 
 

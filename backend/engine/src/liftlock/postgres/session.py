@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
-from liftlock.postgres.sql import QUERIES
+from liftlock.postgres.queries import QUERIES
 from liftlock.settings import Address
 
 Session = psycopg.Connection[DictRow]
@@ -47,7 +47,9 @@ def migration_settings(lock_timeout: int) -> dict[str, str]:
     }
 
 
-def query(session: Session, name: str, statements: Mapping[str, str] = QUERIES, **parameters: object) -> list[DictRow]:
+def query(
+    session: Session, name: str, statements: Mapping[str, str] = QUERIES, **parameters: object
+) -> list[DictRow]:
     """Run a named statement on a session of our own and return its rows.
 
     Raises:
@@ -57,7 +59,9 @@ def query(session: Session, name: str, statements: Mapping[str, str] = QUERIES, 
     return cursor.fetchall() if cursor.description else []
 
 
-def execute(session: Session, statement: str, parameters: Mapping[str, object]) -> psycopg.Cursor[DictRow]:
+def execute(
+    session: Session, statement: str, parameters: Mapping[str, object]
+) -> psycopg.Cursor[DictRow]:
     """Run a statement with named parameters, ``:name``, on a session of our own.
 
     Raises:
@@ -79,7 +83,8 @@ def connect(address: Address, command: str, *, settle: bool = True) -> Session:
         psycopg.OperationalError: the server can't be reached or doesn't let us in.
     """
     session: Session = psycopg.connect(
-        **address.keywords() | {"application_name": application(command), "connect_timeout": str(CONNECT_SECONDS)},  # type: ignore[arg-type]  # all of them are texts
+        **address.keywords()
+        | {"application_name": application(command), "connect_timeout": str(CONNECT_SECONDS)},  # type: ignore[arg-type]  # all of them are texts
         autocommit=True,
         row_factory=dict_row,
         keepalives=1,

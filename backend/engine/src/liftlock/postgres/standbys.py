@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import psycopg
 
 from liftlock.events import Event, Notify
-from liftlock.postgres.flight import described
+from liftlock.postgres.advisory_lock import describe_session
 from liftlock.postgres.session import connect, query
 from liftlock.settings import Address
 
@@ -46,13 +46,25 @@ class Standbys:
             except psycopg.Error as error:
                 reason = str(error).strip().splitlines()[0]
                 self._notify(
-                    Event("standby.silent", f"standby {address!r} can't be asked: {reason}", {"standby": repr(address)}, warning=True)
+                    Event(
+                        "standby.silent",
+                        f"standby {address!r} can't be asked: {reason}",
+                        {"standby": repr(address)},
+                        warning=True,
+                    )
                 )
                 continue
             if found:
                 text = f"standby {address!r}: reads of a table that is changed may wait there, up to {found[0]['delay']}, for "
-                text += "; ".join(described(row) for row in found)
-                self._notify(Event("standby.busy", text, {"standby": repr(address), "queries": found}, warning=True))
+                text += "; ".join(describe_session(row) for row in found)
+                self._notify(
+                    Event(
+                        "standby.busy",
+                        text,
+                        {"standby": repr(address), "queries": found},
+                        warning=True,
+                    )
+                )
         self._looked = time.monotonic()
 
 
@@ -65,4 +77,11 @@ def beside(primary: Address, host: str) -> Address:
     elif host.count(":") == 1:
         name, _, port = host.partition(":")
     options = {key: value for key, value in primary.options.items() if key != "hostaddr"}
-    return Address(host=name, port=port, user=primary.user, password=primary.password, dbname=primary.dbname, options=options)
+    return Address(
+        host=name,
+        port=port,
+        user=primary.user,
+        password=primary.password,
+        dbname=primary.dbname,
+        options=options,
+    )

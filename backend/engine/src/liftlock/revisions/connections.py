@@ -11,50 +11,66 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from psycopg.pq import Conninfo
-from sqlalchemy import event, text
+from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.pool import Pool
 from sqlalchemy.pool.base import _ConnectionFairy
 
 from liftlock.errors import SettingsError
+from liftlock.postgres.queries import QUERIES
 from liftlock.postgres.session import application, migration_settings
-from liftlock.postgres.sql import QUERIES
 from liftlock.settings import DEFAULT_PORT, Address
 
 _LIBPQ = frozenset(one.keyword.decode() for one in Conninfo.get_defaults())
+
+
 _BASE = ("host", "port", "user", "password", "dbname", "database")
+
+
 _NOT_OURS = frozenset(_BASE) | {"options", "application_name", "connect_timeout", "client_encoding"}
+
+
 _ANYWHERE = frozenset({"options", "application_name", "connect_timeout", "client_encoding"})
 """Keywords that make sense for another server too."""
-_OF_THE_HOUSE = ("sqlalchemy.", "alembic.", "liftlock.")
+
+
+_INTERNAL_MODULES = ("sqlalchemy.", "alembic.", "liftlock.")
 """Modules that take a driver's connection for themselves, and not for the revision."""
-_DRIVERS_WAYS = ("cursor", "driver_connection", "dbapi_connection", "connection")
+
+
+_DRIVER_ATTRIBUTES = ("cursor", "driver_connection", "dbapi_connection", "connection")
 """By what a pool's connection gives the driver's own, or its cursor."""
+
+
 _LIBPQ_DRIVERS = ("psycopg", "psycopg2")
 
 
 @contextlib.contextmanager
-def raw_use(told: Callable[[object], None]) -> Iterator[None]:
+def detect_driver_access(told: Callable[[object], None]) -> Iterator[None]:
     """Tell when somebody else than SQLAlchemy takes a driver's cursor or connection: no event sees what is sent over it.
 
     Parameters:
         told: is given the pool's connection, before it is used.
     """
 
-    def meant(name: str, real: Any) -> property:  # noqa: ANN401 - a function, a property, a slot or, in SQLAlchemy 1.4, a default
+    def meant(name: str, real: Any) -> property:
         described = hasattr(real, "__get__")
 
-        def get(connection: Any) -> Any:  # noqa: ANN401
-            if not sys._getframe(1).f_globals.get("__name__", "").startswith(_OF_THE_HOUSE):  # noqa: SLF001 - who asks
+        def get(connection: Any) -> Any:
+            if not sys._getframe(1).f_globals.get("__name__", "").startswith(_INTERNAL_MODULES):
                 told(connection)
-            return real.__get__(connection, type(connection)) if described else vars(connection).get(name, real)
+            return (
+                real.__get__(connection, type(connection))
+                if described
+                else vars(connection).get(name, real)
+            )
 
-        def put(connection: Any, value: object) -> None:  # noqa: ANN401
+        def put(connection: Any, value: object) -> None:
             vars(connection)[name] = value
 
         return property(get, getattr(real, "__set__", None) if described else put)
 
-    real = {name: one for name, one in vars(_ConnectionFairy).items() if name in _DRIVERS_WAYS}
+    real = {name: one for name, one in vars(_ConnectionFairy).items() if name in _DRIVER_ATTRIBUTES}
     for name, one in real.items():
         setattr(_ConnectionFairy, name, meant(name, one))
     try:
@@ -75,7 +91,9 @@ def no_engine_connects() -> Iterator[None]:
 
 
 def _refuse(*_: object) -> None:
-    raise RuntimeError("it connects to a database while it is loaded; that belongs into upgrade(), by op.get_bind()")
+    raise RuntimeError(
+        "it connects to a database while it is loaded; that belongs into upgrade(), by op.get_bind()"
+    )
 
 
 class Connections:
@@ -87,8 +105,14 @@ class Connections:
         more: further settings of each session.
     """
 
-    def __init__(self, command: str, redirect: Address | None = None, more: Mapping[str, str] | None = None) -> None:
-        self._settings = migration_settings(lock_timeout=0) | {"application_name": application(command)} | dict(more or {})
+    def __init__(
+        self, command: str, redirect: Address | None = None, more: Mapping[str, str] | None = None
+    ) -> None:
+        self._settings = (
+            migration_settings(lock_timeout=0)
+            | {"application_name": application(command)}
+            | dict(more or {})
+        )
         self._redirect = redirect
         self._seen: dict[Dialect, Mapping[str, Any]] = {}
         self._opened: list[Any] = []
@@ -114,14 +138,18 @@ class Connections:
         seen = self._seen.get(connection.dialect)
         if seen is None and not connection.engine.url.host and not connection.engine.url.database:
             raise SettingsError(
-                "LL-UNKNOWN-ADDRESS",
+                "LL-ENV-ADDRESS-HIDDEN",
                 "env.py opens its connection by a function of its own, so its address can't be seen.",
                 why="Single flight needs a second session to the same database.",
                 now="Give the address: DATABASE_URL, or POSTGRES_SERVER, POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB.",
             )
-        return address_from(seen if seen is not None else connection.engine.url.translate_connect_args())
+        return address_from(
+            seen if seen is not None else connection.engine.url.translate_connect_args()
+        )
 
-    def _connecting(self, dialect: Dialect, _record: object, _positional: object, parameters: dict[str, Any]) -> None:
+    def _connecting(
+        self, dialect: Dialect, _record: object, _positional: object, parameters: dict[str, Any]
+    ) -> None:
         if dialect.name != "postgresql":
             return
         if self._redirect is not None:
@@ -134,7 +162,7 @@ class Connections:
             with contextlib.suppress(Exception):
                 record.invalidate()
 
-    def _connected(self, connection: Any, record: Any) -> None:  # noqa: ANN401 - any driver's
+    def _connected(self, connection: Any, record: Any) -> None:
         """Settle a new session, as its first act: nothing that env.py sends can then begin a transaction too early."""
         if self._redirect is not None:
             self._opened.append(record)
@@ -149,8 +177,14 @@ class Connections:
 def address_from(parameters: Mapping[str, Any]) -> Address:
     """An address from the connection parameters of any driver."""
     password = parameters.get("password")
-    options = {key: str(value) for key, value in parameters.items() if key in _LIBPQ and key not in _NOT_OURS and value is not None}
-    encrypted = parameters.get("ssl") or parameters.get("ssl_context")  # asyncpg's and pg8000's words
+    options = {
+        key: str(value)
+        for key, value in parameters.items()
+        if key in _LIBPQ and key not in _NOT_OURS and value is not None
+    }
+    encrypted = parameters.get("ssl") or parameters.get(
+        "ssl_context"
+    )  # asyncpg's and pg8000's words
     if encrypted:
         options["sslmode"] = encrypted if isinstance(encrypted, str) else "require"
     return Address(
@@ -169,7 +203,9 @@ def _redirect(dialect: Dialect, parameters: dict[str, Any], address: Address) ->
     if not str(parameters.get("options", "")).startswith("-"):
         parameters.pop("options", None)  # some hosts tell their databases apart by it
     name = "dbname" if dialect.driver.startswith(_LIBPQ_DRIVERS) else "database"
-    parameters.update(host=address.host, port=int(address.port), user=address.user, password=address.password)
+    parameters.update(
+        host=address.host, port=int(address.port), user=address.user, password=address.password
+    )
     parameters[name] = address.dbname
     if dialect.driver.startswith(_LIBPQ_DRIVERS):
         parameters.update({"sslmode": address.options.get("sslmode", "prefer")})
@@ -179,26 +215,17 @@ def _settle(settings: Mapping[str, str]) -> str:
     """The statement that settles a session, without parameters: drivers write those in different ways."""
 
     def array(values: list[str]) -> str:
-        return "ARRAY[" + ", ".join("'" + value.replace("'", "''").replace("%", "_") + "'" for value in values) + "]"
+        return (
+            "ARRAY["
+            + ", ".join("'" + value.replace("'", "''").replace("%", "_") + "'" for value in values)
+            + "]"
+        )
 
-    return QUERIES["settle"].replace(":names", array(list(settings))).replace(":values", array(list(settings.values())))
-
-
-def rows(connection: Connection, statement: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
-    """Run a named-parameter statement on a connection of the project and return its rows."""
-    result = connection.execute(text(statement), dict(parameters))
-    return [dict(row) for row in result.mappings()] if result.returns_rows else []
-
-
-def driver_of(connection: Connection) -> Any:  # noqa: ANN401 - any driver's
-    """The driver's own connection, or what its adapter gives for it."""
-    fairy: Any = connection.connection
-    return getattr(fairy, "dbapi_connection", None) or fairy.connection
-
-
-def autocommits(driver: Any) -> bool:  # noqa: ANN401
-    """Whether a driver runs each statement in a transaction of its own; asyncpg's adapter says so in another way."""
-    return bool(getattr(driver, "autocommit", False)) or getattr(driver, "isolation_level", None) == "autocommit"
+    return (
+        QUERIES["settle"]
+        .replace(":names", array(list(settings)))
+        .replace(":values", array(list(settings.values())))
+    )
 
 
 def url_of(address: Address) -> URL:

@@ -17,19 +17,19 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.engine.mock import MockConnection
 
 from liftlock.allowance import allowed
-from liftlock.model.facts import Facts
+from liftlock.execution.attempt import Attempt, Send
+from liftlock.execution.connection import ProjectConnection
+from liftlock.execution.executor import StepExecutor
+from liftlock.execution.replay import QueryReplay
+from liftlock.execution.revision_errors import rolled_back_by_revision
+from liftlock.execution.source_location import line_in
+from liftlock.execution.statements import is_read, is_session_setting
 from liftlock.model.operation import Operation
-from liftlock.planning.refusals import refuse_unless_allowed
-from liftlock.revisions import backfill  # noqa: F401 - makes op.backfill known
-from liftlock.revisions.answers import reads, settles
-from liftlock.revisions.connections import raw_use
-from liftlock.revisions.conversation import Conversation
-from liftlock.revisions.dead_ends import undone
-from liftlock.revisions.lines import line_in
-from liftlock.revisions.operations import describe
-from liftlock.revisions.stepping import Stepper
-from liftlock.revisions.work import Send, Work
-from liftlock.revisions.working import Working
+from liftlock.model.table import Facts
+from liftlock.planning.unsafe import refuse_unless_allowed
+from liftlock.revisions import op_backfill  # noqa: F401 - makes op.backfill known
+from liftlock.revisions.connections import detect_driver_access
+from liftlock.revisions.constructs import describe
 
 
 class NeedsDatabase(BaseException):
@@ -47,18 +47,26 @@ class Recorder:
     """
 
     def __init__(
-        self, context: MigrationContext, working: Working, work: Work | None, looked: Callable[[Operation], None] | None = None
+        self,
+        context: MigrationContext,
+        working: ProjectConnection,
+        work: Attempt | None,
+        looked: Callable[[Operation], None] | None = None,
     ) -> None:
         self._context = context
         self._working = working
         self._work = work
         self._looked = looked
-        self._send = context.impl._exec  # noqa: SLF001 - the seam; its name is the same from Alembic 1.8 to 1.20
+        self._send = context.impl._exec
         self._queue: list[tuple[Operation, Send]] = []
         self._source = ""
         self._undone: Operation | None = None
-        self._stepper = Stepper(work) if work else None
-        self._conversation = Conversation(working, work, self._stepper, lambda: line_in(self._source)) if work and self._stepper else None
+        self._stepper = StepExecutor(work) if work else None
+        self._conversation = (
+            QueryReplay(working, work, self._stepper, lambda: line_in(self._source))
+            if work and self._stepper
+            else None
+        )
         self.last: Operation | None = None
         self.committed = False
 
@@ -84,7 +92,7 @@ class Recorder:
         if self._stepper is None or self._working.busy:
             return
         if self._undone is not None:
-            raise undone(self._undone)
+            raise rolled_back_by_revision(self._undone)
         while self._queue:
             operation, send = self._queue.pop(0)
             self.last = operation
@@ -94,12 +102,12 @@ class Recorder:
         impl, context = self._context.impl, self._context
         stack.callback(_restore(impl, "_exec", "create_table", "drop_table"))
         stack.callback(_restore(context, "autocommit_block"))
-        impl._exec = self._record  # type: ignore[method-assign]  # noqa: SLF001 - the seam
+        impl._exec = self._record  # type: ignore[method-assign]
         impl.create_table = self._with_stand_in(impl.create_table)  # type: ignore[method-assign]
         impl.drop_table = self._with_stand_in(impl.drop_table)  # type: ignore[method-assign]
         if self._work is None or not self._work.bound:
             context.autocommit_block = self._autocommit  # type: ignore[method-assign]
-        stack.enter_context(raw_use(self._raw))
+        stack.enter_context(detect_driver_access(self._raw))
         engine = self._working.connection.engine
         listeners: dict[str, Callable[..., Any]] = {
             "before_execute": self._before_execute,
@@ -118,12 +126,14 @@ class Recorder:
 
     def _record(
         self,
-        construct: Any,  # noqa: ANN401 - Alembic's own signature
-        execution_options: Any = None,  # noqa: ANN401
-        multiparams: Any = None,  # noqa: ANN401
-        params: Any = None,  # noqa: ANN401
+        construct: Any,
+        execution_options: Any = None,
+        multiparams: Any = None,
+        params: Any = None,
     ) -> None:
-        operation = describe(construct, self._context.dialect, multiparams or (), line=line_in(self._source))
+        operation = describe(
+            construct, self._context.dialect, multiparams or (), line=line_in(self._source)
+        )
         given = {"execution_options": execution_options}
         if multiparams:
             given["multiparams"] = multiparams
@@ -148,10 +158,12 @@ class Recorder:
     def _with_stand_in(self, real: Callable[..., Any]) -> Callable[..., Any]:
         """While a table is created or dropped, its types' own DDL goes into the queue, in order."""
 
-        def call(table: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        def call(table: Any, **kwargs: Any) -> None:
             impl = self._context.impl
             connection = impl.connection
-            impl.connection = MockConnection(self._context.dialect, lambda construct, _parameters=None: self._record(construct))  # type: ignore[assignment]
+            impl.connection = MockConnection(
+                self._context.dialect, lambda construct, _parameters=None: self._record(construct)
+            )  # type: ignore[assignment]
             try:
                 real(table, **kwargs)
             finally:
@@ -184,16 +196,22 @@ class Recorder:
                 raise NeedsDatabase
             self.flush()
 
-    def _before_cursor_execute(self, connection: Connection, _cursor: object, statement: str, *_more: object) -> None:
+    def _before_cursor_execute(
+        self, connection: Connection, _cursor: object, statement: str, *_more: object
+    ) -> None:
         if self._working.busy:
             return
         if self._work is None:
             raise NeedsDatabase
         self.flush()
         if connection.connection is self._working.connection.connection:
-            self.last = Operation(kind="connection", table=None, sql=statement, line=line_in(self._source))
+            self.last = Operation(
+                kind="connection", table=None, sql=statement, line=line_in(self._source)
+            )
 
-    def _elsewhere(self, connection: Connection, _cursor: object, statement: str, *_more: object) -> None:
+    def _elsewhere(
+        self, connection: Connection, _cursor: object, statement: str, *_more: object
+    ) -> None:
         """What is changed over another connection is committed by itself: no ledger hears of it, and no further try knows it."""
         ours = connection.connection is self._working.connection.connection
         if (
@@ -201,13 +219,19 @@ class Recorder:
             or ours
             or self._working.busy
             or connection.dialect.name != "postgresql"
-            or reads(statement)
-            or settles(statement)
+            or is_read(statement)
+            or is_session_setting(statement)
         ):
             return
         refuse_unless_allowed(
-            "LL-OTHER-CONNECTION",
-            Operation(kind="connection", table=None, sql=statement, line=line_in(self._source), allowed=allowed()),
+            "LL-SECOND-CONNECTION",
+            Operation(
+                kind="connection",
+                table=None,
+                sql=statement,
+                line=line_in(self._source),
+                allowed=allowed(),
+            ),
             Facts(allowed=self._work.policy.allowed),
             what="the revision changes something over a connection of its own",
             why="Nobody can tell afterwards whether that was done, so each further try would do it again.",
@@ -225,15 +249,28 @@ class Recorder:
         self._work.unnoted = True
 
     def _before_commit(self, connection: Connection) -> None:
-        if self._work is not None and not self._working.busy and connection.connection is self._working.connection.connection:
+        if (
+            self._work is not None
+            and not self._working.busy
+            and connection.connection is self._working.connection.connection
+        ):
             self.flush()
             self._work.write_down()
             self.committed = True
 
     def _before_rollback(self, connection: Connection) -> None:
         """Refused where the revision goes on; an error that it raises again behind its rollback is told as it is, or tried again."""
-        if self._work is not None and not self._working.busy and connection.connection is self._working.connection.connection:
-            self._undone = Operation(kind="connection", table=None, sql="connection.rollback()", line=line_in(self._source))
+        if (
+            self._work is not None
+            and not self._working.busy
+            and connection.connection is self._working.connection.connection
+        ):
+            self._undone = Operation(
+                kind="connection",
+                table=None,
+                sql="connection.rollback()",
+                line=line_in(self._source),
+            )
 
 
 def _restore(thing: object, *names: str) -> Callable[[], None]:

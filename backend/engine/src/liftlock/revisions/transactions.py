@@ -17,12 +17,12 @@ from sqlalchemy.engine import Connection, Engine, Transaction
 from sqlalchemy.exc import SQLAlchemyError
 
 from liftlock.errors import LiftlockError, NotNow
-from liftlock.postgres.flight import Flight
-from liftlock.postgres.patience import attempts
+from liftlock.execution.connection import autocommits, driver_of, rows
+from liftlock.execution.statements import is_session_setting
+from liftlock.postgres.advisory_lock import MigrationLock
+from liftlock.postgres.queries import QUERIES
+from liftlock.postgres.retry import attempts
 from liftlock.postgres.session import query
-from liftlock.postgres.sql import QUERIES
-from liftlock.revisions.answers import settles
-from liftlock.revisions.connections import autocommits, driver_of, rows
 
 
 class _FenceBusy(Exception):
@@ -37,12 +37,12 @@ _OWN_NAME = re.compile(r"\b[A-Za-z_]\w*\.[A-Za-z_]\w*\b")
 
 
 @contextlib.contextmanager
-def told_apart() -> Iterator[None]:
+def track_explicit_transactions() -> Iterator[None]:
     """Know, for as long as the context lasts, which transactions env.py asked for, and which settings of its own names it made."""
 
     def asked(real: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(real)
-        def begin(connection: Connection, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - SQLAlchemy's own signature
+        def begin(connection: Connection, *arguments: Any, **named: Any) -> Any:
             transaction = real(connection, *arguments, **named)
             if not _who_asks().startswith("alembic."):
                 _asked.add(transaction)
@@ -56,8 +56,14 @@ def told_apart() -> Iterator[None]:
         if transaction is not None:
             _asked.discard(transaction)
 
-    real: dict[str, Callable[..., Any]] = {name: vars(Connection)[name] for name in ("begin", "begin_twophase", "_autobegin")}
-    patched = {"begin": asked(real["begin"]), "begin_twophase": asked(real["begin_twophase"]), "_autobegin": by_itself}
+    real: dict[str, Callable[..., Any]] = {
+        name: vars(Connection)[name] for name in ("begin", "begin_twophase", "_autobegin")
+    }
+    patched = {
+        "begin": asked(real["begin"]),
+        "begin_twophase": asked(real["begin_twophase"]),
+        "_autobegin": by_itself,
+    }
     for name, one in patched.items():
         setattr(Connection, name, one)
     event.listen(Engine, "before_cursor_execute", _note_names)
@@ -72,19 +78,21 @@ def told_apart() -> Iterator[None]:
 
 def _who_asks() -> str:
     """The module that called SQLAlchemy, in which one ``begin`` may call another."""
-    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - the caller of the caller
+    frame: FrameType | None = sys._getframe(2)
     while frame is not None and frame.f_globals.get("__name__", "").startswith("sqlalchemy."):
         frame = frame.f_back
     return frame.f_globals.get("__name__", "") if frame is not None else ""
 
 
-def _note_names(_connection: Connection, _cursor: object, statement: str, parameters: object, *_more: object) -> None:
-    if settles(statement):
+def _note_names(
+    _connection: Connection, _cursor: object, statement: str, parameters: object, *_more: object
+) -> None:
+    if is_session_setting(statement):
         _named.update(_OWN_NAME.findall(f"{statement} {parameters!r}"))
 
 
 @contextlib.contextmanager
-def own_transaction(context: MigrationContext) -> Iterator[bool]:
+def take_over_transaction(context: MigrationContext) -> Iterator[bool]:
     """Settle what env.py has begun; gives whether its transaction must stay around everything.
 
     A statement before ``configure`` makes SQLAlchemy 2 begin a transaction by itself, which Alembic
@@ -101,22 +109,27 @@ def own_transaction(context: MigrationContext) -> Iterator[bool]:
     if transaction in _asked:
         yield True
         return
-    goes_on = context._transaction is not None  # noqa: SLF001 - of begin_transaction
+    goes_on = context._transaction is not None
     with _settings_kept(connection) if transaction is not None else contextlib.nullcontext():
-        context._in_external_transaction = False  # noqa: SLF001 - sampled once, before our commit
-        context._transaction_per_migration = True  # noqa: SLF001 - one transaction a revision
+        context._in_external_transaction = False
+        context._transaction_per_migration = True
         yield False
     if goes_on:
-        context._transaction = connection.get_transaction() or connection.begin()  # noqa: SLF001
+        context._transaction = connection.get_transaction() or connection.begin()
 
 
 @contextlib.contextmanager
 def _settings_kept(connection: Connection) -> Iterator[None]:
     """Commit; what was set by ``SET LOCAL`` is set for the session, up to the end of the context."""
-    local = {row["name"]: row["value"] for row in rows(connection, QUERIES["settings"], {"own": sorted(_named)})}
+    local = {
+        row["name"]: row["value"]
+        for row in rows(connection, QUERIES["settings"], {"own": sorted(_named)})
+    }
     commit(connection, atomic=False)
     names = {"names": list(local)}
-    before = {row["name"]: row["value"] for row in rows(connection, QUERIES["settings_named"], names)}
+    before = {
+        row["name"]: row["value"] for row in rows(connection, QUERIES["settings_named"], names)
+    }
     lost = [name for name in local if local[name] != before[name]]
     _set(connection, {name: local[name] for name in lost})
     try:
@@ -146,7 +159,7 @@ def commit(connection: Connection, *, atomic: bool) -> None:
 def connection_of(context: MigrationContext) -> Connection:
     """The connection that a migration context works on."""
     connection = context.connection
-    assert connection is not None  # noqa: S101 - attach made sure
+    assert connection is not None
     return connection
 
 
@@ -157,21 +170,34 @@ def translated(connection: Connection) -> Mapping[str | None, str | None]:
 
 def qualified(context: MigrationContext) -> str:
     """The version table's name with its schema: what the project says, else where it is found, else where it would be made."""
-    schema = translated(connection_of(context)).get(context.version_table_schema, context.version_table_schema)
+    schema = translated(connection_of(context)).get(
+        context.version_table_schema, context.version_table_schema
+    )
     if schema is None:
-        schema = rows(connection_of(context), QUERIES["schema_of"], {"table": context.version_table})[0]["schema"] or "public"
+        schema = (
+            rows(connection_of(context), QUERIES["schema_of"], {"table": context.version_table})[0][
+                "schema"
+            ]
+            or "public"
+        )
     return f"{schema}.{context.version_table}"
 
 
-def assume_role(connection: Connection, flight: Flight) -> None:
+def assume_role(connection: Connection, flight: MigrationLock) -> None:
     """Follow a ``SET ROLE`` of env.py, so that the second session may read what the first one owns."""
-    role = rows(connection, "SELECT quote_ident(current_user) AS role, current_user = session_user AS same", {})[0]
+    role = rows(
+        connection,
+        "SELECT quote_ident(current_user) AS role, current_user = session_user AS same",
+        {},
+    )[0]
     if not role["same"]:
-        flight.assume(role["role"])
+        flight.assume_role(role["role"])
 
 
 @contextlib.contextmanager
-def fence(connection: Connection, flight: Flight, seconds: float, *, atomic: bool) -> Iterator[None]:
+def fence(
+    connection: Connection, flight: MigrationLock, seconds: float, *, atomic: bool
+) -> Iterator[None]:
     """Wait until the working session of a killed run is gone, then take its place.
 
     Its single-flight session dies at once, but its backend may still be running a statement or
@@ -195,11 +221,11 @@ def fence(connection: Connection, flight: Flight, seconds: float, *, atomic: boo
             commit(connection, atomic=atomic)
 
 
-def _orphan(flight: Flight, key: int) -> LiftlockError:
+def _orphan(flight: MigrationLock, key: int) -> LiftlockError:
 
     pids = [str(row["pid"]) for row in query(flight.session, "lock_holder", key=key)]
     return NotNow(
-        "LL-ORPHAN",
+        "LL-PREVIOUS-SESSION-ACTIVE",
         f"The session of a run that was killed is still at work: pid {', '.join(pids) or 'unknown'}.",
         why="Two sessions must not change the schema at once.",
         now="Wait for it, or end it: SELECT pg_terminate_backend(pid).",

@@ -1,0 +1,1 @@
+"""Judging revisions: data checks, rules, and reports."""

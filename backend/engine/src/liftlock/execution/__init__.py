@@ -1,0 +1,1 @@
+"""Runs one revision, step by step."""

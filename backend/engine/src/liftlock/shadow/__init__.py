@@ -1,0 +1,1 @@
+"""Throwaway databases, and what PostgreSQL reports there."""
