@@ -97,8 +97,10 @@ def _kind(tokens: Sequence[Token], words: Sequence[str]) -> str:
 def _settings(tokens: Sequence[Token], kind: str) -> Settings | None:
     if kind == "SET CONSTRAINTS":
         return Settings(local=True)
-    if kind not in {"SET", "RESET"}:
+    if kind in _QUERIES:
         return _calls(tokens)
+    if kind not in {"SET", "RESET"}:
+        return None
     rest = Words(tokens[1:])
     local = rest.take("LOCAL")
     rest.take("SESSION")
@@ -128,7 +130,7 @@ def _effects(
     words: Sequence[str], kind: str, changes: Sequence[Change], settings: Settings | None
 ) -> frozenset[Effect]:
     tests = {
-        Effect.READS: kind in _READS and (kind != "WITH" or _CHANGES_ROWS.isdisjoint(words)),
+        Effect.READS: _reads(words, kind),
         Effect.ONE_TRANSACTION: _binds(words, kind, changes),
         Effect.REWRITES_TABLE: _rewrites(words, kind),
         Effect.IF_NOT_EXISTS: kind.startswith("CREATE") and _has(words, ("IF", "NOT", "EXISTS")),
@@ -139,6 +141,13 @@ def _effects(
     if settings is not None and (Effect.READS in effects or kind not in _READS):
         effects |= of_settings(settings)
     return with_may_write(effects, kind)
+
+
+def _reads(words: Sequence[str], kind: str) -> bool:
+    changes_rows = not _CHANGES_ROWS.isdisjoint(words)
+    if kind == "WITH" or (kind == "EXPLAIN" and "ANALYZE" in words):
+        return not changes_rows
+    return kind in _READS
 
 
 def _binds(words: Sequence[str], kind: str, changes: Sequence[Change]) -> bool:

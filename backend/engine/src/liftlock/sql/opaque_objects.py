@@ -183,17 +183,24 @@ def changes_of(tokens: Sequence[Token]) -> Iterator[Change]:
 
 
 def _named(action: Action, kind: str, words: Words) -> Iterator[Change]:
+    if kind == "INDEX" and action is Action.CREATED:
+        yield Change(action, _new_index(words))
+        return
     names = words.name()
     if not names:
         return
-    if kind == "INDEX" and action is Action.CREATED:
-        words.skip_to("ON")
-        words.take("ONLY")
-        yield Change(action, _object(kind, (*words.name()[:-1], names[-1])))
-    elif kind not in _IN_TABLES:
+    if kind not in _IN_TABLES:
         yield Change(action, _object(kind, names))
     elif _skip_to_table(kind, words):
         yield Change(action, _object(kind, words.name(), names[-1]))
+
+
+def _new_index(words: Words) -> SchemaObject:
+    """Return the index of CREATE INDEX, which is in the schema of its table."""
+    name = words.name() if words.next() != "ON" else ("",)
+    words.skip_to("ON")
+    words.take("ONLY")
+    return _object("INDEX", (*words.name()[:-1], *name[-1:]))
 
 
 def _skip_to_table(kind: str, words: Words) -> bool:

@@ -26,7 +26,8 @@ _NESTING = 1_000
 """The depth of a tree that is safe: libpg_query writes JSON by recursion, without a stack check."""
 _SMALL = 20_000
 """Characters of a text that is kept in the cache along with thousands of others."""
-_END = " \t\n\r\f\v;"
+_SPACE = " \t\n\r\f\v"
+_END = f"{_SPACE};"
 
 
 def parse(text: str) -> Statement:
@@ -47,7 +48,8 @@ def _parsed(text: str) -> Statement:
         return statements[0]
     if not statements:
         return Statement(text.strip(_END), effects=frozenset({Effect.READS}))
-    return combined(text.strip(_END), statements)
+    end = text.rindex(statements[-1].text) + len(statements[-1].text)
+    return combined(text[:end].lstrip(_END), statements)
 
 
 @functools.lru_cache(maxsize=8)
@@ -62,7 +64,7 @@ def _statements(text: str) -> list[Statement]:
     found: list[Statement] = []
     for part in split(text):
         alone = _parsed_statements(part) if part != text else None
-        found += [opaque_statement(part.strip(_END))] if alone is None else alone
+        found += [opaque_statement(part.strip(_SPACE))] if alone is None else alone
     return found
 
 
@@ -146,7 +148,7 @@ def _sent(ends: list[tuple[int, int]], position: int) -> int:
 
 
 def _statement(node: Node, text: str) -> Statement:
-    text = text.strip(_END)
+    text = text.rstrip(_SPACE).lstrip(_END)
     kind = tag(node)
     changes = tuple(changes_of(node))
     settings = settings_of(node)
