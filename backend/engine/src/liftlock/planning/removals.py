@@ -53,8 +53,8 @@ _EVERY_TRIGGER = frozenset({"ALL", "USER"})
 class Leftover:
     """A renamed object, such as ``mood_old``, that the revision is going to drop.
 
-    It is left over once another object has its old name. Nothing may be committed before it is dropped,
-    because others would see it.
+    It is left over once another object has its old name. Nothing may be committed before it is
+    dropped, because others would see it.
 
     Parameters:
         schema: its schema; None where the statement names none.
@@ -131,9 +131,9 @@ def restored_by(missing: Iterable[Missing], coming: Iterable[str]) -> list[Missi
 
 
 def owners(missing: Missing) -> Iterator[SchemaObject]:
-    """Yield the objects that others must know to miss something: itself, its table, a default's column.
+    """Yield a missing object, its table, and the column of a default.
 
-    Where the revision itself has created one of them, nobody misses the object.
+    If the revision itself has created one of them, others have never seen the missing object.
 
     Parameters:
         missing: the missing object; a leftover has the object that it was as its owner.
@@ -162,8 +162,8 @@ def usually_restored(missing: Missing) -> bool:
 def is_same(one: Missing, other: Missing) -> bool:
     """Tell whether two descriptions fit the same object.
 
-    A name without a schema may be in any schema. A table may take the place of a view, and the other way
-    round. All triggers of a table include each of them.
+    A name without a schema may be in any schema. A table may take the place of a view, and a view
+    that of a table. All triggers of a table include each of them.
 
     Parameters:
         one, other: the objects.
@@ -218,7 +218,7 @@ def _rename(old: SchemaObject, new: SchemaObject) -> Iterator[tuple[Action, Miss
 
 
 def _consequences(change: Change) -> Iterator[tuple[Action, Missing]]:
-    """Yield the end of a leftover that is dropped, and the policies that row level security needs."""
+    """Yield the end of a dropped leftover, and the policies that row level security needs."""
     changed = change.object
     policies = SchemaObject(POLICIES, changed.schema, changed.name)
     if change.action is Action.REMOVED and changed.kind in _OBJECTS:
