@@ -1,217 +1,265 @@
-"""What a revision takes away and puts back: in one transaction nobody sees what lies between."""
+"""Schema objects that a revision removes for a while.
+
+Many revisions drop a view and create it again, disable a trigger and enable it again, or rename a
+table and create a new one by its old name. In one transaction that is safe: other sessions see
+either the old object or the new one. Liftlock may commit between two operations of a revision, for
+example before an index is built concurrently. If it did so between DROP VIEW and the CREATE VIEW
+that follows, queries of the application would fail meanwhile because the view is missing. While a
+trigger is disabled, rows would be written without it. So nothing may be committed while such an
+object is missing and a later statement restores it.
+
+This module says which objects a statement removes, which of them later statements restore, and
+which kinds of objects revisions usually restore.
+"""
 
 from __future__ import annotations
 
 import functools
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
-from liftlock.model.operation import Operation, mask_literals
+from liftlock.sql import Action, Change, SchemaObject, Statement, parse
+from liftlock.sql.statement import TEMPORARY
+
+LEFTOVER = "left over"
+POLICIES = "POLICIES"
+_OBJECTS = frozenset(
+    {
+        "AGGREGATE",
+        "DOMAIN",
+        "FUNCTION",
+        "MATERIALIZED VIEW",
+        "POLICY",
+        "PROCEDURE",
+        "RULE",
+        "TABLE",
+        "TRIGGER",
+        "TYPE",
+        "VIEW",
+    }
+)
+_PARTS = frozenset({"COLUMN", "DEFAULT"})
+_STATES = frozenset(
+    {"ENABLED RULE", "ENABLED TRIGGER", "FORCE ROW LEVEL SECURITY", "ROW LEVEL SECURITY"}
+)
+_MISSED = _OBJECTS | _PARTS | _STATES
+"""The kinds that an application misses; it works without an index or a constraint."""
+_FAMILIES = dict.fromkeys(("MATERIALIZED VIEW", "TABLE", "VIEW"), "relation")
+_SELDOM_RESTORED = frozenset({"COLUMN", "TABLE", LEFTOVER})
+_EVERY_TRIGGER = frozenset({"ALL", "USER"})
 
 
-class Name(NamedTuple):
-    """A name, and its schema where one is written."""
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A renamed object, such as ``mood_old``, that the revision is going to drop.
+
+    It is left over once another object has its old name. Nothing may be committed before it is
+    dropped, because others would see it.
+
+    Parameters:
+        schema: its schema; None where the statement names none.
+        name: its new name.
+        replaced: the object whose place another one has to take; None once that is done.
+    """
 
     schema: str | None
     name: str
+    replaced: SchemaObject | None = None
+
+    @property
+    def kind(self) -> str:
+        """Return the kind of all leftovers."""
+        return LEFTOVER
+
+    @property
+    def part(self) -> str:
+        """Return nothing: a leftover is no part of a table."""
+        return ""
 
 
-class Thing(NamedTuple):
-    """What others may miss.
+Missing = SchemaObject | Leftover
+"""An object that others miss, or a leftover that waits for its end."""
+
+
+def removed_by(sql: str) -> tuple[Missing, ...]:
+    """Return the objects that others miss after a statement.
 
     Parameters:
-        kind: in SQL's words where it has one.
-        name: its own, or that of the table of which it is a part.
-        part: which part.
-        instead: of what is left over under another name, the thing whose place is taken anew; None once it is taken.
+        sql: the statement, or several. An object that one of them removes and a later one creates
+            isn't missing.
     """
-
-    kind: str
-    name: Name
-    part: str = ""
-    instead: Thing | None = None
-
-    def same(self, other: Thing) -> bool:
-        """Whether it is the same thing; a name without a schema may be in any."""
-        kinds = {_FAMILIES.get(one.kind, one.kind) for one in (self, other)}
-        schemas = {self.name.schema, other.name.schema} - {None}
-        return (
-            len(kinds) == 1
-            and len(schemas) <= 1
-            and (self.name.name, self.part) == (other.name.name, other.part)
-        )
-
-
-_PART = r'(?:"(?:[^"]|"")+"|[\w$]+)'
-_NAME = rf"{_PART}(?:\.{_PART})*"
-_MADE = (
-    r"MATERIALIZED\s+VIEW|VIEW|TABLE|FUNCTION|PROCEDURE|AGGREGATE|TRIGGER|POLICY|RULE|TYPE|DOMAIN"
-)
-_CREATE = re.compile(
-    rf"CREATE\s+(?:OR\s+REPLACE\s+)?(?:(?:UNLOGGED|CONSTRAINT|RECURSIVE)\s+)?(?P<kind>{_MADE})\s+(?:IF\s+NOT\s+EXISTS\s+)?(?P<name>{_NAME})",
-    re.IGNORECASE,
-)
-_DROP = re.compile(
-    rf"DROP\s+(?P<kind>{_MADE})\s+(?:IF\s+EXISTS\s+)?(?P<names>.+)", re.IGNORECASE | re.DOTALL
-)
-_RENAME = re.compile(
-    rf"ALTER\s+(?P<kind>{_MADE})\s+(?:IF\s+EXISTS\s+)?(?P<name>{_NAME})(?:\s+ON\s+{_NAME})?\s+RENAME\s+TO\s+(?P<new>{_NAME})",
-    re.IGNORECASE,
-)
-_ALTER = re.compile(
-    rf"ALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?(?P<name>{_NAME})\s", re.IGNORECASE
-)
-_ACTION = re.compile(
-    rf"\b(?P<off>DISABLE|NO\s+FORCE)\s+(?P<what>TRIGGER|RULE|ROW\s+LEVEL)"
-    rf"|\b(?P<on>ENABLE|FORCE)\s+(?:(?:ALWAYS|REPLICA)\s+)?(?P<what_on>TRIGGER|RULE|ROW\s+LEVEL)"
-    rf"|\bALTER\s+(?:COLUMN\s+)?(?P<no_default>{_NAME})\s+DROP\s+DEFAULT"
-    rf"|\bALTER\s+(?:COLUMN\s+)?(?P<default>{_NAME})\s+SET\s+DEFAULT"
-    rf"|\bDROP\s+COLUMN\s+(?:IF\s+EXISTS\s+)?(?P<dropped>{_NAME})"
-    rf"|\bADD\s+COLUMN\s+(?:IF\s+NOT\s+EXISTS\s+)?(?P<added>{_NAME})"
-    rf"|\bRENAME\s+(?:COLUMN\s+)?(?!TO\b|CONSTRAINT\b)(?P<old>{_NAME})\s+TO\s+(?P<new>{_NAME})",
-    re.IGNORECASE,
-)
-_TABLE_OF = {
-    "TRIGGER": re.compile(rf"\sON\s+(?P<name>{_NAME})", re.IGNORECASE),
-    "POLICY": re.compile(rf"\sON\s+(?P<name>{_NAME})", re.IGNORECASE),
-    "RULE": re.compile(
-        rf"\s(?:TO|ON(?!\s+(?:SELECT|INSERT|UPDATE|DELETE)\b))\s+(?P<name>{_NAME})", re.IGNORECASE
-    ),
-}
-"""How the table is written of what has a name within one."""
-_ARGUMENTS = re.compile(r"\([^)]*\)")
-_COMMENTS = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
-_BODIES = re.compile(r"\$(\w*)\$.*?\$\1\$", re.DOTALL)
-_FAMILIES = dict.fromkeys(("VIEW", "MATERIALIZED VIEW", "TABLE"), "relation")
-_LEFT_OVER = "left over"
-_SELDOM_BACK = frozenset({"TABLE", "COLUMN", _LEFT_OVER})
-
-
-def taken(sql: str) -> tuple[Thing, ...]:
-    """What others miss after a statement."""
-    missing: tuple[Thing, ...] = ()
-    for away, thing in changes(sql):
-        missing = (*missing, thing) if away else _without(missing, [thing])
+    missing: tuple[Missing, ...] = ()
+    for action, changed in visible_changes(sql):
+        missing = (*missing, changed) if action is Action.REMOVED else _without(missing, [changed])
     return missing
 
 
-def still_missing(away: tuple[Thing, ...], sql: str) -> tuple[Thing, ...]:
-    """What of this is still missing after one more statement."""
-    return _without(away, _put(sql))
-
-
-def put_back(away: Iterable[Thing], coming: Sequence[Operation]) -> list[Thing]:
-    """What of this is put back.
+@functools.lru_cache(maxsize=4096)
+def created_by(sql: str) -> tuple[Missing, ...]:
+    """Return the objects that others have after a statement, and the leftovers that it drops.
 
     Parameters:
-        away: what is missing.
-        coming: what the revision asks for next.
+        sql: the statement, or several.
     """
-    names = {thing.name.name for thing in away}
-    put = [thing for one in coming for thing in _put(one.sql) if thing.name.name in names]
-    back = [thing for thing in away if any(thing.same(one) for one in put)]
-    return [
-        thing
-        for thing in back
-        if thing.instead is None or any(thing.instead.same(one) for one in put)
-    ]
+    return tuple(changed for action, changed in visible_changes(sql) if action is Action.CREATED)
 
 
-def wholes(thing: Thing) -> Iterator[Thing]:
-    """What something is, or is a part of, or leaves to be filled."""
-    if thing.kind == _LEFT_OVER:
-        if thing.instead is not None:
-            yield thing.instead
+def not_restored(missing: tuple[Missing, ...], sql: str) -> tuple[Missing, ...]:
+    """Return the missing objects that are still missing after one more statement.
+
+    Parameters:
+        missing: the objects that are missing before it.
+        sql: the statement, or several.
+    """
+    return _without(missing, created_by(sql))
+
+
+def restored_by(missing: Iterable[Missing], coming: Iterable[str]) -> list[Missing]:
+    """Return the missing objects that later statements restore.
+
+    A leftover is among them when it is dropped and another object has its old name.
+
+    Parameters:
+        missing: the objects that are missing.
+        coming: the statements that follow in the revision.
+    """
+    absent = list(missing)
+    names = {one.name for one in absent} | {_replaced(one).name for one in absent}
+    created = [one for sql in coming for one in created_by(sql) if one.name in names]
+    restored = [one for one in absent if _is_among(one, created)]
+    return [one for one in restored if not _waits(one) or _is_among(_replaced(one), created)]
+
+
+def owners(missing: Missing) -> Iterator[SchemaObject]:
+    """Yield a missing object, its table, and the column of a default.
+
+    If the revision itself has created one of them, others have never seen the missing object.
+
+    Parameters:
+        missing: the missing object; a leftover has the object that it was as its owner.
+    """
+    if isinstance(missing, Leftover):
+        if missing.replaced is not None:
+            yield missing.replaced
         return
-    yield thing
-    yield Thing("TABLE", thing.name)
-    if thing.kind == "DEFAULT":
-        yield Thing("COLUMN", thing.name, thing.part)
+    yield missing
+    yield SchemaObject("TABLE", missing.schema, missing.name)
+    if missing.kind == "DEFAULT":
+        yield SchemaObject("COLUMN", missing.schema, missing.name, missing.part)
 
 
-def mostly_comes_back(thing: Thing) -> bool:
-    """Whether it is of a kind that is seldom taken away for good: a trigger, a view, a default, but no table or column."""
-    return thing.kind not in _SELDOM_BACK
+def usually_restored(missing: Missing) -> bool:
+    """Tell whether revisions seldom remove an object of this kind for good.
+
+    That is so for triggers, views and defaults, but not for tables, columns and leftovers.
+
+    Parameters:
+        missing: the missing object.
+    """
+    return missing.kind not in _SELDOM_RESTORED
 
 
-def _without(missing: tuple[Thing, ...], put: Sequence[Thing]) -> tuple[Thing, ...]:
-    """What is still missing; what is left over of a thing that is there again waits for nothing but its own end."""
-    names = {one.name.name for one in put}
-    if not any(thing.name.name in names or thing.instead is not None for thing in missing):
+def is_same(one: Missing, other: Missing) -> bool:
+    """Tell whether two descriptions fit the same object.
+
+    A name without a schema may be in any schema. A table may take the place of a view, and a view
+    that of a table. All triggers of a table include each of them.
+
+    Parameters:
+        one, other: the objects.
+    """
+    kinds = {_FAMILIES.get(kind, kind) for kind in (one.kind, other.kind)}
+    schemas = {one.schema, other.schema} - {None}
+    if len(kinds) > 1 or len(schemas) > 1 or one.name != other.name:
+        return False
+    if one.kind == "ENABLED TRIGGER" and not _EVERY_TRIGGER.isdisjoint({one.part, other.part}):
+        return True
+    return one.part == other.part
+
+
+@functools.lru_cache(maxsize=4096)
+def visible_changes(sql: str) -> tuple[tuple[Action, Missing], ...]:
+    """Return what other sessions see removed and created once a statement is committed, in order.
+
+    Parameters:
+        sql: the statement, or several. Bodies of functions and of DO aren't included.
+    """
+    return tuple(change for statement in parse(sql).each for change in _changes(statement))
+
+
+def _changes(statement: Statement) -> Iterator[tuple[Action, Missing]]:
+    visible = [change for change in statement.changes if _is_missed(change)]
+    if _is_rename(visible):
+        yield from _rename(visible[0].object, visible[1].object)
+        return
+    for change in visible:
+        yield change.action, change.object
+        yield from _consequences(change)
+
+
+def _is_missed(change: Change) -> bool:
+    temporary = change.object.schema == TEMPORARY
+    return change.object.kind in _MISSED and not temporary and change.action is not Action.CHANGED
+
+
+def _is_rename(changes: list[Change]) -> bool:
+    """Tell whether an object got a new name or schema: only ALTER removes and creates one kind."""
+    if [change.action for change in changes] != [Action.REMOVED, Action.CREATED]:
+        return False
+    return changes[0].object.kind == changes[1].object.kind and changes[0].object.kind in _OBJECTS
+
+
+def _rename(old: SchemaObject, new: SchemaObject) -> Iterator[tuple[Action, Missing]]:
+    """Yield the changes of a rename or move."""
+    yield Action.CREATED, new  # first, because it may be taken for the old one, which is missing
+    yield Action.REMOVED, old
+    if _own_name(old) != _own_name(new):
+        yield Action.REMOVED, Leftover(new.schema, _own_name(new), old)
+
+
+def _consequences(change: Change) -> Iterator[tuple[Action, Missing]]:
+    """Yield the end of a dropped leftover, and the policies that row level security needs."""
+    changed = change.object
+    policies = SchemaObject(POLICIES, changed.schema, changed.name)
+    if change.action is Action.REMOVED and changed.kind in _OBJECTS:
+        yield Action.CREATED, Leftover(changed.schema, _own_name(changed))
+    elif change.action is Action.CREATED and changed.kind == "ROW LEVEL SECURITY":
+        yield Action.REMOVED, policies
+    elif change.action is Action.CREATED and changed.kind == "POLICY":
+        yield Action.CREATED, policies
+
+
+def _own_name(missing: Missing) -> str:
+    """Return the name of an object, and not that of its table."""
+    return missing.part or missing.name
+
+
+def _without(missing: tuple[Missing, ...], created: Iterable[Missing]) -> tuple[Missing, ...]:
+    """Return what is still missing; a leftover that is replaced waits for its own end only."""
+    present = list(created)
+    names = {one.name for one in present}
+    if not any(one.name in names or _waits(one) for one in missing):
         return missing
-    still = [thing for thing in missing if not any(thing.same(one) for one in put)]
-    filled = [
-        thing.instead is not None and any(thing.instead.same(one) for one in put) for thing in still
-    ]
-    return tuple(
-        thing._replace(instead=None) if full else thing
-        for thing, full in zip(still, filled, strict=True)
-    )
+    still = (one for one in missing if not _is_among(one, present))
+    return tuple(_replaced_if_taken(one, present) for one in still)
 
 
-@functools.lru_cache(maxsize=4096)
-def _put(sql: str) -> tuple[Thing, ...]:
-    """What others have after a statement."""
-    return tuple(thing for away, thing in changes(sql) if not away)
+def _replaced_if_taken(missing: Missing, created: list[Missing]) -> Missing:
+    if isinstance(missing, Leftover) and _waits(missing) and _is_among(_replaced(missing), created):
+        return replace(missing, replaced=None)
+    return missing
 
 
-@functools.lru_cache(maxsize=4096)
-def changes(sql: str) -> tuple[tuple[bool, Thing], ...]:
-    """What is taken away, or put there, in order; what the body of a function does isn't done yet."""
-    text = _COMMENTS.sub(" ", mask_literals(_BODIES.sub(" ", sql)))
-    return tuple(change for statement in text.split(";") for change in _change(statement.strip()))
+def _waits(missing: Missing) -> bool:
+    return isinstance(missing, Leftover) and missing.replaced is not None
 
 
-def _change(text: str) -> Iterator[tuple[bool, Thing]]:
-    if found := _CREATE.match(text):
-        thing = _thing(found["kind"], found["name"], text)
-        yield False, thing
-        if thing.kind == "POLICY":
-            yield False, Thing("POLICIES", thing.name)
-    elif found := _DROP.match(text):
-        for dropped in _ARGUMENTS.sub("", found["names"]).split(","):
-            name = dropped.split(maxsplit=1)[0]
-            yield True, _thing(found["kind"], name, text)
-            yield False, Thing(_LEFT_OVER, _named(name))
-    elif found := _RENAME.match(text):
-        old = _thing(found["kind"], found["name"], text)
-        yield True, old
-        yield False, _thing(found["kind"], found["new"], text)
-        yield True, Thing(_LEFT_OVER, _named(found["new"]), instead=old)
-    elif found := _ALTER.match(text):
-        yield from _actions(_named(found["name"]), text[found.end() :])
+def _replaced(missing: Missing) -> Missing:
+    """Return the object that a leftover was; for any other object itself."""
+    if isinstance(missing, Leftover) and missing.replaced is not None:
+        return missing.replaced
+    return missing
 
 
-def _actions(table: Name, text: str) -> Iterator[tuple[bool, Thing]]:
-    for action in _ACTION.finditer(text):
-        if what := (action["off"] and action["what"]) or (action["on"] and action["what_on"]):
-            enforced = " ".join(what.upper().split())
-            yield bool(action["off"]), Thing(f"ENABLED {enforced}", table)
-            if enforced == "ROW LEVEL" and action["on"]:
-                yield True, Thing("POLICIES", table)  # without one nobody sees a row
-        elif column := action["no_default"] or action["default"]:
-            yield bool(action["no_default"]), Thing("DEFAULT", table, _named(column).name)
-        for away, column in (
-            (True, action["dropped"] or action["old"]),
-            (False, action["added"] or action["new"]),
-        ):
-            if column:
-                yield away, Thing("COLUMN", table, _named(column).name)
-
-
-def _thing(kind: str, name: str, text: str) -> Thing:
-    kind = " ".join(kind.upper().split())
-    table = _TABLE_OF[kind].search(text) if kind in _TABLE_OF else None
-    return (
-        Thing(kind, _named(table["name"]), _named(name).name)
-        if table
-        else Thing(kind, _named(name))
-    )
-
-
-def _named(name: str) -> Name:
-    parts = [
-        part[1:-1] if part.startswith('"') else part.lower() for part in re.findall(_PART, name)
-    ]
-    return Name(parts[-2] if len(parts) > 1 else None, parts[-1])
+def _is_among(missing: Missing, present: Iterable[Missing]) -> bool:
+    return any(is_same(missing, one) for one in present)
