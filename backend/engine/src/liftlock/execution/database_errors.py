@@ -1,133 +1,135 @@
-"""What went wrong while a revision ran, as an error that says who must act."""
+"""Errors of the database: their SQLSTATE, their message, and what follows from them.
+
+SQLSTATEs: https://www.postgresql.org/docs/current/errcodes-appendix.html
+"""
 
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
 LOCK_NOT_AVAILABLE = "55P03"
-
-
 QUERY_CANCELED = "57014"
-
-
 INSUFFICIENT_PRIVILEGE = "42501"
-
-
-ASSIGNS_GENERATED = frozenset({"428C9", "42601"})
-"""The statement gives a generated column a value; PostgreSQL 13 calls that a syntax error."""
-
-
 COMMITS = "2D000"
-"""The statement commits by itself, so it may be done by half: a procedure, a DO block."""
-
-
+"""invalid_transaction_termination: a procedure or a DO block commits, so it may be half done."""
 REFUSES_TRANSACTION = frozenset({"25001", COMMITS})
-"""The statement can't be run in a transaction."""
-
-
+"""The statement can't run inside a transaction."""
 NEEDS_COMMIT = REFUSES_TRANSACTION | {"55P04"}
-"""Or counts on what was sent before being committed: a new label of an enum."""
-
-
-ALREADY = frozenset({"42P01", "42P04", "42P07", "42704", "42710", "3D000"})
-"""What a statement makes is there, or what it drops or detaches is gone."""
-
-
+"""The statement can't run inside a transaction, or uses an enum's label before it is committed."""
+ASSIGNS_GENERATED = frozenset({"428C9", "42601"})
+"""The statement assigns to a generated column; PostgreSQL 13 reports a syntax error."""
+ALREADY_DONE = frozenset({"42P01", "42P04", "42P07", "42704", "42710", "3D000"})
+"""The object that a statement creates exists, or the one that it drops or detaches doesn't."""
 DATA_BREAKS = frozenset({"23502", "23503", "23505", "23514", "23P01"})
-"""The rows themselves break a constraint."""
-
-
-_TRANSIENT = frozenset({LOCK_NOT_AVAILABLE, "40P01", "40001"})
-
-
+"""The rows violate a constraint."""
+_DATA_EXCEPTION = "22"
+_CONFLICTS = frozenset({LOCK_NOT_AVAILABLE, "40P01", "40001"})
 _UNDEFINED_OBJECT = "42704"
-
-
-_LOST = re.compile(
-    "terminating connection|server closed the connection|connection socket closed|the connection is (closed|lost)"
+_CONNECTION_CLASSES = ("08", "57P")
+_LOST_MESSAGES = re.compile(
+    "terminating connection|server closed the connection|connection socket closed"
+    "|the connection is (closed|lost)"
 )
-"""The words of libpq and of the drivers for it: one that hasn't noticed the end yet, with a command under way, gives no code."""
-
-
-_CONNECTION = ("08", "57P")
+"""Messages of libpq and of drivers that hadn't noticed the end of the session: without SQLSTATE."""
+_MISSING_ROLE = re.compile(r'role "(.+)" does not exist')
+_MISSING_EXTENSION = re.compile(r'extension ".+" is not available')
 
 
 class RetryDifferently(Exception):
-    """A statement was cancelled, to be run in another way on the next attempt."""
+    """A statement was cancelled; the next attempt runs it in another way."""
 
 
 def sqlstate(error: BaseException) -> str | None:
-    """The SQLSTATE of an error, by whatever name its driver gives it.
+    """Return the SQLSTATE of an error, whatever the driver; None where it has none.
 
-    psycopg says ``sqlstate``, psycopg2 ``pgcode``, asyncpg's adapter both, pg8000 a dictionary with ``C``:
-    https://www.postgresql.org/docs/current/errcodes-appendix.html
+    psycopg names it ``sqlstate``, psycopg2 ``pgcode``, asyncpg's adapter both; pg8000 gives a
+    dictionary with the key ``C``.
     """
-    original: Any = error.orig if isinstance(error, DBAPIError) else error
+    original = _original(error)
     for name in ("sqlstate", "pgcode"):
-        found = getattr(original, name, None)
-        if isinstance(found, str):
-            return found
-    arguments = getattr(original, "args", ())
-    told = arguments[0].get("C") if arguments and isinstance(arguments[0], dict) else None
-    return told if isinstance(told, str) else None
+        state = getattr(original, name, None)
+        if isinstance(state, str):
+            return state
+    return _pg8000_field(original, "C")
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same revision may well succeed when it is tried again: a lock, a deadlock, a conflict."""
-    return isinstance(error, RetryDifferently) or sqlstate(error) in _TRANSIENT
+    """Return whether another attempt may succeed: a refused lock, a deadlock, a conflict."""
+    return isinstance(error, RetryDifferently) or sqlstate(error) in _CONFLICTS
 
 
 def is_row_error(error: BaseException) -> bool:
-    """Whether a row's new value can't be made, or breaks a constraint."""
+    """Return whether a row's value can't be computed, or violates a constraint."""
     state = sqlstate(error)
-    return state is not None and (state in DATA_BREAKS or state.startswith("22"))
+    return state is not None and (state in DATA_BREAKS or state.startswith(_DATA_EXCEPTION))
 
 
-def server_message(error: BaseException) -> str:
-    """What the server says, without SQLAlchemy's and the driver's wrapping, and without parameters."""
-    original: Any = error.orig if isinstance(error, DBAPIError) else error
-    arguments = getattr(original, "args", ())
-    if arguments and isinstance(arguments[0], dict) and "M" in arguments[0]:
-        return str(arguments[0]["M"])
-    return str(original).strip()
-
-
-def remedy(error: Exception) -> str:
-    """What to do about a statement that the server refused."""
-    role = (
-        re.search(r'role "(.+)" does not exist', str(error))
-        if sqlstate(error) == _UNDEFINED_OBJECT
-        else None
-    )
-    if role:
-        return f"Make the role; or, for a throwaway server, name it in alembic.ini: in the section [liftlock], roles = {role[1]}"
-    if re.search('extension ".+" is not available', str(error)):
-        there = "check, drift, bake and the fixtures for tests use one that has it by LIFTLOCK_SHADOW_URL"
-        return f"Install the extension on that server; {there}."
-    return "Correct the revision, or the data that it stumbles over, and run again."
-
-
-def connection_lost(error: Exception) -> bool:
-    """Whether a session to the database, the project's or our own, is gone."""
+def is_connection_lost(error: Exception) -> bool:
+    """Return whether a session to the database, the project's or the engine's, is gone."""
     if not isinstance(error, DBAPIError | psycopg.Error):
         return False
     state = sqlstate(error)
-    invalid = isinstance(error, DBAPIError) and (
-        error.connection_invalidated or (state is None and _LOST.search(str(error)) is not None)
-    )
-    own = isinstance(error, psycopg.OperationalError) and state is None
-    return invalid or own or (state is not None and state.startswith(_CONNECTION))
+    if state is not None:
+        return state.startswith(_CONNECTION_CLASSES) or _is_invalidated(error)
+    lost_message = isinstance(error, DBAPIError) and _LOST_MESSAGES.search(str(error)) is not None
+    return _is_invalidated(error) or lost_message or isinstance(error, psycopg.OperationalError)
+
+
+def server_message(error: BaseException) -> str:
+    """Return the server's message, without the text that SQLAlchemy and the driver add.
+
+    Parameters of the statement aren't in it.
+    """
+    original = _original(error)
+    return _pg8000_field(original, "M") or str(original).strip()
+
+
+def remedy(error: Exception) -> str:
+    """Return what to do about a statement that the server refused."""
+    role = _MISSING_ROLE.search(str(error)) if sqlstate(error) == _UNDEFINED_OBJECT else None
+    if role:
+        return (
+            f'Create the role: CREATE ROLE "{role[1]}"; or, for a throwaway server, name it in'
+            f" alembic.ini, in the section [liftlock]: roles = {role[1]}"
+        )
+    if _MISSING_EXTENSION.search(str(error)):
+        return (
+            "Install the extension on that server; check, drift, bake and the pytest fixtures use"
+            " a server that has it when LIFTLOCK_SHADOW_URL is set."
+        )
+    return "Correct the revision, or the data that it fails on, and run again."
 
 
 def state_after_failure(*, half_done: bool) -> str:
-    """How the database is left when a revision fails."""
+    """Return how the database is left when a revision fails.
+
+    Parameters:
+        half_done: whether a part of the revision is committed.
+    """
     if half_done:
         return (
-            "The steps that are finished stay, and are in the ledger; the revision isn't marked as applied, and is"
-            " resumed after them by the next run."
+            "The finished steps are committed and in the ledger. The revision isn't marked as"
+            " applied; the next run resumes it after those steps."
         )
-    return "The revision is rolled back: the database is as before it, and earlier revisions stay applied."
+    return (
+        "The revision is rolled back: the database is as before it, and earlier revisions stay"
+        " applied."
+    )
+
+
+def _original(error: BaseException) -> object:
+    return error.orig if isinstance(error, DBAPIError) else error
+
+
+def _pg8000_field(error: object, key: str) -> str | None:
+    arguments = getattr(error, "args", ())
+    fields = arguments[0] if arguments else None
+    value = fields.get(key) if isinstance(fields, dict) else None
+    return value if isinstance(value, str) else None
+
+
+def _is_invalidated(error: Exception) -> bool:
+    return isinstance(error, DBAPIError) and error.connection_invalidated

@@ -1,299 +1,249 @@
-"""How each kind of step is run: brief, online, concurrently, in batches, or as nobody knows beforehand."""
+"""Runs the steps of a revision's operations: brief, online, concurrent, in batches, or raw."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from sqlalchemy.exc import DBAPIError
-
-from liftlock.errors import LiftlockError, StepFailed
+from liftlock import sql
 from liftlock.execution.attempt import Attempt, PendingStep, Send
 from liftlock.execution.backfill import BackfillRunner
-from liftlock.execution.database_errors import (
-    ALREADY,
-    COMMITS,
-    DATA_BREAKS,
-    INSUFFICIENT_PRIVILEGE,
-    QUERY_CANCELED,
-    connection_lost,
-    sqlstate,
-)
+from liftlock.execution.concurrent_steps import ConcurrentStepRunner
+from liftlock.execution.connection import DriverParameters, Row
+from liftlock.execution.database_errors import COMMITS, DATA_BREAKS, QUERY_CANCELED, sqlstate
+from liftlock.execution.limits import RunLimits
+from liftlock.execution.memory import RunMemory
 from liftlock.execution.raw_sql import RawStatementRunner
-from liftlock.execution.revision_errors import rolled_back_by_revision
-from liftlock.execution.statements import (
-    ends_transaction,
-    is_local_setting,
-    is_session_setting,
-    requires_one_transaction,
-    rolls_back,
-    sets_role,
-)
+from liftlock.execution.revision_errors import lock_deadline_exceeded, rolled_back_by_revision
+from liftlock.errors import StepFailed
 from liftlock.model.lock import LockMode
-from liftlock.model.operation import Operation, first_words
-from liftlock.model.step import Pace, StepKind
-from liftlock.postgres import catalog
+from liftlock.model.operation import Operation
+from liftlock.model.step import Pace, Step, StepKind
 from liftlock.postgres.queries import CATALOG
 
-_LOOK_MS = 10_000
-"""How long a look for rows that break a constraint may take; the proof itself finds them later."""
-_RAW = frozenset({"execute", "insert", "update", "delete", "bulk_insert", "backfill"})
+_VIOLATIONS_MILLISECONDS = 10_000
+"""The time to search for rows that violate a constraint; its validation finds them later anyway."""
+_RAW_KINDS = frozenset({"execute", "insert", "update", "delete", "bulk_insert", "backfill"})
 
 
 class StepExecutor:
-    """Runs the steps of a revision's operations.
+    """Runs the operations of a revision, step by step.
 
     Parameters:
-        work: the attempt that they belong to.
+        attempt: the attempt that they belong to.
+        limits: the limits of the run.
+        memory: what earlier attempts learned.
     """
 
-    def __init__(self, work: Attempt) -> None:
-        self._work, self._working, self._policy = work, work.working, work.policy
-        self._filler, self._raw = BackfillRunner(work), RawStatementRunner(work)
+    def __init__(self, attempt: Attempt, limits: RunLimits, memory: RunMemory) -> None:
+        self._attempt = attempt
+        self._transaction = attempt.transaction
+        self._connection = attempt.transaction.connection
+        self._limits = limits
+        self._backfill = BackfillRunner(attempt, limits, memory)
+        self._concurrent = ConcurrentStepRunner(attempt, limits)
+        self._raw = RawStatementRunner(attempt, limits, memory)
 
-    def perform(self, operation: Operation, send: Send, *, ahead: Sequence[Operation] = ()) -> None:
-        """Run an operation, as far as it isn't done.
+    def perform(
+        self, operation: Operation, send: Send, *, ahead: Sequence[Operation] = ()
+    ) -> None:
+        """Run the steps of an operation that aren't committed yet.
 
         Parameters:
-            operation: what the revision asked for.
-            send: runs it as plain Alembic would.
-            ahead: what it asks for after it, as far as that is known.
+            operation: the operation.
+            send: sends it as plain Alembic would.
+            ahead: the operations that follow, as far as they are known.
         """
-        outside = self._working.outside
-        if operation.kind == "execute" and self._settled(operation, send):
+        statement = sql.parse(operation.sql)
+        if operation.kind == "execute" and self._is_control(operation, statement, send):
             return
-        if requires_one_transaction(operation.sql) and not outside:
-            self._work.bind()
-        makes, ran = self._work.survey.makes(operation), False
+        in_block = self._transaction.in_block
+        if statement.requires_one_transaction and not in_block:
+            self._transaction.require_atomic()
+        creates_table = self._attempt.facts.creates_table(operation)
         self._look_ahead([operation, *ahead])
-        self._working.operation = operation
-        try:
-            for part in self._work.parts(operation):
-                self._policy.check()
-                self._working.step = part.step
-                self._step(part, send, outside=outside)
-                ran = True
-        finally:
-            self._working.operation = self._working.step = None
-        self._work.away.passed(operation, ran=ran and not outside)
+        ran = self._run_pending(operation, send)
+        self._transaction.removed.passed(operation, ran=ran and not in_block)
         self._look_ahead(ahead)
-        if makes:
-            self._work.survey.made(operation.relation)
+        if creates_table:
+            self._attempt.facts.note_created(operation.relation)
 
-    def _look_ahead(self, coming: Sequence[Operation]) -> None:
-        if not self._work.bound:
-            self._work.away.look_ahead(coming)
+    def note_setting(self, statement: sql.Statement, parameters: DriverParameters = None) -> None:
+        """Note a statement of the revision that changes a setting, before it is sent."""
+        self._transaction.settings.note(statement, parameters)
 
-    def _settled(self, operation: Operation, send: Send) -> bool:
-        """What settles the session is sent on each attempt; what makes sense in one transaction only keeps the rest in it."""
-        if is_session_setting(operation.sql):
-            self.settled(operation.sql)
-            send()
-            return True
-        return self.ends_the_transaction(operation)
+    def control_transaction(self, operation: Operation, statement: sql.Statement) -> bool:
+        """Follow COMMIT and BEGIN of a revision; return whether the statement was one of them.
 
-    def settled(self, statement: str) -> None:
-        """Note what a statement is about to settle for the transaction, or for who works in it."""
-        if is_local_setting(statement):
-            self._working.local.append(statement)
-        if sets_role(statement):
-            self._working.another_role()
-
-    def ends_the_transaction(self, operation: Operation) -> bool:
-        """Do so, if that is what a statement is for; what follows is as in an autocommit block, unless a transaction is begun.
+        COMMIT has the effect of an autocommit block that lasts until the next BEGIN.
 
         Raises:
-            UnsafeRevision: it undoes what the revision has done.
+            UnsafeRevision: it is ROLLBACK, which would undo the revision's earlier operations.
         """
-        if rolls_back(operation.sql):
+        if any(part.rolls_back for part in statement.each):
             raise rolled_back_by_revision(operation)
-        ended = ends_transaction(operation.sql)
-        if ended:
-            self._work.end_transaction()
-        elif self._working.outside and first_words(operation.sql)[:1] in (["BEGIN"], ["START"]):
-            self._working.outside = False
+        if statement.ends_transaction:
+            self._transaction.enter_autocommit()
             return True
-        return ended
+        if statement.begins_transaction and self._transaction.in_block:
+            self._transaction.leave_autocommit()
+            return True
+        return False
 
-    def _step(self, part: PendingStep, send: Send, *, outside: bool) -> None:
-        step = part.step
-        if (
-            step.partition
-            and not self._working.rows(CATALOG["is_partition"], {"relation": step.partition})[0][
-                "is_one"
-            ]
-        ):
-            self._work.done(part)
+    def _is_control(self, operation: Operation, statement: sql.Statement, send: Send) -> bool:
+        """Handle settings and transaction control; return whether the operation was that."""
+        if statement.is_session_setting:
+            # Sent in each attempt: a setting isn't a step, and ends with the session.
+            self.note_setting(statement)
+            send()
+            return True
+        if any(part.ends_transaction for part in statement.statements):
+            self._perform_each(operation, statement)
+            return True
+        return self.control_transaction(operation, statement)
+
+    def _perform_each(self, operation: Operation, statement: sql.Statement) -> None:
+        """Run several statements with a COMMIT among them one by one."""
+        for part in statement.statements:
+            self.perform(replace(operation, sql=part.text), self._sender(part.text))
+
+    def _sender(self, text: str) -> Send:
+        return lambda: self._connection.send(text)
+
+    def _run_pending(self, operation: Operation, send: Send) -> bool:
+        """Run the pending steps of an operation; return whether there was any."""
+        ran = False
+        with self._transaction.running(operation):
+            for pending in self._attempt.pending_steps(operation):
+                self._limits.check()
+                self._transaction.note_step(pending.step)
+                self._run_step(pending, send)
+                ran = True
+        return ran
+
+    def _look_ahead(self, coming: Sequence[Operation]) -> None:
+        if not self._transaction.is_atomic:
+            self._transaction.removed.look_ahead(coming)
+
+    def _run_step(self, pending: PendingStep, send: Send) -> None:
+        if self._partition_is_gone(pending.step):
+            self._attempt.record(pending)
             return
-        if step.kind is not StepKind.PLAIN:
-            send = lambda: [self._working.send(one) for one in (step.sql, *step.more_sql)]
-        if step.kind is StepKind.LOOK:
-            self._look(part)
-        elif step.kind is StepKind.BACKFILL:
-            self._filler.fill(part)
-        elif step.kind is StepKind.CONCURRENT and not self._work.bound:
-            self._concurrent(part, send)
-        elif step.pace is Pace.ONLINE and not self._work.bound:
-            self._online(part, send)
-        elif part.operation.kind in _RAW and not self._work.bound:
-            refused = self._raw.run(part, send, outside=outside)
-            if refused is not None:
-                self._concurrent(part, send, whole=refused != COMMITS)
-        else:
-            self._brief(part, send)
+        self._runner_of(pending)(pending, self._send_of(pending.step, send))
 
-    def _brief(self, part: PendingStep, send: Send) -> None:
-        step, work = part.step, self._work
+    def _runner_of(self, pending: PendingStep) -> Callable[[PendingStep, Send], None]:
+        """Choose how a step is run; without a commit in between, every step is brief."""
+        kind = pending.step.kind
+        if kind is StepKind.LOOK:
+            return self._find_violations
+        if kind is StepKind.BACKFILL:
+            return self._backfill.run
+        if self._transaction.is_atomic:
+            return self._run_brief
+        if kind is StepKind.CONCURRENT:
+            return self._concurrent.run
+        if pending.step.pace is Pace.ONLINE:
+            return self._run_online
+        return self._run_raw if pending.operation.kind in _RAW_KINDS else self._run_brief
+
+    def _send_of(self, step: Step, send: Send) -> Send:
+        """Choose what is sent: the operation as Alembic has it, or the statements of the step."""
+        if step.kind is StepKind.PLAIN:
+            return send
+        statements = (step.sql, *step.more_sql)
+        return lambda: [self._connection.send(statement) for statement in statements]
+
+    def _partition_is_gone(self, step: Step) -> bool:
+        """Return whether the partition of a step was dropped or detached since it was planned."""
+        if not step.partition:
+            return False
+        (found,) = self._connection.rows(CATALOG["is_partition"], {"relation": step.partition})
+        return not found["is_one"]
+
+    def _run_brief(self, pending: PendingStep, send: Send) -> None:
+        """Run a step in the open transaction; its wait for locks fits in the stall budget."""
+        step = pending.step
         if step.lock is not None:
-            work.make_room()
-            work.await_maintenance()
-            if step.lock is LockMode.ACCESS_EXCLUSIVE and work.since is None:
-                self._policy.standbys.look()
-            if step.tables:
-                for row in self._working.rows(
-                    CATALOG["may_lock"], {"relations": list(step.tables)}
-                ):
-                    work.bounded_wait()
-                    self._working.send(f"LOCK TABLE {row['relation']} IN {step.lock.value} MODE")
-            work.bounded_wait()
-            work.strong = work.strong or step.lock is not LockMode.ROW_EXCLUSIVE
+            self._take_locks(step, step.lock)
         send()
-        work.done(part)
+        self._attempt.record(pending)
 
-    def _look(self, part: PendingStep) -> None:
-        """Look for rows that break what comes next; it is a service, so it gives up rather than take long."""
-        self._work.commit_point()
-        self._working.settings(lock_timeout="0", statement_timeout=str(_LOOK_MS))
+    def _take_locks(self, step: Step, mode: LockMode) -> None:
+        """Lock the tables of a step in their order, before its statement does in another."""
+        transaction = self._transaction
+        transaction.commit_if_half_used()
+        transaction.wait_for_maintenance()
+        if mode is LockMode.ACCESS_EXCLUSIVE and not transaction.window.is_open:
+            self._limits.standbys.look()
+        if step.tables:
+            relations = {"relations": list(step.tables)}
+            for row in self._connection.rows(CATALOG["may_lock"], relations):
+                transaction.limit_lock_wait()
+                self._connection.send(f"LOCK TABLE {row['relation']} IN {mode.value} MODE")
+        transaction.limit_lock_wait()
+        if mode is not LockMode.ROW_EXCLUSIVE:
+            transaction.window.note_exclusive()
+
+    def _run_online(self, pending: PendingStep, send: Send) -> None:
+        """Run a long-running step in a transaction of its own, without timeouts."""
+        self._transaction.commit()
+        self._connection.set_local(lock_timeout="0", statement_timeout="0")
         try:
-            rows = self._working.send(part.step.sql)
+            send()
         except Exception as error:
-            self._policy.check()
+            self._limits.check()
+            if sqlstate(error) in DATA_BREAKS and pending.step.undo:
+                self._attempt.undo(pending)
+            if sqlstate(error) == QUERY_CANCELED:
+                raise lock_deadline_exceeded(
+                    self._attempt.revision, pending.step.sql, self._limits.lock
+                ) from error
+            raise
+        self._attempt.record(pending)
+        self._transaction.commit()
+
+    def _run_raw(self, pending: PendingStep, send: Send) -> None:
+        """Run a statement whose locks are unknown; outside a transaction if it refuses one."""
+        refused = self._raw.run(pending, send)
+        if refused is not None:
+            self._concurrent.run(pending, send, commits_itself=refused == COMMITS)
+
+    def _find_violations(self, pending: PendingStep, _send: Send) -> None:
+        """Search for rows that violate the constraint that comes next.
+
+        The search only makes the message better, so it gives up rather than take long.
+
+        Raises:
+            StepFailed: there are such rows; the operation is undone.
+        """
+        self._transaction.commit()
+        self._connection.set_local(
+            lock_timeout="0", statement_timeout=str(_VIOLATIONS_MILLISECONDS)
+        )
+        try:
+            violations = self._connection.send(pending.step.sql)
+        except Exception as error:
+            self._limits.check()
             if sqlstate(error) != QUERY_CANCELED:
                 raise
-            rows = []
-        self._working.rollback()
-        if rows:
-            if part.step.undo:
-                self._work.take_back(part)
-            raise self._broken(part, rows)
-        self._work.done(part)
+            violations = []
+        self._transaction.rollback()
+        if violations:
+            if pending.step.undo:
+                self._attempt.undo(pending)
+            raise self._rows_violate(pending.operation, violations)
+        self._attempt.record(pending)
 
-    def _online(self, part: PendingStep, send: Send) -> None:
-        self._work.commit_point()
-        self._working.settings(lock_timeout="0", statement_timeout="0")
-        try:
-            send()
-        except Exception as error:
-            self._policy.check()
-            if sqlstate(error) in DATA_BREAKS and part.step.undo:
-                self._work.take_back(part)
-            raise self._told(error, part) from error
-        self._work.done(part)
-        self._work.commit_point()
-
-    def _concurrent(self, part: PendingStep, send: Send, *, whole: bool = True) -> None:
-        """A statement that refuses a transaction: announced before, repaired when it was interrupted, noted after.
-
-        One that nobody planned says itself, when it is sent again, whether it had come to its end; unless it may be done
-        by half, and isn't ``whole``: that is run again as it is.
-        """
-        self._work.commit_point()
-        step, begun = part.step, part.number in part.known.finished
-        wanted = {"relation": step.index, "owner": step.tables[0] if step.tables else ""}
-        found = self._working.rows(CATALOG["index_state"], wanted) if step.index else []
-        builds, done = step.name.startswith("build"), bool(found and found[0]["done"])
-        if begun and builds and done:
-            self._recognise(part)
-        if not (begun and step.index and (done if builds else not found)):
-            self._work.done(part, finished=False)
-            self._work.commit_point()
-            broken = None
-            with self._working.autocommit():
-                if builds and found and not done:
-                    self._working.send(step.repair)
-                if step.index:
-                    broken = self._send_planned(part, send)
-                else:
-                    self._send_written(part, send, again=begun and whole)
-            if broken is not None:
-                self._work.take_back(part)
-                raise broken
-        self._work.done(part)
-        self._work.commit_point()
-
-    def _recognise(self, part: PendingStep) -> None:
-        """An index that was begun is there: is it the one?"""
-        step, working = part.step, self._working
-        with working.undone():
-            try:
-                same = catalog.creates_index(
-                    working.rows, working.send, step.tables[0], step.sql, step.index
-                )
-            except catalog.DryRunFailed:
-                same = True
-            except DBAPIError as error:
-                if sqlstate(error) != INSUFFICIENT_PRIVILEGE:
-                    raise
-                same = True  # who may make no temporary table knows it by its name
-        if not same:
-            raise StepFailed(
-                "LL-INDEX-DIFFERS",
-                f"revision {self._work.progress.revision}: {step.index} is there, but isn't the index that was begun:\n{step.sql[:300]}",
-                why="Somebody has made another one of that name since the revision was interrupted.",
-                now="Drop it or rename it, then run again.",
-            )
-
-    def _send_planned(self, part: PendingStep, send: Send) -> Exception | None:
-        """What rows break is repaired; its error, for the operation is still to be taken back, in a transaction."""
-        try:
-            send()
-        except Exception as error:
-            self._policy.check()
-            told = self._told(error, part)
-            if sqlstate(error) not in DATA_BREAKS or not part.step.repair:
-                raise told from error
-            self._working.send(part.step.repair)
-            told.__cause__ = error
-            return told
-        return None
-
-    def _send_written(self, part: PendingStep, send: Send, *, again: bool) -> None:
-        """A statement of the revision's own. One that fails, and isn't cut short, was never begun."""
-        if again:
-            self._repair(part)
-        try:
-            send()
-        except Exception as error:
-            self._policy.check()
-            if again and sqlstate(error) in ALREADY and not self._left_behind(part):
-                return
-            if sqlstate(error) is not None and not connection_lost(error):
-                self._repair(part)
-                self._work.ledger.forget(self._work.progress, part.key)
-            raise self._told(error, part) from error
-
-    def _repair(self, part: PendingStep) -> None:
-        for statement in self._left_behind(part):
-            self._working.send(statement)
-
-    def _left_behind(self, part: PendingStep) -> list[str]:
-        return [
-            row["repair"]
-            for row in self._working.rows(CATALOG["left_behind"], {"statement": part.step.sql})
+    def _rows_violate(self, operation: Operation, violations: Sequence[Row]) -> StepFailed:
+        described = [
+            ", ".join(f"{name}={value}" for name, value in row.items()) for row in violations
         ]
-
-    def _told(self, error: Exception, part: PendingStep) -> Exception:
-        return self._work.out_of_time(part) if sqlstate(error) == QUERY_CANCELED else error
-
-    def _broken(self, part: PendingStep, rows: list[dict[str, Any]]) -> LiftlockError:
-        shown = "\n".join(
-            "  " + ", ".join(f"{name}={value}" for name, value in row.items()) for row in rows
-        )
-        operation = part.operation
+        shown = "\n".join(f"  {row}" for row in described)
         return StepFailed(
             "LL-ROWS-VIOLATE-CONSTRAINT",
-            f"revision {self._work.progress.revision}, line {operation.line or '?'}: rows of {operation.table} break what it asks for:"
-            f"\n{operation.sql[:300]}\nsuch as\n{shown}",
-            why="Nothing of this operation was done: an unproven constraint would keep these rows from being updated.",
+            f"revision {self._attempt.revision}, line {operation.line or '?'}: rows of"
+            f" {operation.table} violate it:\n{sql.excerpt(operation.sql)}\nfor example\n{shown}",
+            why="Nothing of this operation is left: a constraint that isn't validated would keep"
+            " these rows from being updated.",
             now="Correct those rows, then run again.",
         )

@@ -1,4 +1,4 @@
-"""Finds the facts that an operation is planned with."""
+"""Collects the facts that an operation is planned with."""
 
 from __future__ import annotations
 
@@ -21,90 +21,103 @@ from liftlock.model.table import DryRun, Facts, Table
 from liftlock.planning.column_type import replacement_name
 from liftlock.planning.plan import NEEDS_REHEARSAL
 from liftlock.postgres import catalog
+from liftlock.postgres.dry_run import DryRunFailed, EmptyCopy
 from liftlock.postgres.queries import CATALOG
+from liftlock.sql import parse
 
-_FILLED = 1_000_000
-"""Bytes from which on a table that the run made is one that takes time, though nobody else uses it."""
+_LARGE_NEW_TABLE_BYTES = 1_000_000
+"""A table that the run created and filled takes time from this size on, although nobody uses it."""
+_INDEX_CONSTRAINTS = frozenset({"create_unique_constraint", "create_primary_key"})
+_NEEDS_COPY_WHEN_PARTITIONED = _INDEX_CONSTRAINTS | {"create_index"}
 
 
 class FactCollector:
-    """Looks at tables, and knows which of them are new.
+    """Reads tables from the catalog, and knows which of them are new.
 
     Parameters:
-        working: the connection that does the work, which sees its own changes.
-        small: bytes up to which a table is small.
+        connection: the project's connection, which sees its own uncommitted changes.
+        small_table_bytes: the size up to which a table is small.
         allowed: codes that the operator allows.
-        run: the tables that this run made, and their names then; it is added to.
     """
 
     def __init__(
-        self, working: ProjectConnection, small: int, allowed: frozenset[str], run: dict[int, str]
+        self, connection: ProjectConnection, small_table_bytes: int, allowed: frozenset[str]
     ) -> None:
-        self._working = working
-        self._small = small
+        self._connection = connection
+        self._small_table_bytes = small_table_bytes
         self._allowed = allowed
-        self._run = run
-        self._revision: set[int] = set()
-        self._announced: dict[str, bool] = {}
+        self._created_by_run: dict[int, str] = {}
+        self._created_by_revision: set[int] = set()
+        self._planned: dict[str, bool] = {}
 
-    def begin(self) -> None:
-        """Another revision, or another attempt at it."""
-        self._revision, self._announced = set(), dict.fromkeys(self._announced, False)
+    def begin_attempt(self) -> None:
+        """Begin another revision, or another attempt at one."""
+        self._created_by_revision = set()
+        self._planned = dict.fromkeys(self._planned, False)
 
-    def made(self, relation: str) -> None:
-        """A table was created."""
-        table = catalog.table(self._working.rows, relation)
+    def note_created(self, relation: str) -> None:
+        """Note that the revision created a table."""
+        table = catalog.table(self._connection.rows, relation)
         if table is not None:
-            self._revision.add(table.oid)
-            self._run[table.oid] = table.name
+            self._created_by_revision.add(table.oid)
+            self._created_by_run[table.oid] = table.name
 
-    def makes(self, operation: Operation) -> bool:
-        """Whether an operation is about to make a table; one that only would, if there were none, doesn't where there is one."""
-        optional = operation.sql.startswith("CREATE TABLE IF NOT EXISTS")
-        return operation.kind == "create_table" and not (
-            optional and catalog.table(self._working.rows, operation.relation)
-        )
+    def note_planned(self, relation: str) -> None:
+        """Note that a revision that is only planned would create a table."""
+        self._planned[relation] = True
 
-    def announced(self, relation: str) -> None:
-        """A table would be created, by a revision that is only looked at."""
-        self._announced[relation] = True
+    def creates_table(self, operation: Operation) -> bool:
+        """Return whether an operation will create a table.
 
-    def facts(self, operation: Operation, *, bound: bool = False) -> Facts:
-        """The facts for an operation.
+        CREATE TABLE IF NOT EXISTS doesn't where the table exists.
+        """
+        if operation.kind != "create_table":
+            return False
+        optional = parse(operation.sql).if_not_exists
+        return not (optional and catalog.table(self._connection.rows, operation.relation))
+
+    def facts(self, operation: Operation, *, plain: bool = False) -> Facts:
+        """Collect the facts for an operation.
 
         Parameters:
-            operation: what the revision asked for.
-            bound: nothing may be committed, so only plain forms will do.
+            operation: the operation.
+            plain: plan the plain form: nothing may be committed, so every table counts as small.
         """
-        small = sys.maxsize if bound else self._small
-        tables = {
-            name: self._table(name) for name in (operation.relation, *operation.others) if name
-        }
-        if operation.kind == "drop_index" and isinstance(operation.details, IndexDetails):
-            found = self._working.rows(
-                CATALOG["table_of_index"], {"relation": operation.details.relation}
-            )
-            tables[operation.relation] = self._table(found[0]["relation"]) if found else None
-        known = {name: table for name, table in tables.items() if table is not None}
-        rehearsal = self._rehearsal(operation, known.get(operation.relation), small)
-        return Facts(small, known, rehearsal, self._allowed, self._labels(operation), self._server)
-
-    @functools.cached_property
-    def _server(self) -> int:
-        return int(
-            self._working.rows("SELECT current_setting('server_version_num') AS version")[0][
-                "version"
-            ]
+        small = sys.maxsize if plain else self._small_table_bytes
+        tables = self._tables(operation)
+        return Facts(
+            small_table_bytes=small,
+            tables=tables,
+            dry_run=self._dry_run(operation, tables.get(operation.relation), small),
+            allowed=self._allowed,
+            labels=self._labels(operation),
+            server=self._server_version,
         )
 
-    def _labels(self, operation: Operation) -> tuple[str, ...] | None:
-        if not isinstance(operation.details, EnumDetails):
-            return None
-        found = self._working.rows(CATALOG["labels"], {"type": operation.details.relation})
-        return tuple(row["label"] for row in found) or None
+    @functools.cached_property
+    def _server_version(self) -> int:
+        (row,) = self._connection.rows(
+            "SELECT pg_catalog.current_setting('server_version_num') AS version"
+        )
+        return int(row["version"])
+
+    def _tables(self, operation: Operation) -> dict[str, Table]:
+        """Return the tables of an operation, by their SQL text in it; missing ones are left out."""
+        found = {
+            relation: self._table(relation)
+            for relation in (operation.relation, *operation.others)
+            if relation
+        }
+        if operation.kind == "drop_index" and isinstance(operation.details, IndexDetails):
+            found[operation.relation] = self._table_of_index(operation.details.relation)
+        return {relation: table for relation, table in found.items() if table is not None}
+
+    def _table_of_index(self, index: str) -> Table | None:
+        rows = self._connection.rows(CATALOG["table_of_index"], {"relation": index})
+        return self._table(rows[0]["relation"]) if rows else None
 
     def _table(self, relation: str) -> Table | None:
-        if relation in self._announced:
+        if relation in self._planned:
             return Table(
                 oid=0,
                 name=relation,
@@ -112,64 +125,87 @@ class FactCollector:
                 bytes=0,
                 rows=0,
                 created_by_run=True,
-                created_by_revision=self._announced[relation],
+                created_by_revision=self._planned[relation],
             )
-        table = catalog.table(self._working.rows, relation)
+        table = catalog.table(self._connection.rows, relation)
         if table is None:
             return None
-        new = self._run.get(table.oid) == table.name and table.bytes < max(
-            self._small, _FILLED
-        )  # by another name it may be in use
-        return replace(table, created_by_run=new, created_by_revision=table.oid in self._revision)
+        return replace(
+            table,
+            created_by_run=self._is_new(table),
+            created_by_revision=table.oid in self._created_by_revision,
+        )
 
-    def _rehearsal(self, operation: Operation, table: Table | None, small: int) -> DryRun | None:
+    def _is_new(self, table: Table) -> bool:
+        """Return whether the run created a table that nobody uses yet.
+
+        Under another name it may be in use: the revision renamed it to take another one's place.
+        """
+        same_name = self._created_by_run.get(table.oid) == table.name
+        return same_name and table.bytes < max(self._small_table_bytes, _LARGE_NEW_TABLE_BYTES)
+
+    def _labels(self, operation: Operation) -> tuple[str, ...] | None:
+        """Return the labels of the enum that an operation creates, if it exists already."""
+        if not isinstance(operation.details, EnumDetails):
+            return None
+        rows = self._connection.rows(CATALOG["labels"], {"type": operation.details.relation})
+        return tuple(row["label"] for row in rows) or None
+
+    def _dry_run(self, operation: Operation, table: Table | None, small: int) -> DryRun | None:
+        """Run an operation on an empty copy of its table, where only PostgreSQL knows its effect.
+
+        Without the right to create temporary tables nothing is known.
+        """
         if table is None or table.created_by_run or table.bytes < small:
             return None
-        of_partitions = table.kind == "p" and operation.kind in {
-            "create_index",
-            "create_unique_constraint",
-            "create_primary_key",
-        }
-        if operation.kind not in NEEDS_REHEARSAL and not of_partitions:
+        if not _needs_dry_run(operation, table):
             return None
-        with self._working.undone():
+        with self._connection.dry_run():
             try:
-                copy = catalog.empty_copy(
-                    self._working.rows, self._working.send, operation.relation
-                )
-            except Exception:
+                copy = EmptyCopy(self._connection.rows, self._connection.send, operation.relation)
+            except Exception:  # noqa: BLE001 - any error means that there is no copy
                 return None
             try:
-                return self._rehearsed(operation, copy)
-            except catalog.DryRunFailed:
-                return DryRun()  # it will fail on the table itself as well, and say why
+                return _run_on(copy, operation)
+            except DryRunFailed:
+                return DryRun()  # the statement itself will fail too, with PostgreSQL's message
 
-    def _rehearsed(self, operation: Operation, copy: int) -> DryRun:
-        working, relation, sql = self._working, operation.relation, operation.sql
-        if isinstance(operation.details, ColumnDetails) and operation.details.key is not None:
-            sql = f"ALTER TABLE {relation} ADD COLUMN {operation.details.written}"  # no temporary table may refer to another
-        if operation.kind == "create_index":
-            return catalog.dry_run_index(working.rows, working.send, relation, sql)
-        if isinstance(operation.details, ConstraintDetails) and operation.kind in {
-            "create_unique_constraint",
-            "create_primary_key",
-        }:
-            listed = ", ".join(quote_name(name) for name in operation.details.columns)
-            sql = f"CREATE UNIQUE INDEX ON {relation} ({listed}){operation.details.index}"
-            return catalog.dry_run_index(working.rows, working.send, relation, sql, constraint=True)
-        if operation.kind == "alter_type" and isinstance(operation.details, ColumnDetails):
-            column = (operation.details.name, replacement_name(operation))
-            return catalog.dry_run_type(working.rows, working.send, relation, sql, copy, column)
-        if operation.kind == "add_column" and isinstance(operation.details, ColumnDetails):
-            column = (quote_name(operation.details.name), operation.details.type)
-            return catalog.dry_run_column(working.rows, working.send, relation, sql, copy, column)
-        if isinstance(operation.details, BackfillDetails):
-            return self._moves(relation, operation.details)
-        return catalog.dry_run(working.rows, working.send, relation, sql, copy)
 
-    def _moves(self, relation: str, parts: BackfillDetails) -> DryRun:
-        try:
-            catalog.dry_run_update(self._working.rows, self._working.send, relation, parts)
-        except Exception as error:
-            return DryRun(moves_rows=sqlstate(error) in ASSIGNS_GENERATED)
-        return DryRun()
+def _needs_dry_run(operation: Operation, table: Table) -> bool:
+    partitioned = table.kind == "p" and operation.kind in _NEEDS_COPY_WHEN_PARTITIONED
+    return partitioned or operation.kind in NEEDS_REHEARSAL
+
+
+def _run_on(copy: EmptyCopy, operation: Operation) -> DryRun:
+    details = operation.details
+    if operation.kind == "create_index":
+        return copy.create_index(operation.sql)
+    if isinstance(details, ConstraintDetails) and operation.kind in _INDEX_CONSTRAINTS:
+        columns = ", ".join(quote_name(name) for name in details.columns)
+        index = f"CREATE UNIQUE INDEX ON {operation.relation} ({columns}){details.index}"
+        return copy.create_index(index, constraint=True)
+    if isinstance(details, ColumnDetails):
+        return _run_column(copy, operation, details)
+    if isinstance(details, BackfillDetails):
+        return _run_backfill(copy, details)
+    return copy.alter_table(operation.sql)
+
+
+def _run_column(copy: EmptyCopy, operation: Operation, column: ColumnDetails) -> DryRun:
+    statement = operation.sql
+    if column.key is not None:
+        # a temporary table can't have a foreign key to a permanent one
+        statement = f"ALTER TABLE {operation.relation} ADD COLUMN {column.written}"
+    if operation.kind == "alter_type":
+        return copy.alter_type(statement, column.name, replacement_name(operation))
+    if operation.kind == "add_column":
+        return copy.add_column(statement, quote_name(column.name), column.type)
+    return copy.alter_table(statement)
+
+
+def _run_backfill(copy: EmptyCopy, details: BackfillDetails) -> DryRun:
+    try:
+        copy.update(details)
+    except Exception as error:  # noqa: BLE001 - the table itself will report any other error
+        return DryRun(moves_rows=sqlstate(error) in ASSIGNS_GENERATED)
+    return DryRun()

@@ -1,17 +1,13 @@
-"""How long a run may last, how long others may wait for it, and who hears of it."""
+"""The limits of a run: how long it may last, and how long it may make others wait."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
-from liftlock.events import Event, Notify
+from liftlock.events import Notify
 from liftlock.postgres.advisory_lock import MigrationLock
-from liftlock.postgres.batches import Batch
 from liftlock.postgres.signals import Signals
 from liftlock.postgres.standbys import Standbys
-
-_SHOWN_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +15,9 @@ class BackfillThrottle:
     """How fast a backfill may be.
 
     Parameters:
-        share: of the time, from 0 to 1.
-        lag: seconds that a replica may be behind.
-        workers: how many at once.
+        share: the share of the time that it may use, from 0 to 1.
+        lag: the most seconds that a replica may lag.
+        workers: how many sessions update rows at once.
     """
 
     share: float
@@ -29,21 +25,22 @@ class BackfillThrottle:
     workers: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class RunLimits:
-    """The rules of a run.
+    """The limits of a run, and the parts of it that every statement needs.
 
     Parameters:
-        deadline: seconds without any progress, after which a run that gets no lock gives up.
-        budget: the stall budget, milliseconds.
-        small_table_bytes: bytes up to which a table is small.
+        deadline: seconds without progress after which a run that gets no lock gives up.
+        budget: the stall budget, in milliseconds.
+        small_table_bytes: the size up to which a table is small.
         allowed: codes that the operator allows.
         throttle: of backfills.
-        signals: signals.
+        signals: SIGTERM and SIGINT.
         lock: the single-flight lock.
-        standbys: whose long queries are named before a strong lock.
-        notify: is told what happens.
-        isolate_statements: commit before each raw statement, so that an observer sees its locks alone.
+        standbys: reports the long queries of standbys before a strong lock.
+        notify: receives the events of the run.
+        isolate_statements: commit before each raw statement, so that an observer sees its locks
+            alone.
     """
 
     deadline: float
@@ -56,39 +53,20 @@ class RunLimits:
     standbys: Standbys
     notify: Notify
     isolate_statements: bool = False
-    _shown: float = 0.0
 
     @property
     def batch_seconds(self) -> float:
-        """How long one batch of a backfill is to take: the application waits for its rows, so half of the stall budget."""
+        """Seconds that a batch of a backfill takes: half of the stall budget.
+
+        The application waits as long for a row of the batch.
+        """
         return self.budget / 2000
 
     def check(self) -> None:
-        """Stop when a signal came or the lock is lost.
+        """Stop the run after a signal, or when single flight is lost.
 
         Raises:
-            NotNow: so it is.
+            NotNow: a signal came, or the session that holds the single-flight lock is gone.
         """
         self.signals.check()
         self.lock.check()
-
-    def report_progress(self, relation: str, batch: Batch) -> None:
-        """Tell of a backfill now and then."""
-        now = time.monotonic()
-        if now - self._shown < _SHOWN_SECONDS and not batch.last:
-            return
-        self._shown = now
-        total, left = max(batch.cursor["total"], batch.rows), ""
-        if batch.last:
-            left = ", done"
-        elif total and batch.rate:
-            left = f", {100 * batch.rows / total:.0f} %, {(total - batch.rows) / batch.rate:.0f} s left"
-        text = f"backfill of {relation}: {batch.rows} rows, {batch.rate:.0f} a second{left}"
-        facts = {
-            "relation": relation,
-            "rows": batch.rows,
-            "total": total,
-            "rate": round(batch.rate),
-            "last": batch.last,
-        }
-        self.notify(Event("backfill.advanced", text, facts))

@@ -1,7 +1,7 @@
-"""Several workers on one backfill: each updates a range of blocks over a session of its own.
+"""Several workers on one backfill, each with a session of its own and a range of blocks.
 
-They keep no cursor: what is done makes the condition false, so a run that goes on passes over it at the speed of
-a read. The backfill itself comes after them, and finds what they left.
+They keep no cursor: the update makes its condition false, so a resumed run passes over the updated
+rows at the speed of a read. The backfill itself runs after them, and finds the rows that they left.
 """
 
 from __future__ import annotations
@@ -21,24 +21,25 @@ from liftlock.postgres import batches
 from liftlock.postgres.advisory_lock import MigrationLock
 from liftlock.postgres.session import Session, execute
 
-_LOOK_SECONDS = 0.2
+_INTERVAL_SECONDS = 0.2
+_SET = "SELECT pg_catalog.set_config(%s, %s, false)"
 
 
 class _Worker:
-    """Runs statements of a backfill, each in a transaction of its own."""
+    """Runs the statements of a backfill over a session in autocommit."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def rows(self, statement: str, parameters: Mapping[str, object]) -> Sequence[Mapping[str, Any]]:
-        """The rows of a query."""
+        """Return the rows of a query."""
         return execute(self._session, statement, parameters).fetchall()
 
     def count(self, statement: str, parameters: Mapping[str, object]) -> int:
-        """How many rows a statement changed.
+        """Return how many rows a statement changed.
 
         Raises:
-            batches.RowsLocked: it waited in vain for a row that somebody else has locked.
+            batches.RowsLocked: a row stayed locked by another session until the lock timeout.
         """
         try:
             return execute(self._session, statement, parameters).rowcount
@@ -47,68 +48,87 @@ class _Worker:
 
 
 class ParallelBackfill:
-    """Workers of one backfill.
+    """The workers of one backfill.
 
     Parameters:
-        flight: opens sessions like its own.
-        number: how many.
-        settings: of the project's connection, on which values depend.
-        budget: milliseconds to wait for a locked row.
-        seconds: how long a batch is to take.
+        lock: opens sessions to the database.
+        workers: how many there are.
+        settings: settings of the project's connection on which values depend, such as TimeZone.
+        budget: the stall budget, in milliseconds: the longest wait for a locked row.
+        seconds: the time that a batch takes.
     """
 
     def __init__(
         self,
-        flight: MigrationLock,
-        number: int,
+        lock: MigrationLock,
+        workers: int,
         settings: Mapping[str, str],
         budget: int,
         seconds: float,
     ) -> None:
-        self._flight, self._number, self._settings = flight, number, settings
-        self._budget, self._seconds = budget, seconds
-        self._go, self._stop, self._lock = threading.Event(), threading.Event(), threading.Lock()
-        self.rows = 0
+        self._lock = lock
+        self._workers = workers
+        self._settings = {**settings, "lock_timeout": f"{budget}ms"}
+        self._seconds = seconds
+        self._go = threading.Event()
+        self._stop = threading.Event()
+        self._count_lock = threading.Lock()
+        self._rows = 0
+
+    @property
+    def rows(self) -> int:
+        """How many rows the workers have updated."""
+        return self._rows
 
     def run(
-        self, backfill: batches.BackfillTask, table: str, blocks: int, between: Callable[[], bool]
+        self,
+        task: batches.BackfillTask,
+        table: str,
+        blocks: int,
+        may_continue: Callable[[], bool],
     ) -> None:
-        """Fill one table, or one partition.
+        """Update one table or partition, and return when all workers are done.
 
         Parameters:
-            backfill: what is to be done.
-            table: where.
-            blocks: how many it has.
-            between: is called now and then; whether they may go on. What it raises stops them.
+            task: the update.
+            table: the table or partition, as SQL text.
+            blocks: the number of its blocks.
+            may_continue: is called every 0.2 s and tells whether the workers may go on. An error
+                that it raises stops them.
         """
-        edges = [blocks * number // self._number for number in range(self._number + 1)]
-        ranges = list(itertools.pairwise(edges))
+        edges = [blocks * number // self._workers for number in range(self._workers + 1)]
         self._go.set()
         self._stop.clear()
-        with ThreadPoolExecutor(self._number, thread_name_prefix="liftlock-backfill") as pool:
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="liftlock-backfill") as pool:
             futures = [
-                pool.submit(self._work, replace(backfill, table=table), *one) for one in ranges
+                pool.submit(self._update_blocks, replace(task, table=table), start, end)
+                for start, end in itertools.pairwise(edges)
             ]
             try:
                 while not all(future.done() for future in futures):
-                    (self._go.set if between() else self._go.clear)()
-                    time.sleep(_LOOK_SECONDS)
+                    self._let_go(go=may_continue())
+                    time.sleep(_INTERVAL_SECONDS)
             finally:
                 self._stop.set()
                 self._go.set()
 
-    def _work(self, backfill: batches.BackfillTask, start: int, end: int) -> None:
-        """Stop at whatever fails: the backfill itself meets it again, and says what it is."""
+    def _let_go(self, *, go: bool) -> None:
+        if go:
+            self._go.set()
+        else:
+            self._go.clear()
+
+    def _update_blocks(self, task: batches.BackfillTask, start: int, end: int) -> None:
+        """Update a range of blocks; stop at any error, which the backfill itself meets again."""
         with (
             contextlib.suppress(psycopg.Error, batches.RowsLocked),
-            contextlib.closing(self._flight.open_session()) as session,
+            contextlib.closing(self._lock.open_session()) as session,
         ):
             for name, value in self._settings.items():
-                session.execute("SELECT set_config(%s, %s, false)", [name, value])
-            session.execute("SELECT set_config('lock_timeout', %s, false)", [f"{self._budget}ms"])
-            for done in batches.fill_blocks(_Worker(session), backfill, start, end, self._seconds):
-                with self._lock:
-                    self.rows += done
+                session.execute(_SET, [name, value])
+            for rows in batches.fill_blocks(_Worker(session), task, start, end, self._seconds):
+                with self._count_lock:
+                    self._rows += rows
                 self._go.wait()
                 if self._stop.is_set():
                     return

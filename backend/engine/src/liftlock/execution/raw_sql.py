@@ -1,8 +1,11 @@
-"""A revision's own statements: whose locks nobody knows beforehand, so that PostgreSQL is asked while they run."""
+"""Runs the statements of a revision whose locks aren't known before PostgreSQL takes them.
+
+Such a statement is tried within the stall budget. If it takes longer, a second session has seen the
+locks that it held, and the next attempt runs it in another way (``memory.Escalation``): alone,
+without a timeout when it locks rows only, and otherwise only when an allowance permits it.
+"""
 
 from __future__ import annotations
-
-import re
 
 from liftlock.execution.attempt import Attempt, PendingStep, Send
 from liftlock.execution.database_errors import (
@@ -11,110 +14,155 @@ from liftlock.execution.database_errors import (
     RetryDifferently,
     sqlstate,
 )
-from liftlock.execution.statements import is_read
+from liftlock.execution.limits import RunLimits
+from liftlock.execution.memory import Escalation, RunMemory, StatementKey
+from liftlock.execution.revision_errors import lock_deadline_exceeded
 from liftlock.model.operation import Operation
 from liftlock.model.table import Facts
 from liftlock.planning.unsafe import refuse_unless_allowed
+from liftlock.sql import parse
 
-_REWRITES = re.compile(
-    r"^\s*(VACUUM\b[^;]*\bFULL\b|CLUSTER\b|REINDEX\b(?!.*\bCONCURRENTLY\b))",
-    re.IGNORECASE | re.DOTALL,
-)
+_LEAST_MILLISECONDS = 20.0
+_CODE = "LL-UNKNOWN-LOCKS"
 
 
 class RawStatementRunner:
-    """Runs them.
+    """Runs the raw statements of a revision.
 
     Parameters:
-        work: the attempt that they belong to.
+        attempt: the attempt that they belong to.
+        limits: the limits of the run.
+        memory: how earlier attempts ran them.
     """
 
-    def __init__(self, work: Attempt) -> None:
-        self._work, self._working, self._policy = work, work.working, work.policy
+    def __init__(self, attempt: Attempt, limits: RunLimits, memory: RunMemory) -> None:
+        self._attempt = attempt
+        self._transaction = attempt.transaction
+        self._connection = attempt.transaction.connection
+        self._limits = limits
+        self._lock = limits.lock
+        self._memory = memory
 
-    def run(self, part: PendingStep, send: Send, *, outside: bool) -> str | None:
-        """A statement whose locks nobody knows beforehand: PostgreSQL shows them.
+    def run(self, pending: PendingStep, send: Send) -> str | None:
+        """Run a statement, and record it.
 
-        It may share the transaction when it is quick, or when nobody waits for what is locked. Else it is tried
-        alone; and when it is long even so, it goes on only if all that it locks itself are rows. On a shadow, whose tables
-        are empty, each is quick: so it is alone from the first. Returns the SQLSTATE when it refuses a transaction.
+        It may share the open transaction while that holds no strong lock, or while it is quick. On a
+        shadow every statement is quick, because the tables are empty; so an observer has each one
+        run alone from the first attempt on.
+
+        Parameters:
+            pending: the step.
+            send: sends it.
+
+        Returns:
+            The SQLSTATE when the statement refuses a transaction; None when it is done.
+
+        Raises:
+            RetryDifferently: it took too long; the next attempt runs it in another way.
+            UnsafeRevision: it takes too long under table locks, and isn't allowed to.
+            NotNow: it got no lock until the deadline.
         """
-        name = (self._work.progress.revision, part.key)
-        run, flight = self._work.run, self._policy.lock
-        self._work.make_room()
-        self._work.await_maintenance()
-        strong = self._work.strong or (self._work.since is not None and bool(flight.table_locks()))
-        watched = self._policy.isolate_statements and not self._work.away.held
-        if outside or (strong and (watched or name in run.apart | run.patient | run.permitted)):
-            self._work.commit_point()
-            strong = False
-        left = self._policy.budget - self._work.elapsed() if strong else self._policy.budget * 2
-        self._work.bounded_wait()
-        patient = name in run.patient and name not in run.permitted
-        if patient:
-            self._working.settings(lock_timeout="0")
-        elif name not in run.permitted:
-            self._working.settings(statement_timeout=f"{max(left, 20):.0f}ms")
-        flight.held, flight.rows_only = [], patient
+        key = (self._attempt.revision, pending.key)
+        escalation = self._memory.escalation(key)
+        in_block = self._transaction.in_block
+        shared = self._begin(escalation, in_block=in_block)
+        self._set_timeouts(escalation, shared=shared)
+        self._lock.watch_statement(rows_only=escalation is Escalation.NO_TIMEOUT)
         try:
             send()
         except Exception as error:
-            self._policy.check()
+            self._limits.check()
             if sqlstate(error) == QUERY_CANCELED:
-                self._too_long(error, part, name, strong=strong)
-            if sqlstate(error) in REFUSES_TRANSACTION and outside:
-                self._working.rollback()
-                self._refuse_rewrite(part.operation)
+                raise self._too_long(pending, key, shared=shared) from error
+            if sqlstate(error) in REFUSES_TRANSACTION and in_block:
+                self._transaction.rollback()
+                self._refuse_rewrite(pending.operation)
                 return sqlstate(error)
             raise
         finally:
-            flight.rows_only = False
-        self._working.settings(statement_timeout="0")
-        self._work.done(part)
-        if outside or name in run.permitted:
-            self._work.commit_point()
-        elif part.operation.kind == "execute" and not is_read(part.operation.sql):
-            self._work.strong = self._work.strong or bool(flight.table_locks())
+            self._lock.watch_statement(rows_only=False)
+        self._connection.set_local(statement_timeout="0")
+        self._attempt.record(pending)
+        self._end(pending, escalation, in_block=in_block)
         return None
 
-    def _refuse_rewrite(self, operation: Operation) -> None:
-        """What refuses a transaction is patient, so it must not be what all others wait for."""
-        if _REWRITES.search(operation.sql):
-            refuse_unless_allowed(
-                "LL-UNKNOWN-LOCKS",
-                operation,
-                Facts(allowed=self._policy.allowed),
-                what="this statement works through whole tables while their reads and writes wait",
-                remedy="VACUUM without FULL, or REINDEX … CONCURRENTLY",
-            )
+    def _begin(self, escalation: Escalation, *, in_block: bool) -> bool:
+        """Commit first where the statement has to be alone.
 
-    def _too_long(
-        self,
-        error: Exception,
-        part: PendingStep,
-        name: tuple[str, tuple[str, int]],
-        *,
-        strong: bool,
-    ) -> None:
-        """See why a statement took too long, and have it tried in another way."""
-        run = self._work.run
-        if self._policy.lock.gave_up:
-            raise self._work.out_of_time(part) from error
-        if strong:
-            run.apart.add(name)
-            raise RetryDifferently from error
-        if self._policy.lock.held:
-            tables = ", ".join(
-                sorted({f"{row['relation']} ({row['mode']})" for row in self._policy.lock.held})
-            )
-            refuse_unless_allowed(
-                "LL-UNKNOWN-LOCKS",
-                part.operation,
-                Facts(allowed=self._policy.allowed),
-                what=f"this statement takes longer than {self._policy.budget * 2} ms, and meanwhile holds or waits for: {tables}",
-                remedy="Write it with operations of Alembic, whose online form is known",
-            )
-            run.permitted.add(name)
+        Return whether it shares a transaction that holds strong locks.
+        """
+        transaction = self._transaction
+        transaction.commit_if_half_used()
+        transaction.wait_for_maintenance()
+        exclusive = transaction.window.is_exclusive or (
+            transaction.window.is_open and bool(self._lock.table_locks())
+        )
+        isolated = self._limits.isolate_statements and not transaction.removed.awaits_restoration
+        alone = isolated or escalation is not Escalation.SHARED
+        if in_block or (exclusive and alone):
+            transaction.commit()
+            return False
+        return exclusive
+
+    def _set_timeouts(self, escalation: Escalation, *, shared: bool) -> None:
+        budget = self._limits.budget
+        milliseconds = budget - self._transaction.window.elapsed if shared else budget * 2
+        self._transaction.limit_lock_wait()
+        if escalation is Escalation.NO_TIMEOUT:
+            self._connection.set_local(lock_timeout="0")
+        elif escalation is not Escalation.ALLOWED:
+            timeout = max(milliseconds, _LEAST_MILLISECONDS)
+            self._connection.set_local(statement_timeout=f"{timeout:.0f}ms")
+
+    def _end(self, pending: PendingStep, escalation: Escalation, *, in_block: bool) -> None:
+        """Commit a statement that had to be alone; else note the locks that it left."""
+        if in_block or escalation is Escalation.ALLOWED:
+            self._transaction.commit()
+        elif pending.operation.kind == "execute" and not parse(pending.operation.sql).is_read:
+            if self._lock.table_locks():
+                self._transaction.window.note_exclusive()
+
+    def _too_long(self, pending: PendingStep, key: StatementKey, *, shared: bool) -> Exception:
+        """Decide how the next attempt runs a statement that took too long.
+
+        Raises:
+            UnsafeRevision: it locks tables, and no allowance permits that.
+        """
+        if self._lock.gave_up:
+            return lock_deadline_exceeded(self._attempt.revision, pending.step.sql, self._lock)
+        if shared:
+            self._memory.escalate(key, Escalation.ALONE)
+        elif self._lock.held:
+            self._refuse_table_locks(pending.operation)
+            self._memory.escalate(key, Escalation.ALLOWED)
         else:
-            run.patient.add(name)
-        raise RetryDifferently from error
+            self._memory.escalate(key, Escalation.NO_TIMEOUT)
+        return RetryDifferently()
+
+    def _refuse_table_locks(self, operation: Operation) -> None:
+        tables = ", ".join(sorted({f"{row['relation']} ({row['mode']})" for row in self._lock.held}))
+        refuse_unless_allowed(
+            _CODE,
+            operation,
+            Facts(allowed=self._limits.allowed),
+            what=f"this statement takes longer than {self._limits.budget * 2} ms, and meanwhile"
+            f" holds or waits for: {tables}",
+            remedy="Write it with operations of Alembic (op.create_index, op.alter_column, …),"
+            " which liftlock runs online",
+        )
+
+    def _refuse_rewrite(self, operation: Operation) -> None:
+        """Refuse a statement that rewrites tables, and would do so without a timeout.
+
+        Raises:
+            UnsafeRevision: it is one, and no allowance permits it.
+        """
+        if not parse(operation.sql).rewrites_table:
+            return
+        refuse_unless_allowed(
+            _CODE,
+            operation,
+            Facts(allowed=self._limits.allowed),
+            what="this statement rewrites tables or indexes while their reads and writes wait",
+            remedy="Use VACUUM without FULL, or REINDEX … CONCURRENTLY",
+        )

@@ -1,24 +1,38 @@
-"""What the database answers to a revision itself, remembered so that a resumed revision takes the same path.
+"""Results of the statements that a revision sends over its connection, as the ledger keeps them.
 
-Whatever crosses from the database to the script is kept; on a later attempt it is served again, and
-what was written is not written twice.
+A resumed revision gets them again, so it takes the same path (``replay``). The JSON is a persisted
+format: users' databases hold it.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import decimal
-import ipaddress
 import json
-import math
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
+
+from liftlock.execution.result_values import decode, encode
+
+Row = tuple[Any, ...]
+Description = list[tuple[Any, ...]] | None
 
 
-class NotRecordable(Exception):
-    """A value that can't be written down and read again."""
+class Cursor(Protocol):
+    """The part of a DB-API cursor that is used here."""
+
+    @property
+    def description(self) -> Sequence[Sequence[Any]] | None:
+        """The columns of the result; None where there is none."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows the statement returned or changed."""
+
+    def fetchall(self) -> Sequence[Sequence[Any]]:
+        """Return the rows that are left."""
+
+    def close(self) -> None:
+        """Close the cursor."""
 
 
 @dataclass(slots=True)
@@ -26,146 +40,88 @@ class RecordedResult:
     """The result of one statement.
 
     Parameters:
-        description: of the columns, as the DB-API has it; None where there are no rows.
+        description: the columns, as the DB-API describes them; None where there is no result set.
         rows: all rows.
-        rowcount: how many rows were touched.
+        rowcount: how many rows the statement returned or changed.
     """
 
-    description: list[tuple[Any, ...]] | None
-    rows: list[tuple[Any, ...]]
+    description: Description
+    rows: list[Row]
     rowcount: int
 
     def dumps(self) -> str:
-        """The answer as JSON.
+        """Return the result as JSON.
 
         Raises:
-            Unrememberable: it holds a value of a type that isn't known here.
+            NotRecordable: it holds a value of a type that isn't known here.
         """
-        described = (
-            None
-            if self.description is None
-            else [[one[0], _number(one[1])] for one in self.description]
-        )
-        rows = [[_write(value) for value in row] for row in self.rows]
-        return json.dumps({"columns": described, "rows": rows, "rowcount": self.rowcount})
+        columns = None
+        if self.description is not None:
+            columns = [[column[0], _type_oid(column[1])] for column in self.description]
+        rows = [[encode(value) for value in row] for row in self.rows]
+        return json.dumps({"columns": columns, "rows": rows, "rowcount": self.rowcount})
 
     @classmethod
     def loads(cls, text: str) -> RecordedResult:
-        """The answer from its JSON."""
+        """Return the result from its JSON."""
         body = json.loads(text)
-        described = body["columns"]
-        description = (
-            None
-            if described is None
-            else [(name, code, None, None, None, None, None) for name, code in described]
-        )
-        return cls(
-            description,
-            [tuple(_read(value) for value in row) for row in body["rows"]],
-            body["rowcount"],
-        )
+        description: Description = None
+        if body["columns"] is not None:
+            description = [(name, oid, *[None] * 5) for name, oid in body["columns"]]
+        rows = [tuple(decode(value) for value in row) for row in body["rows"]]
+        return cls(description, rows, body["rowcount"])
 
 
 class ReplayCursor:
-    """A cursor that has an answer already; whatever else is asked of it goes to the real one."""
+    """A cursor with a recorded result, in place of the driver's.
 
-    def __init__(self, answer: RecordedResult, cursor: Any) -> None:
-        self._rows: Iterator[tuple[Any, ...]] = iter(answer.rows)
+    Parameters:
+        result: the recorded result.
+        cursor: the driver's cursor, which answers everything else.
+    """
+
+    def __init__(self, result: RecordedResult, cursor: Cursor) -> None:
+        self._rows: Iterator[Row] = iter(result.rows)
         self._cursor = cursor
-        self.description = answer.description
-        self.rowcount = answer.rowcount
+        self.description = result.description
+        self.rowcount = result.rowcount
         self.arraysize = 1
 
-    def fetchone(self) -> tuple[Any, ...] | None:
-        """The next row."""
+    def fetchone(self) -> Row | None:
+        """Return the next row; None after the last one."""
         return next(self._rows, None)
 
-    def fetchmany(self, size: int | None = None) -> list[tuple[Any, ...]]:
-        """Some rows."""
-        wanted = range(size or self.arraysize)
-        return [row for _, row in zip(wanted, self._rows, strict=False)]
+    def fetchmany(self, size: int | None = None) -> list[Row]:
+        """Return the next rows, at most as many as asked for."""
+        most = range(size or self.arraysize)
+        return [row for _, row in zip(most, self._rows, strict=False)]
 
-    def fetchall(self) -> list[tuple[Any, ...]]:
-        """All that are left."""
+    def fetchall(self) -> list[Row]:
+        """Return the rows that are left."""
         return list(self._rows)
 
-    def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        """The rows."""
+    def __iter__(self) -> Iterator[Row]:
+        """Iterate over the rows that are left."""
         return self._rows
 
     def close(self) -> None:
-        """Close the real one."""
+        """Close the driver's cursor."""
         self._cursor.close()
 
-    def __getattr__(self, name: str) -> Any:
-        """Whatever else a dialect asks."""
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - an attribute of any driver's cursor
+        """Return an attribute of the driver's cursor, such as a dialect asks for."""
         return getattr(self._cursor, name)
 
 
-def capture(cursor: Any) -> RecordedResult:
-    """All of a cursor's result."""
+def capture(cursor: Cursor) -> RecordedResult:
+    """Return all of a cursor's result."""
     if not cursor.description:
         return RecordedResult(None, [], cursor.rowcount)
-    description = [tuple(one) for one in cursor.description]
-    return RecordedResult(description, [tuple(row) for row in cursor.fetchall()], cursor.rowcount)
+    description = [tuple(column) for column in cursor.description]
+    rows = [tuple(row) for row in cursor.fetchall()]
+    return RecordedResult(description, rows, cursor.rowcount)
 
 
-def _number(code: object) -> int | None:
+def _type_oid(code: object) -> int | None:
+    """Return the OID of a column's type, whatever the driver's type code is."""
     return code if isinstance(code, int) else getattr(code, "oid", None)
-
-
-_TEXTS: dict[str, Any] = {
-    "date": dt.date.fromisoformat,
-    "time": dt.time.fromisoformat,
-    "datetime": dt.datetime.fromisoformat,
-    "Decimal": decimal.Decimal,
-    "UUID": uuid.UUID,
-    "float": float,
-    "bytes": bytes.fromhex,
-    "IPv4Address": ipaddress.ip_address,
-    "IPv6Address": ipaddress.ip_address,
-    "IPv4Network": ipaddress.ip_network,
-    "IPv6Network": ipaddress.ip_network,
-    "IPv4Interface": ipaddress.ip_interface,
-    "IPv6Interface": ipaddress.ip_interface,
-}
-
-
-def _write(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else ["float", str(value)]
-    if isinstance(value, list | tuple):
-        return [type(value).__name__, *(_write(one) for one in value)]
-    if isinstance(value, dict):
-        return ["dict", *([_write(key), _write(one)] for key, one in value.items())]
-    if isinstance(value, dt.timedelta):
-        return ["timedelta", value.days, value.seconds, value.microseconds]
-    if isinstance(value, memoryview | bytearray):
-        value = bytes(value)
-    name = next((one.__name__ for one in type(value).__mro__ if one.__name__ in _TEXTS), None)
-    if name is None:
-        raise NotRecordable(type(value).__name__)
-    text = (
-        value.hex()
-        if name == "bytes"
-        else value.isoformat()
-        if hasattr(value, "isoformat")
-        else str(value)
-    )
-    return [name, text]
-
-
-def _read(value: Any) -> Any:
-    if not isinstance(value, list):
-        return value
-    name, rest = value[0], value[1:]
-    if name == "dict":
-        return {_read(key): _read(one) for key, one in rest}
-    if name == "timedelta":
-        return dt.timedelta(*rest)
-    if name in _TEXTS:
-        return _TEXTS[name](rest[0])
-    parts: Sequence[Any] = [_read(one) for one in rest]
-    return tuple(parts) if name == "tuple" else list(parts)

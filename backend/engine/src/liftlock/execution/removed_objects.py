@@ -1,115 +1,152 @@
-"""What the transaction that is open has taken away from others, and when it may be committed."""
+"""Objects that the open transaction removed, and whether it may be committed without them.
+
+Example: a revision drops a view, rewrites a table and re-creates the view. If liftlock committed
+before the rewrite, the application would fail on the missing view for as long as that takes.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from liftlock.model.operation import Operation
 from liftlock.model.table import Facts
 from liftlock.planning.removals import (
-    Thing,
-    changes,
-    mostly_comes_back,
-    put_back,
-    still_missing,
-    taken,
-    wholes,
+    Missing,
+    is_same,
+    not_restored,
+    owners,
+    removed_by,
+    restored_by,
+    usually_restored,
+    visible_changes,
 )
 from liftlock.planning.unsafe import refuse_unless_allowed
 from liftlock.postgres.advisory_lock import MigrationLock
+from liftlock.sql import Action, excerpt
 
-_MEANWHILE = "If that were committed before, others would miss meanwhile what is taken away."
-_ELSEWHERE = "Move it before the one or behind the other"
-_DEFAULT = "Where each INSERT names the column nobody misses its default"
+_WITHIN_TABLE = frozenset({"TABLE", "COLUMN"})
+_MOVE = "Move this step before the removal or after the restoration"
+_KEEP_DEFAULT = "If each INSERT of the application names the column, its default isn't needed"
 
 
 class RemovedObjects:
-    """What is missing, and the operations that took it.
+    """The objects that the open transaction removed, with the operations that did so.
 
     Parameters:
-        flight: a second session, which sees what others see.
-
-    ``held`` is the operation whose taking away is known to be put back, so that nothing may be committed before that.
+        lock: has a second session, which sees what other sessions see.
     """
 
-    def __init__(self, flight: MigrationLock) -> None:
-        self._flight = flight
-        self._missing: dict[Thing, Operation] = {}
-        self._own: defaultdict[str, list[Thing]] = defaultdict(list)
-        self._theirs: defaultdict[str, list[Thing]] = defaultdict(list)
-        self.held: Operation | None = None
+    def __init__(self, lock: MigrationLock) -> None:
+        self._lock = lock
+        self._missing: dict[Missing, Operation] = {}
+        self._created: defaultdict[str, list[Missing]] = defaultdict(list)
+        self._foreign: defaultdict[str, list[Missing]] = defaultdict(list)
+        self._awaited: Operation | None = None
+
+    @property
+    def awaits_restoration(self) -> bool:
+        """Whether the revision restores a removed object later, so nothing may be committed."""
+        return self._awaited is not None
 
     def look_ahead(self, coming: Sequence[Operation]) -> None:
-        """See whether what is missing is put back by what the revision asks for next, as far as that is known."""
-        back = put_back(self._missing, coming) if self._missing else []
-        self.held = next(
-            (
-                self._missing[one]
-                for one in back
-                if self._flight.visible_to_others(one.kind, one.name.name, one.part)
-            ),
-            None,
-        )
-
-    def passed(self, operation: Operation, *, ran: bool) -> None:
-        """The revision has come past an operation.
+        """Find whether an operation that the revision has already sent restores a missing object.
 
         Parameters:
-            operation: it may make tables and columns, and what it takes away of its own nobody misses.
-            ran: it was run; else it was done on an earlier attempt, and is committed.
+            coming: the operations that follow, as far as they are known.
         """
-        for away, thing in changes(operation.sql):
-            if away and not _among(self._own, wholes(thing)):
-                self._theirs[thing.name.name].append(thing)
-            elif (
-                not away and thing.kind in {"TABLE", "COLUMN"} and not _among(self._theirs, [thing])
-            ):
-                self._own[thing.name.name].append(thing)
-        takes = [thing for thing in taken(operation.sql) if not _among(self._own, wholes(thing))]
-        if ran:
-            self._missing = {
-                still: by
-                for one, by in self._missing.items()
-                for still in still_missing((one,), operation.sql)
-            }
-            self._missing |= dict.fromkeys(takes, operation)
+        if not self._missing:
+            self._awaited = None
+            return
+        restored = restored_by(self._missing, [operation.sql for operation in coming])
+        self._awaited = self._first_remover(restored)
 
-    def hold_what_mostly_comes_back(self) -> bool:
-        """Hold, though nobody knows what comes next, a trigger or a view; but no table or column. Returns whether there is one."""
-        held = (
-            by
-            for one, by in self._missing.items()
-            if mostly_comes_back(one)
-            and self._flight.visible_to_others(one.kind, one.name.name, one.part)
+    def await_usual_restoration(self) -> bool:
+        """Wait for the restoration of objects that revisions usually restore.
+
+        Use this where the operations that follow aren't known: triggers, views and defaults are
+        usually restored, tables and columns aren't. Return whether there is such an object.
+        """
+        self._awaited = self._first_remover(
+            [missing for missing in self._missing if usually_restored(missing)]
         )
-        self.held = next(held, None)
-        return self.held is not None
+        return self.awaits_restoration
 
-    def commit(self, operation: Operation | None, allowed: frozenset[str]) -> None:
-        """The transaction is about to be committed, for an operation that can't share it.
+    def passed(self, operation: Operation, *, ran: bool) -> None:
+        """Note the effects of an operation.
+
+        An object that the revision itself created isn't missed by others when it is removed.
+
+        Parameters:
+            operation: the operation.
+            ran: whether it ran in the open transaction; else an earlier attempt committed it.
+        """
+        for action, changed in visible_changes(operation.sql):
+            if action is Action.REMOVED and not _are_among(self._created, owners(changed)):
+                self._foreign[changed.name].append(changed)
+            elif action is Action.CREATED and changed.kind in _WITHIN_TABLE:
+                self._note_created(changed)
+        if ran:
+            self._missing = dict(self._still_missing(operation))
+            removed = (
+                missing
+                for missing in removed_by(operation.sql)
+                if not _are_among(self._created, owners(missing))
+            )
+            self._missing |= dict.fromkeys(removed, operation)
+
+    def refuse_commit_between(self, operation: Operation | None, allowed: frozenset[str]) -> None:
+        """Refuse a commit between a removal and its restoration; else forget what is missing.
+
+        Parameters:
+            operation: the operation that can't share the transaction; None for the engine itself.
+            allowed: codes that the operator allows.
 
         Raises:
-            UnsafeRevision: others would see what lies between two operations, and nobody allows it.
+            UnsafeRevision: the revision restores an object later, and no allowance permits that
+                others miss it until then.
         """
-        if self.held is not None and operation is not None:
+        if self._awaited is not None and operation is not None:
+            removed = self._awaited
             default = any(
-                one.kind == "DEFAULT" for one, by in self._missing.items() if by is self.held
+                missing.kind == "DEFAULT"
+                for missing, remover in self._missing.items()
+                if remover is removed
             )
             refuse_unless_allowed(
                 "LL-NON-ATOMIC-REPLACE",
                 operation,
                 Facts(allowed=allowed),
-                what=f"this takes too long for the transaction in which\n{self.held.sql[:300]}\ntakes away what is put back behind it",
-                why=_MEANWHILE,
-                remedy=_DEFAULT if default else _ELSEWHERE,
+                what="this step takes too long for the transaction of\n"
+                f"{excerpt(removed.sql)}\nwhich a later operation of the revision restores",
+                why="Committing in between would leave the application without the removed object.",
+                remedy=_KEEP_DEFAULT if default else _MOVE,
             )
         self.clear()
 
     def clear(self) -> None:
-        """It is committed: others miss it already."""
-        self._missing, self.held = {}, None
+        """Forget what is missing: it is committed."""
+        self._missing = {}
+        self._awaited = None
+
+    def _first_remover(self, restored: Iterable[Missing]) -> Operation | None:
+        """Return the operation that removed the first of these objects that others still see."""
+        for missing in restored:
+            if self._lock.visible_to_others(missing.kind, missing.name, missing.part):
+                return self._missing[missing]
+        return None
+
+    def _still_missing(self, operation: Operation) -> Iterator[tuple[Missing, Operation]]:
+        for missing, remover in self._missing.items():
+            for still in not_restored((missing,), operation.sql):
+                yield still, remover
+
+    def _note_created(self, changed: Missing) -> None:
+        if not _are_among(self._foreign, [changed]):
+            self._created[changed.name].append(changed)
 
 
-def _among(things: Mapping[str, Sequence[Thing]], wanted: Iterable[Thing]) -> bool:
-    return any(one.same(thing) for thing in wanted for one in things.get(thing.name.name, ()))
+def _are_among(objects: Mapping[str, Sequence[Missing]], wanted: Iterable[Missing]) -> bool:
+    return any(
+        is_same(known, missing) for missing in wanted for known in objects.get(missing.name, ())
+    )

@@ -1,182 +1,299 @@
-"""What a revision says to the database itself, over the connection, and what it is answered.
+"""Records what a revision reads and writes over its connection, and replays it when it is resumed.
 
-By events of SQLAlchemy's dialect: a handler that returns True has done what the driver would have done.
+A resumed revision runs from its beginning. It gets the same results for its queries, so it takes
+the same path; its writes aren't repeated. SQLAlchemy's dialect events allow that: a handler that
+returns True has replaced the call of the driver.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from sqlalchemy.engine import Connection
 
+from liftlock import sql
 from liftlock.allowance import allowed
 from liftlock.execution.attempt import Attempt
-from liftlock.execution.connection import ProjectConnection
+from liftlock.execution.connection import DriverParameters
+from liftlock.execution.database_errors import QUERY_CANCELED, RetryDifferently, sqlstate
 from liftlock.execution.executor import StepExecutor
-from liftlock.execution.recorded_results import NotRecordable, RecordedResult, ReplayCursor, capture
-from liftlock.execution.statements import (
-    is_ddl,
-    is_read,
-    is_session_setting,
-    may_write,
-    requires_one_transaction,
-)
-from liftlock.model.operation import Operation, digest, mask_literals
+from liftlock.execution.journal import ResultRecord
+from liftlock.execution.limits import RunLimits
+from liftlock.execution.memory import Escalation, RunMemory
+from liftlock.execution.recorded_results import Cursor, RecordedResult, ReplayCursor, capture
+from liftlock.execution.result_values import NotRecordable
+from liftlock.model.operation import Operation, digest
 from liftlock.postgres.ledger import OperationKey
 
-_ROWS, _BYTES = 10_000, 8_000_000
-"""What is kept of a revision; one that reads more is finished in one transaction."""
+_MOST_ROWS = 10_000
+_MOST_BYTES = 8_000_000
+"""The results that are recorded of a revision; one that reads more becomes one transaction."""
+_LEAST_MILLISECONDS = 20.0
+_NO_RESULT = RecordedResult(None, [], -1)
+
+SendToDriver = Callable[[], None]
+
+
+class ExecutionContext(Protocol):
+    """The part of SQLAlchemy's execution context that is used here."""
+
+    cursor: Any
+    dialect: Any
+    root_connection: Connection
+    no_parameters: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A statement that the revision sends.
+
+    Parameters:
+        statement: its meaning.
+        text: its text as the driver gets it.
+        parameters: its parameters in the driver's form.
+        context: SQLAlchemy's execution context.
+        cursor: the driver's cursor.
+        send: sends it by that cursor.
+    """
+
+    statement: sql.Statement
+    text: str
+    parameters: DriverParameters
+    context: ExecutionContext
+    cursor: Cursor
+    send: SendToDriver
 
 
 class QueryReplay:
-    """Remembers, and repeats.
+    """Records and replays the statements of one attempt.
 
     Parameters:
-        working: the connection.
-        work: keeps what is said, in the transaction in which it was.
-        stepper: runs what changes the schema.
-        line: tells where in the revision's file it is.
+        attempt: keeps the results.
+        executor: runs DDL.
+        limits: the limits of the run.
+        memory: how earlier attempts ran the statements.
+        line: returns the line of the revision's file that runs.
     """
 
     def __init__(
         self,
-        working: ProjectConnection,
-        work: Attempt,
-        stepper: StepExecutor,
+        attempt: Attempt,
+        executor: StepExecutor,
+        limits: RunLimits,
+        memory: RunMemory,
         line: Callable[[], int | None],
     ) -> None:
-        self._working, self._work, self._stepper = working, work, stepper
-        self._seen: Counter[str] = Counter()
-        self._rows = self._bytes = 0
+        self._attempt = attempt
+        self._transaction = attempt.transaction
+        self._connection = attempt.transaction.connection
+        self._executor = executor
+        self._limits = limits
+        self._memory = memory
         self._line = line
+        self._seen: Counter[str] = Counter()
+        self._rows = 0
+        self._bytes = 0
 
     def listeners(self) -> dict[str, Callable[..., Any]]:
-        """Handlers, by the name of their event."""
+        """Return the handlers by the names of SQLAlchemy's events."""
         return {
-            "do_execute": self._execute,
-            "do_executemany": self._execute_many,
-            "do_execute_no_params": self._execute_plain,
-            "savepoint": self._savepoint,
+            "do_execute": self._on_execute,
+            "do_executemany": self._on_execute_many,
+            "do_execute_no_params": self._on_execute_no_params,
+            "savepoint": self._on_savepoint,
         }
 
-    def _execute(self, cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
-        return self._say(cursor, statement, parameters, context, context.dialect.do_execute)
-
-    def _execute_many(self, cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
-        return self._say(cursor, statement, parameters, context, context.dialect.do_executemany)
-
-    def _execute_plain(self, cursor: Any, statement: str, context: Any) -> bool:
-        def send(cursor: Any, statement: str, _parameters: object, context: Any) -> None:
-            context.dialect.do_execute_no_params(cursor, statement, context)
-
-        return self._say(cursor, statement, (), context, send)
-
-    def _savepoint(self, connection: Connection, _name: str) -> None:
-        if not self._working.busy and connection.connection is self._working.connection.connection:
-            self._work.bind()
-
-    def _say(
-        self, cursor: Any, statement: str, parameters: Any, context: Any, send: Callable[..., None]
+    def _on_execute(
+        self, cursor: Cursor, text: str, parameters: DriverParameters, context: ExecutionContext
     ) -> bool:
-        """Whether the statement was answered here."""
-        if (
-            self._working.busy
-            or context.root_connection.connection is not self._working.connection.connection
-        ):
+        return self._handle(
+            cursor,
+            text,
+            parameters,
+            context,
+            lambda: context.dialect.do_execute(cursor, text, parameters, context),
+        )
+
+    def _on_execute_many(
+        self, cursor: Cursor, text: str, parameters: DriverParameters, context: ExecutionContext
+    ) -> bool:
+        return self._handle(
+            cursor,
+            text,
+            parameters,
+            context,
+            lambda: context.dialect.do_executemany(cursor, text, parameters, context),
+        )
+
+    def _on_execute_no_params(self, cursor: Cursor, text: str, context: ExecutionContext) -> bool:
+        return self._handle(
+            cursor,
+            text,
+            (),
+            context,
+            lambda: context.dialect.do_execute_no_params(cursor, text, context),
+        )
+
+    def _on_savepoint(self, connection: Connection, _name: str) -> None:
+        if not self._connection.is_internal and self._connection.is_same_as(connection):
+            self._transaction.require_atomic()
+
+    def _handle(
+        self,
+        cursor: Cursor,
+        text: str,
+        parameters: DriverParameters,
+        context: ExecutionContext,
+        send: SendToDriver,
+    ) -> bool:
+        """Handle a statement of the revision; return whether it needn't be sent any more."""
+        connection = self._connection
+        if connection.is_internal or not connection.is_same_as(context.root_connection):
             return False
-        if is_session_setting(statement):
-            self._stepper.settled(statement)
+        statement = sql.parse(text)
+        if statement.is_session_setting:
+            self._executor.note_setting(statement, parameters)
             return False
-        if self._stepper.ends_the_transaction(
-            Operation(kind="connection", table=None, sql=statement, line=self._line())
-        ):
-            context.cursor = ReplayCursor(RecordedResult(None, [], -1), cursor)
+        if self._executor.control_transaction(self._operation(text), statement):
+            context.cursor = ReplayCursor(_NO_RESULT, cursor)
             return True
-        batched = getattr(getattr(context, "execute_style", None), "name", "") == "INSERTMANYVALUES"
-        if (
-            self._work.bound
-            or batched
-            or requires_one_transaction(statement)
-            or getattr(context, "_is_server_side", False)
-        ):
-            self._work.bind()
-            self._work.unnoted = self._work.unnoted or may_write(statement)
+        if self._stays_in_transaction(statement, context):
+            self._transaction.require_atomic()
+            if statement.may_write:
+                self._transaction.note_unrecorded_write()
             return False
-        if is_ddl(statement):
-            answer = self._defined(statement, parameters, context)
-        else:
-            answer = self._answer(cursor, statement, parameters, context, send)
-        context.cursor = ReplayCursor(answer, cursor)
+        sent = _Sent(statement, text, parameters, context, cursor, send)
+        result = self._run_ddl(sent) if _is_ddl(statement) else self._result_of(sent)
+        context.cursor = ReplayCursor(result, cursor)
         return True
 
-    def _defined(self, statement: str, parameters: Any, context: Any) -> RecordedResult:
-        """What changes the schema is run as if the revision had sent it by ``op.execute``; a procedure may answer."""
-        operation = Operation(
-            kind="execute", table=None, sql=statement, line=self._line(), allowed=allowed()
-        )
-        exact, key = self._key(statement, parameters, reading=False)
-        known = self._work.recall(key)
-        answer = (
-            RecordedResult.loads(known[1]) if known is not None else RecordedResult(None, [], -1)
+    def _stays_in_transaction(self, statement: sql.Statement, context: ExecutionContext) -> bool:
+        """Return whether the statement's result can't be recorded, or needs its transaction."""
+        style = getattr(getattr(context, "execute_style", None), "name", "")
+        return (
+            self._transaction.is_atomic
+            or style == "INSERTMANYVALUES"  # one statement in several batches, each with its rows
+            or statement.requires_one_transaction
+            or getattr(context, "_is_server_side", False)
         )
 
-        def sent() -> None:
-            nonlocal answer
-            options = {
-                "no_parameters": context.no_parameters
-            }  # with which percent signs aren't doubled
-            with self._working.own():
-                result = self._working.connection.exec_driver_sql(
-                    statement, parameters or None, execution_options=options
+    def _run_ddl(self, sent: _Sent) -> RecordedResult:
+        """Run DDL as if the revision had sent it by ``op.execute``; a procedure may have a result."""
+        exact, key = self._key(sent, reading=False)
+        recorded = self._attempt.result(key)
+        result = RecordedResult.loads(recorded[1]) if recorded is not None else _NO_RESULT
+
+        def send() -> None:
+            nonlocal result
+            # without it SQLAlchemy would double the percent signs of a statement without parameters
+            options = {"no_parameters": sent.context.no_parameters}
+            with self._connection.as_internal():
+                answered = self._connection.connection.exec_driver_sql(
+                    sent.text, sent.parameters or None, execution_options=options
                 )
-                if result.returns_rows:
-                    answer = capture(result.cursor)
-                    self._keep(key, exact, answer)
+                if answered.returns_rows:
+                    result = capture(answered.cursor)
+                    self._record(key, exact, result)
 
-        self._stepper.perform(operation, sent)
-        return answer
+        self._executor.perform(self._operation(sent.text, kind="execute"), send)
+        return result
 
-    def _answer(
-        self, cursor: Any, statement: str, parameters: Any, context: Any, send: Callable[..., None]
-    ) -> RecordedResult:
-        reading = is_read(statement)
-        exact, key = self._key(statement, parameters, reading=reading)
-        known = self._work.recall(key)
-        if known is not None:
-            if known[0] != exact:
-                self._work.strayed = statement
-            return RecordedResult.loads(known[1])
+    def _result_of(self, sent: _Sent) -> RecordedResult:
+        """Return the recorded result of a query or write; without one, run it and record it."""
+        reading = sent.statement.is_read
+        exact, key = self._key(sent, reading=reading)
+        recorded = self._attempt.result(key)
+        if recorded is not None:
+            if recorded[0] != exact:
+                self._attempt.note_other_values(sent.text)
+            return RecordedResult.loads(recorded[1])
         if not reading:
-            self._work.goes_on(statement)
-        operation = Operation(
-            kind="connection", table=None, sql=statement, line=self._line(), allowed=allowed()
-        )
-        with self._work.asked(key, operation, reading=reading):
-            send(cursor, statement, parameters, context)
-        answer = capture(cursor)
-        self._keep(key, exact, answer)
-        if self._working.outside:
-            self._work.commit_point()
-        return answer
+            self._attempt.refuse_other_values(sent.text)
+        with self._transaction.running(self._operation(sent.text)):
+            with self._limited(key, reading=reading):
+                sent.send()
+        result = capture(sent.cursor)
+        self._record(key, exact, result)
+        if self._transaction.in_block:
+            self._transaction.commit()
+        return result
 
-    def _key(self, statement: str, parameters: Any, *, reading: bool) -> tuple[str, OperationKey]:
-        """The fingerprint of what is said, and how it is known again: what is written may have other values on another attempt."""
-        exact = digest(f"{statement} {parameters!r}")
-        shape = exact if reading else digest(mask_literals(statement))
+    @contextlib.contextmanager
+    def _limited(self, key: OperationKey, *, reading: bool) -> Iterator[None]:
+        """Keep a statement that may take long out of a transaction that holds strong locks.
+
+        Exception: if committing now would expose a removed object, the statement stays in the
+        transaction, limited by the stall budget.
+
+        Raises:
+            RetryDifferently: it took too long there; the next attempt commits first.
+        """
+        transaction = self._transaction
+        name = (self._attempt.revision, key)
+        shares = (
+            transaction.removed.await_usual_restoration()
+            and not transaction.in_block
+            and self._memory.escalation(name) is Escalation.SHARED
+        )
+        try:
+            if shares:
+                milliseconds = max(
+                    self._limits.budget - transaction.window.elapsed, _LEAST_MILLISECONDS
+                )
+                self._connection.set_local(statement_timeout=f"{milliseconds:.0f}ms")
+            else:
+                self._commit_before(reading=reading)
+            yield
+        except Exception as error:
+            self._limits.check()
+            if shares and sqlstate(error) == QUERY_CANCELED:
+                self._memory.escalate(name, Escalation.ALONE)
+                raise RetryDifferently from error
+            raise
+        if shares:
+            self._connection.set_local(statement_timeout="0")
+        if not reading:
+            transaction.window.open()
+
+    def _commit_before(self, *, reading: bool) -> None:
+        transaction = self._transaction
+        awaits = transaction.removed.awaits_restoration
+        if transaction.window.is_exclusive or transaction.in_block or awaits:
+            transaction.commit()
+        elif not reading:
+            transaction.commit_if_half_used()
+
+    def _operation(self, text: str, *, kind: str = "connection") -> Operation:
+        return Operation(kind=kind, table=None, sql=text, line=self._line(), allowed=allowed())
+
+    def _key(self, sent: _Sent, *, reading: bool) -> tuple[str, OperationKey]:
+        """Return the fingerprint of a statement, and the key that identifies it in a later attempt.
+
+        A write may have other values in a later attempt, so its key ignores literals.
+        """
+        exact = digest(f"{sent.text} {sent.parameters!r}")
+        shape = exact if reading else digest(sql.mask_literals(sent.text))
         self._seen[shape] += 1
         return exact, (shape, self._seen[shape] - 1)
 
-    def _keep(self, key: OperationKey, exact: str, answer: RecordedResult) -> None:
-        """Remember an answer; one that can't be, or is too long, must be the transaction's own."""
-        self._rows += len(answer.rows)
+    def _record(self, key: OperationKey, exact: str, result: RecordedResult) -> None:
+        """Record a result; where that isn't possible, the revision becomes one transaction."""
+        self._rows += len(result.rows)
         try:
-            body = answer.dumps() if self._rows <= _ROWS else ""
+            body = result.dumps() if self._rows <= _MOST_ROWS else ""
         except NotRecordable:
             body = ""
         self._bytes += len(body)
-        if body and self._bytes <= _BYTES:
-            self._work.remember(key, exact, body)
+        if body and self._bytes <= _MOST_BYTES:
+            self._attempt.record_result(ResultRecord(key, exact, body))
         else:
-            self._work.bind()
+            self._transaction.require_atomic()
+
+
+def _is_ddl(statement: sql.Statement) -> bool:
+    """Return whether a statement has to run as steps: DDL, or several with a COMMIT among them."""
+    return statement.is_ddl or any(part.ends_transaction for part in statement.statements)

@@ -1,65 +1,118 @@
-"""What is said of a revision with which nobody can go on."""
+"""Errors of revisions that can't be run, or can't be resumed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from liftlock.errors import UnsafeRevision
+from liftlock.errors import NotNow, UnsafeRevision
 from liftlock.execution.database_errors import server_message
 from liftlock.model.operation import Operation
+from liftlock.postgres.advisory_lock import MigrationLock, describe_session
+from liftlock.sql import excerpt
+
+_SHOWN_STATEMENTS = 5
 
 
-def values_differ(before: str, goes_on: str) -> UnsafeRevision:
-    """Interrupted, it wrote other values than it writes now, and goes on writing."""
+def values_differ(before: str, now: str) -> UnsafeRevision:
+    """Return the error of a resumed revision that writes other values than before.
+
+    Parameters:
+        before: the statement that an earlier attempt committed with other values.
+        now: the statement that it sends next.
+    """
     return UnsafeRevision(
         "LL-VALUES-DIFFER",
-        f"Before its interruption the revision wrote other values than it writes now:\n{before[:200]}\n"
-        f"and it goes on with\n{goes_on[:200]}",
-        why="Values made in Python, such as uuid4() or now(), differ from attempt to attempt; what was written with"
-        " the earlier ones is kept, and must not be mixed with new ones.",
-        now="Look which rows are written, and bring the schema to one of both revisions by hand.",
+        "The interrupted revision wrote other values than this attempt:\n"
+        f"{excerpt(before)}\nand it continues with\n{excerpt(now)}",
+        why="Values made in Python, such as uuid4() or now(), differ in each attempt. The rows with"
+        " the earlier values are committed, and must not be mixed with new ones.",
+        now="See which rows were written, finish or undo the revision by hand, and record the"
+        " result: alembic stamp.",
     )
 
 
-def path_differs(revision: str, missed: Sequence[str]) -> UnsafeRevision:
-    """It doesn't ask for what an earlier attempt ran."""
+def path_differs(revision: str, missing: Sequence[str]) -> UnsafeRevision:
+    """Return the error of a resumed revision that didn't send what an earlier attempt ran.
+
+    Parameters:
+        revision: its identifier.
+        missing: the statements that an earlier attempt committed.
+    """
+    statements = "\n".join(excerpt(statement) for statement in missing[:_SHOWN_STATEMENTS])
     return UnsafeRevision(
         "LL-PATH-DIFFERS",
-        f"revision {revision}: an earlier attempt ran what this one didn't ask for:\n"
-        + "\n".join(missed[:5]),
-        why="The revision took another path this time, so nobody can tell what is still to be done.",
-        now="Compare its file with the one of the interrupted run; bring the schema to one of both by hand.",
+        f"revision {revision}: an earlier attempt ran statements that this one didn't send:\n"
+        f"{statements}",
+        why="The revision took another path this time, so the remaining steps are unknown.",
+        now="Compare its file with the one of the interrupted run. Finish or undo the revision by"
+        " hand, and record the result: alembic stamp.",
     )
 
 
 def committed_without_record(revision: str) -> UnsafeRevision:
-    """It was interrupted behind a commit of what no ledger heard of."""
+    """Return the error of a revision that was interrupted after a commit of unrecorded writes."""
     return UnsafeRevision(
         "LL-COMMITTED-UNRECORDED",
-        f"revision {revision} was interrupted behind a commit of what it wrote unseen: within a savepoint, over the driver's connection, or"
-        " many rows at once.",
-        why="Nobody can tell what of that was done, so it isn't done again.",
-        now="Finish it by hand, and tell the version table: alembic stamp.",
+        f"revision {revision} was interrupted after it committed writes that the ledger doesn't"
+        " record: within a savepoint, over the driver's connection, or many rows at once.",
+        why="It is unknown which of them are done, so they aren't repeated.",
+        now=f"Finish the revision by hand, and record that: alembic stamp {revision}",
     )
 
 
 def deferred_constraint_violated(
     error: Exception, revision: str, operation: Operation | None
 ) -> UnsafeRevision:
-    """Its rows aren't yet as a deferred constraint wants them, where all must be committed."""
+    """Return the error of a commit that a deferred constraint refused.
+
+    Parameters:
+        error: the server's.
+        revision: the revision's identifier.
+        operation: the operation that needs a commit before it; None at the revision's end.
+    """
+    before = f"\nA commit is needed before\n{excerpt(operation.sql)}" if operation else ""
     return UnsafeRevision(
         "LL-DEFERRED-CONSTRAINT",
-        f"revision {revision}: {server_message(error)}\nso far, and before this all must be committed:\n{operation.sql[:300] if operation else ''}",
-        why="What takes long shares no transaction with rows that are right at its end only.",
-        now="Move it before those rows or behind the last of them.",
+        f"revision {revision}: {server_message(error)}{before}",
+        why="The rows satisfy a deferred constraint at the end of the revision only, and a"
+        " long-running step can't share a transaction with them.",
+        now="Move that step before the rows, or after the last of them.",
     )
 
 
 def rolled_back_by_revision(operation: Operation) -> UnsafeRevision:
-    """It rolls back its own transaction."""
+    """Return the error of a revision that rolls back its own transaction.
+
+    Parameters:
+        operation: the rollback.
+    """
     return UnsafeRevision(
         "LL-REVISION-ROLLS-BACK",
-        f"line {operation.line or '?'}: the revision rolls back what it has done:\n{operation.sql[:300]}",
-        why="Nobody can tell then what of it is in the database, and plain Alembic would call it applied.",
-        now="Remove that statement, or undo by the opposite operations.",
+        f"line {operation.line or '?'}: the revision rolls back its transaction:\n"
+        f"{excerpt(operation.sql)}",
+        why="It is unknown then which of its changes are in the database, and plain Alembic would"
+        " mark it as applied.",
+        now="Remove that statement, or undo the changes by the opposite operations.",
     )
+
+
+def lock_deadline_exceeded(revision: str, sql: str, lock: MigrationLock) -> NotNow:
+    """Return the error of a long-running step that got no lock until the deadline.
+
+    Parameters:
+        revision: the revision's identifier.
+        sql: the step's statement.
+        lock: knows the sessions that blocked it.
+    """
+    return NotNow(
+        "LL-DEADLINE-EXCEEDED",
+        f"revision {revision}: this statement got no lock within the deadline:\n"
+        f"{excerpt(sql)}{blocked_by(lock)}",
+        why="The finished steps are committed and in the ledger.",
+        now="Run the same command again with a longer --deadline, or end those sessions first.",
+    )
+
+
+def blocked_by(lock: MigrationLock) -> str:
+    """Return a line for each session that blocked the last statement."""
+    return "".join(f"\nblocked by {describe_session(row)}" for row in lock.blockers)

@@ -1,4 +1,4 @@
-"""Where in a revision's file something is asked for."""
+"""The line of a revision's file that sends a statement."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from types import FrameType
 
 
 def line_in(source: str) -> int | None:
-    """The line of a file that is being run, by the innermost of its frames."""
-    frame: FrameType | None = sys._getframe()
+    """Return the line that runs in a file, by the innermost of its frames; None if none does.
+
+    Parameters:
+        source: path of the file.
+    """
+    # traceback.extract_stack reads every file on the stack
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - documented
     while frame is not None:
         if frame.f_code.co_filename == source:
             return frame.f_lineno

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Protocol
 
 from alembic.runtime.migration import MigrationContext
 
-from liftlock.execution.connection import ProjectConnection
+from liftlock.execution.transaction import Transaction
 from liftlock.model.operation import Operation
+from liftlock.revisions.alembic_step import AlembicStep
 
 
 class StatementObserver(Protocol):
-    """Observes the statements of a run; the shadow has the only one."""
+    """Observes the statements of a run; ``liftlock check`` has one on its shadow."""
 
     def watching(self, context: MigrationContext) -> AbstractContextManager[None]:
         """Observe the connection of a migration context."""
 
-    def running(self, connection: ProjectConnection) -> None:
-        """Note the connection on which liftlock runs the revisions itself."""
-
-    def marked(self, steps: Iterable[Any]) -> Iterator[Any]:
+    def marked(self, steps: Iterable[AlembicStep]) -> Iterator[AlembicStep]:
         """Yield Alembic's steps, and note each revision as it begins."""
 
-    def attempt(self) -> Callable[[Operation], None]:
-        """Begin an attempt at a revision; returns a callback for each of its operations."""
+    def attempt(self, transaction: Transaction) -> Callable[[Operation], None]:
+        """Begin an attempt of liftlock at a revision.
+
+        Returns:
+            A callback for each of its operations.
+        """

@@ -1,12 +1,14 @@
-"""``op.backfill``: an update of a whole table, in batches under liftlock, in one statement with Alembic alone."""
+"""``op.backfill``: an update of a whole table.
+
+liftlock runs it in batches, while the application continues. Plain Alembic runs it as one UPDATE.
+"""
 
 from __future__ import annotations
-
-from typing import Any
 
 from alembic.operations import MigrateOperation, Operations
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import DDLElement
+from sqlalchemy.sql.compiler import DDLCompiler
 
 
 class Backfill(DDLElement):
@@ -15,7 +17,7 @@ class Backfill(DDLElement):
     Parameters:
         table_name, schema: the table.
         values: the SET clause.
-        where: which rows still need it; empty for all.
+        where: the condition of the rows that still need it; empty for all rows.
     """
 
     def __init__(self, table_name: str, schema: str | None, values: str, where: str) -> None:
@@ -26,30 +28,36 @@ class Backfill(DDLElement):
 
 
 @compiles(Backfill)  # type: ignore[no-untyped-call, untyped-decorator] # SQLAlchemy leaves it untyped
-def _update(element: Backfill, compiler: Any, **_options: object) -> str:
+def _update(element: Backfill, compiler: DDLCompiler, **_options: object) -> str:
     quote = compiler.preparer
-    doubled = getattr(quote, "_double_percents", False)
-    table = (f"{quote.quote(element.schema)}." if element.schema else "") + quote.quote(
-        element.table_name
-    )
-    text = f"{element.values} WHERE {element.where}" if element.where else element.values
-    return f"UPDATE {table} SET {text.replace('%', '%%') if doubled else text}"
+    schema = f"{quote.quote(element.schema)}." if element.schema else ""
+    condition = f" WHERE {element.where}" if element.where else ""
+    text = f"{element.values}{condition}"
+    if getattr(quote, "_double_percents", False):  # a driver that takes %s for a parameter
+        text = text.replace("%", "%%")
+    return f"UPDATE {schema}{quote.quote(element.table_name)} SET {text}"
 
 
 @Operations.register_operation("backfill")
 class BackfillOp(MigrateOperation):
-    """Update a table in batches, while the application goes on.
+    """Update a table in batches, while the application continues.
 
     Parameters:
         table_name: the table.
-        set: the SET clause, as SQL; each row's new values must depend on that row alone.
-        where: which rows still need it, as SQL; the update must make it false. Without it every row is updated,
-            once; rows that come meanwhile are then the business of a default or of the application.
+        set: the SET clause, as SQL. Each row's new values must depend on that row only.
+        where: the condition of the rows that still need the update, as SQL. The update must make it
+            false. Without it every row is updated once; rows that are inserted meanwhile need a
+            default, or the application.
         schema: the table's schema.
     """
 
     def __init__(
-        self, table_name: str, *, set: str, where: str = "", schema: str | None = None
+        self,
+        table_name: str,
+        *,
+        set: str,  # noqa: A002 - SQL's word, which revisions write
+        where: str = "",
+        schema: str | None = None,
     ) -> None:
         self.table_name = table_name
         self.values = set
@@ -62,7 +70,7 @@ class BackfillOp(MigrateOperation):
         operations: Operations,
         table_name: str,
         *,
-        set: str,
+        set: str,  # noqa: A002 - SQL's word, which revisions write
         where: str = "",
         schema: str | None = None,
     ) -> None:
@@ -73,4 +81,4 @@ class BackfillOp(MigrateOperation):
 @Operations.implementation_for(BackfillOp)
 def _run(operations: Operations, operation: BackfillOp) -> None:
     construct = Backfill(operation.table_name, operation.schema, operation.values, operation.where)
-    operations.migration_context.impl._exec(construct)
+    operations.migration_context.impl._exec(construct)  # noqa: SLF001 - as Alembic's own operations

@@ -1,8 +1,8 @@
-"""The recorder: operations are queued at the migration context's implementation, planned, then run.
+"""Passes what a revision does to a handler: its operations, and the statements of its connection.
 
-``op.*``, batch operations, plug-in operations and ``op.execute`` all meet at ``context.impl``,
-already decomposed and named. What a revision sends over the connection itself is seen by
-SQLAlchemy's events; the queue is run before it, so that the order is the revision's own.
+``op.*``, batch operations, plug-in operations and ``op.execute`` all arrive at ``context.impl``,
+decomposed and named. Statements that the revision sends over a connection are seen by SQLAlchemy's
+events; queued operations run before them, so that the order is the revision's.
 """
 
 from __future__ import annotations
@@ -14,273 +14,148 @@ from typing import Any
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.engine.mock import MockConnection
 
-from liftlock.allowance import allowed
-from liftlock.execution.attempt import Attempt, Send
 from liftlock.execution.connection import ProjectConnection
-from liftlock.execution.executor import StepExecutor
-from liftlock.execution.replay import QueryReplay
-from liftlock.execution.revision_errors import rolled_back_by_revision
 from liftlock.execution.source_location import line_in
-from liftlock.execution.statements import is_read, is_session_setting
-from liftlock.model.operation import Operation
-from liftlock.model.table import Facts
-from liftlock.planning.unsafe import refuse_unless_allowed
-from liftlock.revisions import op_backfill  # noqa: F401 - makes op.backfill known
-from liftlock.revisions.connections import detect_driver_access
+from liftlock.revisions import patches
 from liftlock.revisions.constructs import describe
-
-
-class NeedsDatabase(BaseException):
-    """A revision that is only looked at asks the database. Not an Exception: revisions catch those."""
+from liftlock.revisions.handlers import Handler, Listeners, statement_operation
 
 
 class Recorder:
-    """Records what one revision asks for, and has it done.
+    """Records one revision.
 
     Parameters:
-        context: Alembic's migration context; its ``impl`` is wrapped while ``recording``.
-        working: its connection.
-        work: does the operations; None to look only: nothing is sent, and asking the database raises ``NeedsDatabase``.
-        looked: is called with each operation of a revision that is only looked at.
+        context: Alembic's migration context.
+        connection: its connection.
+        handler: handles what is recorded.
+        source: path of the revision's file, for the line of each operation.
     """
 
     def __init__(
         self,
         context: MigrationContext,
-        working: ProjectConnection,
-        work: Attempt | None,
-        looked: Callable[[Operation], None] | None = None,
+        connection: ProjectConnection,
+        handler: Handler,
+        source: str,
     ) -> None:
         self._context = context
-        self._working = working
-        self._work = work
-        self._looked = looked
-        self._send = context.impl._exec
-        self._queue: list[tuple[Operation, Send]] = []
-        self._source = ""
-        self._undone: Operation | None = None
-        self._stepper = StepExecutor(work) if work else None
-        self._conversation = (
-            QueryReplay(working, work, self._stepper, lambda: line_in(self._source))
-            if work and self._stepper
-            else None
-        )
-        self.last: Operation | None = None
-        self.committed = False
+        self._connection = connection
+        self._handler = handler
+        self._source = source
+        self._send: patches.Record = _not_recording
 
     @contextlib.contextmanager
-    def recording(self, source: str) -> Iterator[None]:
-        """Record for as long as the context lasts; at its end the queue is run.
-
-        Parameters:
-            source: path of the revision's file, to tell the line of each operation.
-        """
-        self._queue, self.last, self.committed, self._source = [], None, False, source
+    def recording(self) -> Iterator[None]:
+        """Record in this context; at its end, run the operations that are still queued."""
         with contextlib.ExitStack() as stack:
-            self._wrap(stack)
+            self._send = stack.enter_context(
+                patches.record_operations(self._context, self._record, self._recorded)
+            )
+            if self._handler.replaces_autocommit_block:
+                block = self._handler.autocommit_block
+                stack.enter_context(patches.replace_autocommit_block(self._context, block))
+            stack.enter_context(patches.detect_driver_access(self._driver_accessed))
+            self._listen(stack)
             yield
-            self.flush()
+            self._handler.flush()
 
-    def flush(self) -> None:
-        """Run what is queued, in order.
-
-        Raises:
-            UnsafeRevision: the revision has rolled back what it did, and goes on.
-        """
-        if self._stepper is None or self._working.busy:
-            return
-        if self._undone is not None:
-            raise rolled_back_by_revision(self._undone)
-        while self._queue:
-            operation, send = self._queue.pop(0)
-            self.last = operation
-            self._stepper.perform(operation, send, ahead=[one for one, _ in self._queue])
-
-    def _wrap(self, stack: contextlib.ExitStack) -> None:
-        impl, context = self._context.impl, self._context
-        stack.callback(_restore(impl, "_exec", "create_table", "drop_table"))
-        stack.callback(_restore(context, "autocommit_block"))
-        impl._exec = self._record  # type: ignore[method-assign]
-        impl.create_table = self._with_stand_in(impl.create_table)  # type: ignore[method-assign]
-        impl.drop_table = self._with_stand_in(impl.drop_table)  # type: ignore[method-assign]
-        if self._work is None or not self._work.bound:
-            context.autocommit_block = self._autocommit  # type: ignore[method-assign]
-        stack.enter_context(detect_driver_access(self._raw))
-        engine = self._working.connection.engine
-        listeners: dict[str, Callable[..., Any]] = {
+    def _listen(self, stack: contextlib.ExitStack) -> None:
+        listeners: Listeners = {
             "before_execute": self._before_execute,
             "before_cursor_execute": self._before_cursor_execute,
             "commit": self._before_commit,
-            "rollback": self._before_rollback,
+            "rollback": self._rolled_back,
+            **self._handler.listeners(),
         }
-        if self._conversation is not None:
-            listeners |= self._conversation.listeners()
+        engine = self._connection.connection.engine
         for name, listener in listeners.items():
-            event.listen(engine, name, listener)
-            stack.callback(event.remove, engine, name, listener)
-        if self._work is not None:
-            event.listen(Engine, "before_cursor_execute", self._elsewhere)
-            stack.callback(event.remove, Engine, "before_cursor_execute", self._elsewhere)
+            _listen(stack, engine, name, listener)
+        _listen(stack, Engine, "before_cursor_execute", self._on_any_engine)
 
     def _record(
         self,
-        construct: Any,
-        execution_options: Any = None,
-        multiparams: Any = None,
-        params: Any = None,
+        construct: Any,  # noqa: ANN401 - Alembic's signature
+        execution_options: Any = None,  # noqa: ANN401
+        multiparams: Any = None,  # noqa: ANN401
+        params: Any = None,  # noqa: ANN401
     ) -> None:
-        operation = describe(
-            construct, self._context.dialect, multiparams or (), line=line_in(self._source)
-        )
-        given = {"execution_options": execution_options}
+        """Take the place of ``impl._exec``."""
+        line = line_in(self._source)
+        operation = describe(construct, self._context.dialect, multiparams or (), line=line)
+        options = {"execution_options": execution_options}
         if multiparams:
-            given["multiparams"] = multiparams
+            options["multiparams"] = multiparams
         elif params:
-            given["params"] = params
+            options["params"] = params
+        real_send = self._send
 
         def send() -> None:
-            with self._working.own():
-                self._send(construct, **given)
+            with self._connection.as_internal():
+                real_send(construct, **options)
 
-        if self._looked is not None:
-            self._looked(operation)
-        self._queue.append((operation, send))
-        self._flush_what_stands_alone()
+        self._handler.add(operation, send)
+        if not patches.creates_or_drops_table(self._context):
+            self._recorded()
 
-    def _flush_what_stands_alone(self) -> None:
-        """Outside of a transaction, or bound to one whose savepoints may swallow an error, nothing is to be looked ahead for."""
-        stands_in = isinstance(self._context.impl.connection, MockConnection)
-        if (self._working.outside or self._working.bound) and not stands_in:
-            self.flush()
+    def _recorded(self) -> None:
+        if self._handler.runs_at_once():
+            self._handler.flush()
 
-    def _with_stand_in(self, real: Callable[..., Any]) -> Callable[..., Any]:
-        """While a table is created or dropped, its types' own DDL goes into the queue, in order."""
-
-        def call(table: Any, **kwargs: Any) -> None:
-            impl = self._context.impl
-            connection = impl.connection
-            impl.connection = MockConnection(
-                self._context.dialect, lambda construct, _parameters=None: self._record(construct)
-            )  # type: ignore[assignment]
-            try:
-                real(table, **kwargs)
-            finally:
-                impl.connection = connection
-            self._flush_what_stands_alone()
-
-        return call
-
-    @contextlib.contextmanager
-    def _autocommit(self) -> Iterator[None]:
-        """What an autocommit block follows is committed by it, and what is in it runs at once, each by itself.
-
-        Most of what stands in such blocks runs well in a transaction, with its row in the ledger; what
-        refuses one is run without.
-        """
-        if self._work is None:
-            yield
-            return
-        self.flush()
-        self._work.end_transaction()
-        try:
-            yield
-        finally:
-            self._working.outside = False
-        self._work.commit_point()
+    def _is_revisions_own(self, connection: Connection) -> bool:
+        return not self._connection.is_internal and self._connection.is_same_as(connection)
 
     def _before_execute(self, _connection: Connection, *_statement: object) -> None:
-        if not self._working.busy:
-            if self._work is None:
-                raise NeedsDatabase
-            self.flush()
+        """Run queued operations before SQLAlchemy takes a cursor for the next statement."""
+        if not self._connection.is_internal:
+            self._handler.flush_before_statement()
 
     def _before_cursor_execute(
         self, connection: Connection, _cursor: object, statement: str, *_more: object
     ) -> None:
-        if self._working.busy:
+        if self._connection.is_internal:
             return
-        if self._work is None:
-            raise NeedsDatabase
-        self.flush()
-        if connection.connection is self._working.connection.connection:
-            self.last = Operation(
-                kind="connection", table=None, sql=statement, line=line_in(self._source)
+        if self._connection.is_same_as(connection):
+            self._handler.before_statement(
+                statement_operation(statement, line_in(self._source))
             )
+        else:
+            self._handler.flush_before_statement()
 
-    def _elsewhere(
+    def _on_any_engine(
         self, connection: Connection, _cursor: object, statement: str, *_more: object
     ) -> None:
-        """What is changed over another connection is committed by itself: no ledger hears of it, and no further try knows it."""
-        ours = connection.connection is self._working.connection.connection
-        if (
-            self._work is None
-            or ours
-            or self._working.busy
-            or connection.dialect.name != "postgresql"
-            or is_read(statement)
-            or is_session_setting(statement)
-        ):
-            return
-        refuse_unless_allowed(
-            "LL-SECOND-CONNECTION",
-            Operation(
-                kind="connection",
-                table=None,
-                sql=statement,
-                line=line_in(self._source),
-                allowed=allowed(),
-            ),
-            Facts(allowed=self._work.policy.allowed),
-            what="the revision changes something over a connection of its own",
-            why="Nobody can tell afterwards whether that was done, so each further try would do it again.",
-            remedy="Send it by op.execute or op.get_bind(), what refuses a transaction in op.get_context().autocommit_block()",
-        )
-
-    def _raw(self, connection: object) -> None:
-        """What is sent over the driver's own connection is remembered by nobody, so all of it must be of one transaction."""
-        if self._working.busy or connection is not self._working.connection.connection:
-            return
-        if self._work is None:
-            raise NeedsDatabase
-        self.flush()
-        self._work.bind()
-        self._work.unnoted = True
-
-    def _before_commit(self, connection: Connection) -> None:
-        if (
-            self._work is not None
-            and not self._working.busy
-            and connection.connection is self._working.connection.connection
-        ):
-            self.flush()
-            self._work.write_down()
-            self.committed = True
-
-    def _before_rollback(self, connection: Connection) -> None:
-        """Refused where the revision goes on; an error that it raises again behind its rollback is told as it is, or tried again."""
-        if (
-            self._work is not None
-            and not self._working.busy
-            and connection.connection is self._working.connection.connection
-        ):
-            self._undone = Operation(
-                kind="connection",
-                table=None,
-                sql="connection.rollback()",
-                line=line_in(self._source),
+        another = not self._connection.is_internal and not self._connection.is_same_as(connection)
+        if another and connection.dialect.name == "postgresql":
+            self._handler.second_connection(
+                statement_operation(statement, line_in(self._source))
             )
 
+    def _driver_accessed(self, fairy: object) -> None:
+        if not self._connection.is_internal and fairy is self._connection.connection.connection:
+            self._handler.driver_access()
 
-def _restore(thing: object, *names: str) -> Callable[[], None]:
-    """A call that makes instance attributes what they are now, or removes them where they are the class's."""
-    mine = vars(thing)
-    before = {name: mine[name] for name in names if name in mine}
+    def _before_commit(self, connection: Connection) -> None:
+        if self._is_revisions_own(connection):
+            self._handler.before_commit()
 
-    def restore() -> None:
-        for name in names:
-            vars(thing).pop(name, None)
-        vars(thing).update(before)
+    def _rolled_back(self, connection: Connection) -> None:
+        if self._is_revisions_own(connection):
+            line = line_in(self._source)
+            self._handler.rolled_back(statement_operation("connection.rollback()", line))
 
-    return restore
+
+def _listen(
+    stack: contextlib.ExitStack,
+    target: Engine | type[Engine],
+    name: str,
+    listener: Callable[..., Any],
+) -> None:
+    event.listen(target, name, listener)
+    stack.callback(event.remove, target, name, listener)
+
+
+def _not_recording(*_arguments: object, **_options: object) -> None:
+    """Stand for the function that sends operations, while nothing is recorded."""
+    message = "an operation was sent outside of a recording"
+    raise RuntimeError(message)

@@ -1,20 +1,18 @@
-"""What upgrade, downgrade and plan share: load, wait, and run Alembic under guard."""
+"""Runs one of Alembic's commands with ``env.py`` under guard: what several commands share."""
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from alembic.util import CommandError
 
-from liftlock.errors import LiftlockError, NotNow, SettingsError, UnsafeRevision
-from liftlock.events import Notify
-from liftlock.execution.database_errors import connection_lost, server_message
+from liftlock.errors import LiftlockError, UnsafeRevision
+from liftlock.events import Event, Notify
 from liftlock.postgres.signals import Signals
 from liftlock.postgres.wait import wait
-from liftlock.revisions.guard import Guard, run_finished
-from liftlock.revisions.project import Project, load, place_in, url_of
+from liftlock.revisions.failures import env_error
+from liftlock.revisions.guard import Guard
+from liftlock.revisions.project import Project, load, url_of
 from liftlock.revisions.runner import RunReport
 from liftlock.settings import Address, Settings
 
@@ -26,10 +24,10 @@ def prepare(
     notify: Notify,
     redirect: Address | None = None,
 ) -> Project:
-    """Load the project, then wait for its database, where the address is known before env.py runs.
+    """Load the project; wait for its database where its address is known before env.py runs.
 
     Raises:
-        LiftlockError: the project can't be loaded, or the database not be used.
+        LiftlockError: the project can't be loaded, or its database can't be used.
     """
     project = load(settings.config, x_arguments)
     address = redirect or settings.address or url_of(project.config)
@@ -39,10 +37,10 @@ def prepare(
 
 
 def drive(guard: Guard, project: Project, run: Callable[[], None]) -> list[RunReport]:
-    """Run one of Alembic's commands under guard.
+    """Run one of Alembic's commands under guard; return a report for each version table.
 
     Raises:
-        LiftlockError: what went wrong, as an error for its reader.
+        LiftlockError: the command failed.
     """
     try:
         with guard:
@@ -52,36 +50,21 @@ def drive(guard: Guard, project: Project, run: Callable[[], None]) -> list[RunRe
     except CommandError as error:
         raise UnsafeRevision(
             "LL-ALEMBIC-COMMAND",
-            str(error),
-            now="See `liftlock status` for what the database and the files have.",
+            f"Alembic refuses the command: {error}",
+            now="Compare the database with the files: liftlock status.",
         ) from error
     except Exception as error:
-        known = _env_failed(error, project, guard.reports)
+        known = env_error(error, project.script, revisions_finished=bool(guard.reports))
         if known is None:
             raise
         raise known from error
-    guard.notify(run_finished(guard.reports))
+    guard.notify(_run_finished(guard.reports))
     return guard.reports
 
 
-def _env_failed(
-    error: Exception, project: Project, reports: list[RunReport]
-) -> LiftlockError | None:
-    """An error of the project's env.py; None for one of our own, which must not be blamed on it."""
-    if connection_lost(error):
-        return NotNow(
-            "LL-CONNECTION-LOST",
-            f"The connection to the database was lost: {server_message(error)}",
-            why="What was running is rolled back; finished revisions stay.",
-            now="Run the same command again when the database is back.",
-        )
-    place = place_in(error, project.script)
-    innermost = traceback.extract_tb(error.__traceback__)[-1].filename
-    if place is None or innermost.startswith(str(Path(__file__).parents[1])):
-        return None
-    return SettingsError(
-        "LL-ENV-FAILED",
-        f"{place}: {type(error).__name__}: {server_message(error)}",
-        why=f"The project's env.py couldn't run, {'to its end; finished revisions stay' if reports else 'so nothing was changed'}.",
-        now="Correct it, or what it reads; `liftlock doctor` looks at the usual causes.",
-    )
+def _run_finished(reports: Sequence[RunReport]) -> Event:
+    ran = [revision for report in reports for revision in report.ran]
+    heads = sorted({head for report in reports for head in report.after})
+    done = f"{len(ran)} revisions run" if ran else "nothing to do"
+    text = f"at {', '.join(heads) or 'base'}: {done}"
+    return Event("run.finished", text, {"heads": heads, "ran": ran})

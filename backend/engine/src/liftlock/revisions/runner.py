@@ -1,22 +1,20 @@
-"""Runs revisions: each in a transaction of its own, with its version row and its ledger rows."""
+"""Runs the revisions that an Alembic command chose, each with its version row and ledger rows."""
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from alembic.runtime.migration import HeadMaintainer, MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
 from liftlock.errors import LiftlockError, NotNow, UnsafeRevision
 from liftlock.events import Event
-from liftlock.execution.attempt import Attempt, RunMemory
+from liftlock.execution.attempt import Attempt
 from liftlock.execution.connection import ProjectConnection
 from liftlock.execution.database_errors import (
     LOCK_NOT_AVAILABLE,
@@ -26,30 +24,48 @@ from liftlock.execution.database_errors import (
     sqlstate,
     state_after_failure,
 )
+from liftlock.execution.executor import StepExecutor
 from liftlock.execution.facts import FactCollector
+from liftlock.execution.journal import Journal
 from liftlock.execution.limits import RunLimits
+from liftlock.execution.memory import RunMemory
+from liftlock.execution.replay import QueryReplay
+from liftlock.execution.revision_errors import blocked_by
+from liftlock.execution.session_settings import SessionSettings
+from liftlock.execution.source_location import line_in
+from liftlock.execution.transaction import Transaction, commit_open, roll_back_open
 from liftlock.model.operation import Operation, digest
-from liftlock.model.revision import Chain, Revision
+from liftlock.model.revision import Chain
 from liftlock.model.step import Step
 from liftlock.planning.plan import phase_of
 from liftlock.postgres.advisory_lock import describe_session
 from liftlock.postgres.ledger import Ledger, RevisionProgress
 from liftlock.postgres.retry import attempts
-from liftlock.revisions.failures import failure
+from liftlock.revisions import patches
+from liftlock.revisions.alembic_step import AlembicStep, name_of, path_of, runs_revision, title_of
+from liftlock.revisions.failures import revision_error
+from liftlock.revisions.handlers import ExecutingHandler
+from liftlock.revisions.migration_context import schema_translation, script_of
 from liftlock.revisions.observer import StatementObserver
 from liftlock.revisions.project import revision_of
 from liftlock.revisions.recorder import Recorder
-from liftlock.revisions.transactions import commit, translated
+from liftlock.sql import excerpt
 
 _BLOCKED_SECONDS = 2.0
-_BYTECODE_HEADER = 16
-"""Bytes, by https://peps.python.org/pep-0552/."""
-"""How long the next try waits for the transactions that blocked the last one."""
+"""How long an attempt waits for the transactions that blocked the one before."""
+_BYTECODE_HEADER_BYTES = 16
+"""The header holds the time of the source file: https://peps.python.org/pep-0552/."""
 
 
 @dataclass(slots=True)
 class RunReport:
-    """What a run did to one version table."""
+    """The result of a run for one version table.
+
+    Parameters:
+        version_table: its name, with its schema.
+        before, after: the revisions in it.
+        ran: the revisions that the run applied or reverted.
+    """
 
     version_table: str
     before: frozenset[str]
@@ -57,297 +73,320 @@ class RunReport:
     ran: list[str] = field(default_factory=list)
 
 
-class Runner:
-    """Runs the steps that Alembic chose.
+@dataclass(frozen=True, slots=True)
+class RunParts:
+    """The parts of a run, which its runner uses.
 
     Parameters:
         context: Alembic's migration context.
-        working: its connection.
-        ledger: where to note what is done.
-        policy: deadline, budgets, interrupts, listener, and the single-flight lock.
+        connection: its connection.
+        settings: the settings that revisions make on the connection.
+        ledger: writes over the connection.
+        limits: the limits of the run.
         pid: the backend of the connection.
-        atomic: the project's own transaction is around everything; nothing can be retried.
+        external: a transaction of the project's own stays open, so nothing can be retried.
+        observer: observes the statements; None where nothing does.
+    """
+
+    context: MigrationContext
+    connection: ProjectConnection
+    settings: SessionSettings
+    ledger: Ledger
+    limits: RunLimits
+    pid: int
+    external: bool
+    observer: StatementObserver | None
+
+
+class Runner:
+    """Runs the steps that an Alembic command chose.
+
+    Parameters:
+        parts: the parts of the run.
+        maintainer: keeps the version table.
+        arguments: what env.py passes to ``upgrade()`` and ``downgrade()``.
     """
 
     def __init__(
-        self,
-        context: MigrationContext,
-        working: ProjectConnection,
-        ledger: Ledger,
-        policy: RunLimits,
-        *,
-        pid: int,
-        atomic: bool,
-        observer: StatementObserver | None,
+        self, parts: RunParts, maintainer: HeadMaintainer, arguments: dict[str, Any]
     ) -> None:
-        self._context, self._working, self._ledger, self._policy = context, working, ledger, policy
-        self._flight = policy.lock
-        self._pid = pid
-        self._atomic = atomic
-        self._observer = observer
-        self._run = RunMemory()
-        self._survey = FactCollector(working, policy.small_table_bytes, policy.allowed, {})
-        self._recorder: Recorder | None = None
+        self._parts = parts
+        self._context = parts.context
+        self._connection = parts.connection
+        self._ledger = parts.ledger
+        self._limits = parts.limits
+        self._lock = parts.limits.lock
+        self._maintainer = maintainer
+        self._arguments = arguments
+        self._memory = RunMemory()
+        self._facts = FactCollector(
+            parts.connection, parts.limits.small_table_bytes, parts.limits.allowed
+        )
+        self._handler: ExecutingHandler | None = None
         self._half_done = False
-        self._tries = 0
+        self._attempts = 0
 
-    def run(
-        self, steps: Iterable[Any], maintainer: HeadMaintainer, arguments: dict[str, Any]
-    ) -> Iterable[str]:
-        """Run Alembic's steps; yields the revision of each that is finished."""
-        self._settle(frozenset(maintainer.heads))
+    def run(self, steps: Iterable[AlembicStep]) -> Iterator[str]:
+        """Run Alembic's steps; yield the revision of each finished one."""
+        self._accept_stamped()
         for step in steps:
             started = time.monotonic()
-            revision = _name(step)
-            self._notify("revision.started", _title(step), revision)
-            done = self._persist(step, maintainer, arguments)
+            self._notify("revision.started", title_of(step), step)
+            done = self._run_until_done(step)
             seconds = time.monotonic() - started
-            text = f"finished {revision} in {seconds:.2f} s ({len(done)} {'step' if len(done) == 1 else 'steps'})"
-            self._notify(
-                "revision.finished", text, revision, seconds=round(seconds, 3), steps=len(done)
-            )
-            yield revision
+            count = f"{len(done)} {'step' if len(done) == 1 else 'steps'}"
+            text = f"finished {name_of(step)} in {seconds:.2f} s ({count})"
+            facts = {"seconds": round(seconds, 3), "steps": len(done)}
+            self._notify("revision.finished", text, step, **facts)
+            yield name_of(step)
 
-    def _settle(self, heads: frozenset[str]) -> None:
-        done = self._ledger.accept_stamped(
-            lambda: Chain.of(
-                revision_of(one) for one in script_of(self._context).walk_revisions()
-            ).ancestors(heads),
-        )
-        commit(self._working.connection, atomic=self._atomic)
-        if done:
-            text = f"the {done} was begun by an earlier run, and finished by hand: the version table says so"
-            self._policy.notify(Event("revision.settled", text, warning=True))
+    def _accept_stamped(self) -> None:
+        """Accept an interrupted revision as finished where the version table says that it is.
 
-    def _persist(
-        self, step: Any, maintainer: HeadMaintainer, arguments: dict[str, Any]
-    ) -> tuple[Step, ...]:
-        """Try a revision until it succeeds, the deadline passes without progress, or the fault isn't one that passes."""
+        Somebody finished it by hand, and stamped the version table.
+        """
+        heads = frozenset(self._maintainer.heads)
+
+        def applied() -> frozenset[str]:
+            scripts = script_of(self._context).walk_revisions()
+            return Chain.of(revision_of(script) for script in scripts).ancestors(heads)
+
+        accepted = self._ledger.accept_stamped(applied)
+        commit_open(self._connection.connection, external=self._parts.external)
+        if accepted:
+            text = f"the interrupted {accepted} was finished by hand: the version table says so"
+            self._limits.notify(Event("revision.settled", text, warning=True))
+
+    # Attempts.
+
+    def _run_until_done(self, step: AlembicStep) -> tuple[Step, ...]:
+        """Repeat attempts at a revision until it is done.
+
+        Raises:
+            LiftlockError: the error isn't transient, or the deadline passed without progress.
+        """
         while True:
-            started, finished = time.monotonic(), self._run.finished
+            started = time.monotonic()
+            finished_before = self._memory.finished
             try:
                 for attempt in attempts(
-                    self._worth_another_try, self._policy.deadline, first=0.2, most=1.0
+                    self._is_worth_retrying, self._limits.deadline, first=0.2, most=1.0
                 ):
                     with attempt:
-                        self._tries = attempt.num
-                        self._flight.wait_for_blockers(_BLOCKED_SECONDS)
-                        return self._attempt(step, maintainer, arguments)
+                        self._attempts = attempt.num
+                        self._lock.wait_for_blockers(_BLOCKED_SECONDS)
+                        return self._attempt(step)
             except Exception as error:
-                if self._worth_another_try(error) and self._run.finished > finished:
+                if self._is_worth_retrying(error) and self._memory.finished > finished_before:
                     continue
-                raise self._failed(error, step, time.monotonic() - started) from error
+                raise self._error(error, step, time.monotonic() - started) from error
 
-    def _failed(self, error: Exception, step: Any, seconds: float) -> LiftlockError:
-        if sqlstate(error) == LOCK_NOT_AVAILABLE:
-            return self._refused(step, seconds)
-        return failure(
-            error,
-            revision=_name(step),
-            operation=self._last,
-            source=_path(step),
-            script=script_of(self._context),
-            half_done=self._half_done,
-        )
+    def _is_worth_retrying(self, error: BaseException) -> bool:
+        return is_transient(error) and not self._parts.external
 
-    def _worth_another_try(self, error: Exception) -> bool:
-        return is_transient(error) and not self._atomic
-
-    @property
-    def _last(self) -> Operation | None:
-        return self._recorder.last if self._recorder else None
-
-    def _attempt(
-        self, step: Any, maintainer: HeadMaintainer, arguments: dict[str, Any]
-    ) -> tuple[Step, ...]:
-        self._policy.signals.check()
-        self._flight.check()
-        heads, memo = set(maintainer.heads), copy.copy(self._context.impl.memo)
-        self._flight.blockers = []
+    def _attempt(self, step: AlembicStep) -> tuple[Step, ...]:
+        """Make one attempt; leave no open transaction and no changed state after an error."""
+        self._limits.check()
+        heads = set(self._maintainer.heads)
+        memo = copy.copy(self._context.impl.memo)
+        self._lock.forget_blockers()
         try:
-            with self._flight.monitoring(self._pid, self._policy.deadline):
-                return self._transaction(step, maintainer, arguments)
+            with self._lock.monitoring(self._parts.pid, self._limits.deadline):
+                return self._run_in_transaction(step)
         except BaseException as error:
-            maintainer.heads, self._context.impl.memo = heads, memo
-            self._clear()
+            self._maintainer.heads = heads
+            self._context.impl.memo = memo
+            if not self._parts.external:
+                roll_back_open(self._connection.connection)
             if isinstance(error, DBAPIError):
-                self._policy.signals.check()
+                self._limits.signals.check()
             if sqlstate(error) == LOCK_NOT_AVAILABLE:
-                self._notify(
-                    "lock.refused",
-                    self._refusal(step),
-                    _name(step),
-                    warning=True,
-                    blockers=self._flight.blockers,
-                )
-                self._flight.cancel_blockers()
-                self._run.maintained = tuple(
-                    dict.fromkeys(
-                        table for row in self._flight.blockers for table in row["maintains"]
-                    )
-                )
+                self._lock_refused(step)
             raise
 
-    def _transaction(
-        self, step: Any, maintainer: HeadMaintainer, arguments: dict[str, Any]
-    ) -> tuple[Step, ...]:
-        context, started = self._context, time.monotonic()
+    def _lock_refused(self, step: AlembicStep) -> None:
+        """Report who refused the lock, and prepare the next attempt."""
+        blockers = self._lock.blockers
+        self._notify(
+            "lock.refused", self._refusal(step), step, warning=True, blockers=blockers
+        )
+        self._lock.cancel_blockers()
+        self._memory.note_maintained(table for row in blockers for table in row["maintains"])
+
+    def _run_in_transaction(self, step: AlembicStep) -> tuple[Step, ...]:
+        started = time.monotonic()
         progress = self._resume(step)
-        with context.begin_transaction(_per_migration=True):
-            self._survey.begin()
-            whole = self._atomic or self._translated(step)
-            work = Attempt(
-                self._working,
-                self._ledger,
-                progress,
-                self._survey,
-                self._policy,
-                self._run,
-                whole=whole,
-            )
-            self._recorder = Recorder(
-                context, self._working, work, self._observer.attempt() if self._observer else None
-            )
+        with self._context.begin_transaction(_per_migration=True):
+            attempt = self._begin_attempt(step, progress)
+            transaction = attempt.transaction
             try:
-                with self._recorder.recording(_path(step)):
-                    step.migration_fn(**arguments)
+                self._run_function(step, attempt)
             except DBAPIError as error:
-                if not work.kept or sqlstate(error) not in NEEDS_COMMIT:
+                if not transaction.keeps_unrecorded_writes or sqlstate(error) not in NEEDS_COMMIT:
                     raise
-                self._run.unnoted.add(progress.revision)
+                # The statement can't run before the unrecorded writes are committed.
+                self._memory.commit_unrecorded(attempt.revision)
                 raise RetryDifferently from error
             finally:
-                self._half_done = work.committed or self._recorder.committed
-            self._take_over()
-            maintainer.update_to_step(step)
-            for callback in context.on_version_apply_callbacks:
-                callback(
-                    ctx=context, step=step.info, heads=set(maintainer.heads), run_args=arguments
-                )
-            if hasattr(step, "revision"):  # a stamp runs nothing
-                self._note(step, work, time.monotonic() - started)
-            self._policy.check()
-        return tuple(work.steps)
+                self._half_done = transaction.has_committed
+            if transaction.ended_by_revision and not self._parts.external:
+                patches.adopt_transaction(self._context, self._connection.connection)
+            self._update_version_table(step)
+            self._finish(step, attempt, time.monotonic() - started)
+            self._limits.check()
+        return tuple(attempt.steps)
 
-    def _translated(self, step: Any) -> bool:
-        """Whether other schemas are put in while statements are sent: a plan wouldn't name these, so all takes its plain form."""
-        found = bool(translated(self._working.connection))
-        if found:
-            text = f"{_name(step)} runs in one transaction, as plain Alembic runs it: env.py sets schema_translate_map"
-            self._notify("revision.translated", text, _name(step), warning=True)
-        return found
+    def _begin_attempt(self, step: AlembicStep, progress: RevisionProgress) -> Attempt:
+        self._facts.begin_attempt()
+        journal = Journal(self._ledger, progress, self._memory)
+        transaction = Transaction(
+            self._connection,
+            self._parts.settings,
+            journal,
+            self._limits,
+            self._memory,
+            external=self._parts.external or self._translates_schemas(step),
+        )
+        return Attempt(transaction, journal, self._facts)
 
-    def _resume(self, step: Any) -> RevisionProgress:
-        if not hasattr(step, "revision"):
-            return RevisionProgress("", "up", "")
-        source = digest(_text(Path(_path(step))))
-        progress = self._ledger.resume(_name(step), "up" if step.is_upgrade else "down", source)
-        commit(self._working.connection, atomic=self._atomic)
-        self._half_done = progress.execution is not None
-        if progress.changed and "LL-FILE-CHANGED" not in self._policy.allowed:
-            raise UnsafeRevision(
-                "LL-FILE-CHANGED",
-                f"revision {_name(step)}: its file has changed since it was begun and interrupted: {_path(step)}",
-                why="Some of its steps are committed; what is still to be done can't be told from another file.",
-                now="Put the file back as it was, finish it, and make the change in a revision of its own; or, when the"
-                " steps that are done are the same in both: LIFTLOCK_ALLOW=LL-FILE-CHANGED.",
+    def _run_function(self, step: AlembicStep, attempt: Attempt) -> None:
+        """Run ``upgrade()`` or ``downgrade()``, and the operations that it asks for."""
+        observer = self._parts.observer
+        executor = StepExecutor(attempt, self._limits, self._memory)
+        source = path_of(step)
+        replay = QueryReplay(
+            attempt, executor, self._limits, self._memory, lambda: line_in(source)
+        )
+        self._handler = ExecutingHandler(
+            attempt.transaction,
+            executor,
+            replay,
+            self._limits,
+            observer.attempt(attempt.transaction) if observer else None,
+        )
+        recorder = Recorder(self._context, self._connection, self._handler, source)
+        with recorder.recording():
+            step.migration_fn(**self._arguments)
+
+    def _update_version_table(self, step: AlembicStep) -> None:
+        context = self._context
+        self._maintainer.update_to_step(step)
+        for callback in context.on_version_apply_callbacks:
+            callback(
+                ctx=context,
+                step=step.info,
+                heads=set(self._maintainer.heads),
+                run_args=self._arguments,
             )
-        if progress.execution is not None:
-            done = sum(sum(one.finished.values()) for one in progress.steps.values())
-            self._notify(
-                "revision.resumed",
-                f"resuming {_name(step)} after {done} finished steps",
-                _name(step),
-                steps=done,
-            )
-        return progress
 
-    def _clear(self) -> None:
-        """Leave no transaction of a failed attempt open; after a commit of the revision's own it isn't Alembic's."""
-        transaction = None if self._atomic else self._working.connection.get_transaction()
-        if transaction is not None:
-            with contextlib.suppress(Exception):
-                transaction.rollback()
-
-    def _take_over(self) -> None:
-        """After a commit of the revision's own, Alembic's transaction is dead: go on in the one that followed."""
-        context, connection = self._context, self._context.connection
-        if (
-            self._atomic
-            or connection is None
-            or self._recorder is None
-            or not self._recorder.committed
-        ):
+    def _finish(self, step: AlembicStep, attempt: Attempt, seconds: float) -> None:
+        """Write the last ledger rows of a revision; a stamp has none."""
+        if not runs_revision(step):
             return
-        context._transaction = connection.get_transaction() or connection.begin()
-
-    def _note(self, step: Any, work: Attempt, seconds: float) -> None:
-        progress = work.finish()
+        progress = attempt.finish()
         if step.is_upgrade:
-            self._ledger.add_revision(_revision(self._context, step), phase_of(work.steps), seconds)
+            script = script_of(self._context).get_revision(step.revision.revision)
+            self._ledger.add_revision(revision_of(script), phase_of(attempt.steps), seconds)
         else:
             self._ledger.remove_revision(step.revision.revision)
         self._ledger.finish(progress)
 
-    def _refusal(self, step: Any) -> str:
-        operation = self._last
-        what = f"{operation.kind} {operation.table or ''}".strip() if operation else "a statement"
-        line = f":{operation.line}" if operation and operation.line else ""
-        blocked = (
-            "; ".join(describe_session(row) for row in self._flight.blockers)
-            or "sessions that have gone since"
-        )
-        return f"{_name(step)}{line}: {what} got no lock (try {self._tries}); blocked by {blocked}"
+    def _translates_schemas(self, step: AlembicStep) -> bool:
+        """Return whether SQLAlchemy puts other schemas into statements while they are sent.
 
-    def _refused(self, step: Any, seconds: float) -> LiftlockError:
+        The steps of a plan wouldn't name those schemas, so the revision runs as with plain Alembic.
+        """
+        translates = bool(schema_translation(self._connection.connection))
+        if translates:
+            text = (
+                f"{name_of(step)} runs in one transaction, as plain Alembic runs it:"
+                " env.py sets schema_translate_map"
+            )
+            self._notify("revision.translated", text, step, warning=True)
+        return translates
+
+    def _resume(self, step: AlembicStep) -> RevisionProgress:
+        """Return what an earlier attempt at a revision committed.
+
+        Raises:
+            UnsafeRevision: the revision's file has changed since, or another revision was begun.
+        """
+        if not runs_revision(step):
+            return RevisionProgress("", "up", "")
+        direction = "up" if step.is_upgrade else "down"
+        source = digest(_source(Path(path_of(step))))
+        progress = self._ledger.resume(name_of(step), direction, source)
+        commit_open(self._connection.connection, external=self._parts.external)
+        self._half_done = progress.execution is not None
+        if progress.changed and "LL-FILE-CHANGED" not in self._limits.allowed:
+            raise _file_changed(step)
+        if progress.execution is not None:
+            done = sum(sum(known.finished.values()) for known in progress.steps.values())
+            text = f"resuming {name_of(step)} after {done} finished steps"
+            self._notify("revision.resumed", text, step, steps=done)
+        return progress
+
+    # Messages.
+
+    def _error(self, error: Exception, step: AlembicStep, seconds: float) -> LiftlockError:
+        if sqlstate(error) == LOCK_NOT_AVAILABLE:
+            return self._lock_refused_error(step, seconds)
+        return revision_error(
+            error,
+            step,
+            operation=self._last,
+            script=script_of(self._context),
+            half_done=self._half_done,
+        )
+
+    @property
+    def _last(self) -> Operation | None:
+        return self._handler.last if self._handler else None
+
+    def _refusal(self, step: AlembicStep) -> str:
         operation = self._last
-        statement = f": {operation.sql[:300]}" if operation else ""
-        listed = "".join(f"\nblocked by {describe_session(row)}" for row in self._flight.blockers)
-        times = "time" if self._tries == 1 else "times"
+        what, line = "a statement", ""
+        if operation is not None:
+            what = f"{operation.kind} {operation.table or ''}".strip()
+            line = f":{operation.line}" if operation.line else ""
+        sessions = "; ".join(describe_session(row) for row in self._lock.blockers)
+        return (
+            f"{name_of(step)}{line}: {what} got no lock (try {self._attempts});"
+            f" blocked by {sessions or 'sessions that have ended since'}"
+        )
+
+    def _lock_refused_error(self, step: AlembicStep, seconds: float) -> NotNow:
+        statement = f": {excerpt(self._last.sql)}" if self._last else ""
+        times = "time" if self._attempts == 1 else "times"
         return NotNow(
             "LL-LOCK-REFUSED",
-            f"revision {_name(step)}{statement}\nrefused {self._tries} {times} in {seconds:.1f} s{listed}",
+            f"revision {name_of(step)}{statement}\nrefused {self._attempts} {times} in"
+            f" {seconds:.1f} s{blocked_by(self._lock)}",
             why=state_after_failure(half_done=self._half_done),
             now="Run the same command again, or end those sessions first.",
         )
 
     def _notify(
-        self, name: str, text: str, revision: str, *, warning: bool = False, **facts: object
+        self, name: str, text: str, step: AlembicStep, *, warning: bool = False, **facts: object
     ) -> None:
-        self._policy.notify(Event(name, text, {"revision": revision, **facts}, warning=warning))
+        self._limits.notify(
+            Event(name, text, {"revision": name_of(step), **facts}, warning=warning)
+        )
 
 
-def _text(path: Path) -> str:
-    """What is in a revision's file, or in its bytecode behind the header, which tells when it was compiled."""
-    content = path.read_bytes()
-    return (
-        content[_BYTECODE_HEADER:].decode("latin-1")
-        if path.suffix == ".pyc"
-        else content.decode(errors="replace")
+def _file_changed(step: AlembicStep) -> UnsafeRevision:
+    return UnsafeRevision(
+        "LL-FILE-CHANGED",
+        f"revision {name_of(step)}: its file has changed since it was interrupted: {path_of(step)}",
+        why="Some of its steps are committed, and the changed file doesn't tell which ones remain.",
+        now="Restore the file, finish the revision, and make the change in a new revision. Or, when"
+        " the committed steps are the same in both files: LIFTLOCK_ALLOW=LL-FILE-CHANGED.",
     )
 
 
-def _name(step: Any) -> str:
-    return str(step.revision.revision) if hasattr(step, "revision") else "stamp"
-
-
-def _title(step: Any) -> str:
-    if not hasattr(step, "revision"):
-        return "stamping the version table"
-    verb = "applying" if step.is_upgrade else "taking back"
-    return f"{verb} {_name(step)}: {step.revision.doc or 'no title'}"
-
-
-def _path(step: Any) -> str:
-    return str(step.revision.path) if hasattr(step, "revision") else ""
-
-
-def script_of(context: MigrationContext) -> ScriptDirectory:
-    """The script directory of a migration context."""
-    script = context.script
-    assert script is not None
-    return script
-
-
-def _revision(context: MigrationContext, step: Any) -> Revision:
-    return revision_of(script_of(context).get_revision(step.revision.revision))
+def _source(path: Path) -> str:
+    """Return the text of a revision's file, or its bytecode without the header."""
+    content = path.read_bytes()
+    if path.suffix == ".pyc":
+        return content[_BYTECODE_HEADER_BYTES:].decode("latin-1")
+    return content.decode(errors="replace")

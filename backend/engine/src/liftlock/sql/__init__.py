@@ -13,6 +13,7 @@ from liftlock.sql.definitions import (
     is_serial,
     same_definition,
 )
+from liftlock.sql.excerpts import excerpt
 from liftlock.sql.mentions import mentions, roles_created
 from liftlock.sql.names import quote_name, split_name, unqualified
 from liftlock.sql.parser import parse
@@ -25,6 +26,7 @@ __all__ = [
     "SchemaObject",
     "Statement",
     "constraint_definition",
+    "excerpt",
     "identity_options",
     "index_definition",
     "is_serial",

@@ -1,0 +1,80 @@
+"""What the attempts of one run learn from each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+from liftlock.postgres.ledger import OperationKey
+
+StatementKey = tuple[str, OperationKey]
+"""A statement of a revision: the revision, and the statement's key within it."""
+
+
+class Escalation(IntEnum):
+    """How the next attempt runs a statement whose locks or duration are unknown.
+
+    Members:
+        SHARED: in the transaction that is open, within the stall budget.
+        ALONE: in a transaction of its own, within twice the stall budget.
+        NO_TIMEOUT: in a transaction of its own, without a statement timeout: it locks rows only.
+        ALLOWED: as ``NO_TIMEOUT``, although it locks tables: an allowance permits that.
+    """
+
+    SHARED = 0
+    ALONE = 1
+    NO_TIMEOUT = 2
+    ALLOWED = 3
+
+
+class RunMemory:
+    """What the attempts of a run have learned."""
+
+    def __init__(self) -> None:
+        self._escalations: dict[StatementKey, Escalation] = {}
+        self._commits_unrecorded: set[str] = set()
+        self._defers_commits: set[str] = set()
+        self._finished = 0
+        self._maintained: tuple[str, ...] = ()
+
+    def escalation(self, statement: StatementKey) -> Escalation:
+        """Return how a statement is to be run."""
+        return self._escalations.get(statement, Escalation.SHARED)
+
+    def escalate(self, statement: StatementKey, to: Escalation) -> None:
+        """Have the next attempt run a statement in another way; it never goes back."""
+        self._escalations[statement] = max(self.escalation(statement), to)
+
+    def commits_unrecorded(self, revision: str) -> bool:
+        """Return whether a revision may commit writes that the ledger doesn't record."""
+        return revision in self._commits_unrecorded
+
+    def commit_unrecorded(self, revision: str) -> None:
+        """Let a revision commit unrecorded writes: its next statement refuses a transaction."""
+        self._commits_unrecorded.add(revision)
+
+    def defers_commits(self, revision: str) -> bool:
+        """Return whether a revision is to commit at steps only that can't do without."""
+        return revision in self._defers_commits
+
+    def defer_commits(self, revision: str) -> None:
+        """Have a revision commit late: an early commit violated a deferred constraint."""
+        self._defers_commits.add(revision)
+
+    @property
+    def finished(self) -> int:
+        """How many steps the run has committed: its progress."""
+        return self._finished
+
+    def count_finished(self, steps: int) -> None:
+        """Count steps that are committed."""
+        self._finished += steps
+
+    def note_maintained(self, tables: Iterable[str]) -> None:
+        """Note tables whose lock was refused because of maintenance, such as an autovacuum."""
+        self._maintained = tuple(dict.fromkeys(tables))
+
+    def take_maintained(self) -> tuple[str, ...]:
+        """Return the tables under maintenance, and forget them."""
+        tables, self._maintained = self._maintained, ()
+        return tables
