@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 BACKEND = ROOT / "backend"
 BIN = BACKEND / ".venv" / "bin"
 PATH = f"{BIN}:{os.environ['PATH']}"
+FORMS = ".github/ISSUE_TEMPLATE"
 FILE_LINES, FUNCTION_LINES = 350, 60
 FRAGMENT = re.compile(r"(?:\d+|\+[\w-]+)\.(?:added|changed|fixed|removed|security)(?:\.\d+)?\.md")
 
@@ -127,13 +128,15 @@ CHECKS = {
         tool("deptry", "recaller", "migrations", folder=BACKEND)
         or tool("deptry", "src", folder=BACKEND / "engine")
     ),
-    "shellcheck": lambda: tool("shellcheck", *tracked("*.sh", ".ci/run", ".ci/engine", ".ci/wheel")),
+    "shellcheck": lambda: tool(
+        "shellcheck", *tracked("*.sh", ".ci/run", ".ci/engine", ".ci/wheel")
+    ),
     "hadolint": lambda: tool("hadolint", "--config", ".hadolint.yaml", *tracked("*Dockerfile*")),
     "compose": lambda: schema("compose-spec", "docker-compose*.yml"),
     "workflows": lambda: schema("github-workflows", ".github/workflows/*.yml"),
     "issue forms": lambda: (
-        schema("github-issue-forms", ".github/ISSUE_TEMPLATE/*.yml", ":!*/config.yml")
-        or schema("github-issue-config", ".github/ISSUE_TEMPLATE/config.yml")
+        schema("github-issue-forms", *(f"{FORMS}/{name}.yml" for name in ("bug", "feature")))
+        or schema("github-issue-config", f"{FORMS}/config.yml")
     ),
     "dependabot": lambda: schema("dependabot", ".github/dependabot.yml"),
     "zizmor": lambda: tool("zizmor", "--offline", "--quiet", ".github"),

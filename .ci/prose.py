@@ -118,8 +118,9 @@ def _openings(passage: Passage) -> Iterator[tuple[int, str]]:
         return
     opening = TITLE_OPENING if passage.kind == "title" else OPENING
     for match in opening.finditer(passage.text):
-        is_link = passage.kind == "markdown" and match["rest"].startswith(" to ")
-        if match["end"] != "?" and not is_link:
+        is_title = passage.text[: match.start("hit")].endswith("[")
+        is_how_to = passage.kind == "markdown" and match["rest"].startswith(" to ")
+        if match["end"] != "?" and not is_title and not is_how_to:
             yield match.start("hit"), f"begins with {match['hit']}"
 
 

@@ -91,14 +91,14 @@ def test_markdown_is_read_by_blocks(prose: ModuleType) -> None:
     """Code, targets of links and questions are left out; headings may begin with any word."""
     source = """# What it does
 
-Whether it waits depends. Who waits?
+Whether it waits depends. Who waits? [How it works](a.md) says it.
 
 ```sh
 whatever
 ```
 
 - How it works.
-- [How to add a rule](#told-by-nobody)
+- How to add [a rule](#told-by-nobody)
 
 | code | meaning |
 |---|---|
