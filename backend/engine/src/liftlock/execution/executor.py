@@ -32,7 +32,7 @@ from liftlock.execution.statements import (
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import Operation, first_words
 from liftlock.model.step import Pace, StepKind
-from liftlock.postgres import catalog
+from liftlock.postgres.dry_run import DryRunFailed, EmptyCopy
 from liftlock.postgres.queries import CATALOG
 
 _LOOK_MS = 10_000
@@ -226,10 +226,9 @@ class StepExecutor:
         step, working = part.step, self._working
         with working.undone():
             try:
-                same = catalog.creates_index(
-                    working.rows, working.send, step.tables[0], step.sql, step.index
-                )
-            except catalog.DryRunFailed:
+                copy = EmptyCopy(working.rows, working.send, step.tables[0])
+                same = copy.defines_index(step.sql, step.index)
+            except DryRunFailed:
                 same = True
             except DBAPIError as error:
                 if sqlstate(error) != INSUFFICIENT_PRIVILEGE:

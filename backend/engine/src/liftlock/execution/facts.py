@@ -21,6 +21,7 @@ from liftlock.model.table import DryRun, Facts, Table
 from liftlock.planning.column_type import replacement_name
 from liftlock.planning.plan import NEEDS_REHEARSAL
 from liftlock.postgres import catalog
+from liftlock.postgres.dry_run import DryRunFailed, EmptyCopy
 from liftlock.postgres.queries import CATALOG
 
 _FILLED = 1_000_000
@@ -134,42 +135,39 @@ class FactCollector:
             return None
         with self._working.undone():
             try:
-                copy = catalog.empty_copy(
-                    self._working.rows, self._working.send, operation.relation
-                )
+                copy = EmptyCopy(self._working.rows, self._working.send, operation.relation)
             except Exception:
                 return None
             try:
                 return self._rehearsed(operation, copy)
-            except catalog.DryRunFailed:
+            except DryRunFailed:
                 return DryRun()  # it will fail on the table itself as well, and say why
 
-    def _rehearsed(self, operation: Operation, copy: int) -> DryRun:
-        working, relation, sql = self._working, operation.relation, operation.sql
+    def _rehearsed(self, operation: Operation, copy: EmptyCopy) -> DryRun:
+        relation, sql = operation.relation, operation.sql
         if isinstance(operation.details, ColumnDetails) and operation.details.key is not None:
             sql = f"ALTER TABLE {relation} ADD COLUMN {operation.details.written}"  # no temporary table may refer to another
         if operation.kind == "create_index":
-            return catalog.dry_run_index(working.rows, working.send, relation, sql)
+            return copy.create_index(sql)
         if isinstance(operation.details, ConstraintDetails) and operation.kind in {
             "create_unique_constraint",
             "create_primary_key",
         }:
             listed = ", ".join(quote_name(name) for name in operation.details.columns)
             sql = f"CREATE UNIQUE INDEX ON {relation} ({listed}){operation.details.index}"
-            return catalog.dry_run_index(working.rows, working.send, relation, sql, constraint=True)
+            return copy.create_index(sql, constraint=True)
         if operation.kind == "alter_type" and isinstance(operation.details, ColumnDetails):
-            column = (operation.details.name, replacement_name(operation))
-            return catalog.dry_run_type(working.rows, working.send, relation, sql, copy, column)
+            return copy.alter_type(sql, operation.details.name, replacement_name(operation))
         if operation.kind == "add_column" and isinstance(operation.details, ColumnDetails):
-            column = (quote_name(operation.details.name), operation.details.type)
-            return catalog.dry_run_column(working.rows, working.send, relation, sql, copy, column)
+            name = quote_name(operation.details.name)
+            return copy.add_column(sql, name, operation.details.type)
         if isinstance(operation.details, BackfillDetails):
-            return self._moves(relation, operation.details)
-        return catalog.dry_run(working.rows, working.send, relation, sql, copy)
+            return self._moves(copy, operation.details)
+        return copy.alter_table(sql)
 
-    def _moves(self, relation: str, parts: BackfillDetails) -> DryRun:
+    def _moves(self, copy: EmptyCopy, parts: BackfillDetails) -> DryRun:
         try:
-            catalog.dry_run_update(self._working.rows, self._working.send, relation, parts)
+            copy.update(parts)
         except Exception as error:
             return DryRun(moves_rows=sqlstate(error) in ASSIGNS_GENERATED)
         return DryRun()
