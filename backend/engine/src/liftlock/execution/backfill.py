@@ -106,7 +106,8 @@ class BackfillRunner:
             self._policy.check()
             rate = workers.rows / max(time.monotonic() - begun, 1e-6)
             self._policy.report_progress(
-                backfill.relation, batches.Batch({"total": total}, workers.rows, rate)
+                backfill.relation,
+                batches.Batch(batches.Cursor(backfill.relation, total), workers.rows, rate),
             )
             return not self._reason_to_wait(part)
 
@@ -197,7 +198,11 @@ class BackfillRunner:
     # What can go wrong.
 
     def _poisoned(
-        self, error: Exception, part: PendingStep, backfill: batches.BackfillTask, cursor: Any
+        self,
+        error: Exception,
+        part: PendingStep,
+        backfill: batches.BackfillTask,
+        cursor: batches.Cursor | None,
     ) -> LiftlockError:
         """A row's new value can't be made: which one?"""
         self._working.rollback()

@@ -78,7 +78,7 @@ class RunLimits:
         if now - self._shown < _SHOWN_SECONDS and not batch.last:
             return
         self._shown = now
-        total, left = max(batch.cursor["total"], batch.rows), ""
+        total, left = max(batch.cursor.total, batch.rows), ""
         if batch.last:
             left = ", done"
         elif total and batch.rate:
