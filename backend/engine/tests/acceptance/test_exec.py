@@ -70,7 +70,7 @@ def test_at_head_neither_alembic_nor_sqlalchemy_is_imported(small: Project) -> N
     }
     assert done.stdout == "served\n"
     assert "liftlock" in imported
-    assert not imported & {"alembic", "sqlalchemy", "psycopg", "click", "rich", "stamina"}
+    assert not imported & {"alembic", "sqlalchemy", "psycopg", "click", "rich", "tenacity"}
 
 
 def test_without_a_manifest_at_head_sqlalchemy_sessions_are_not_needed(small: Project) -> None:

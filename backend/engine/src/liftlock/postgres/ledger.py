@@ -17,6 +17,7 @@ from liftlock.model.operation import Operation, quote_name
 from liftlock.model.revision import Chain, Revision
 from liftlock.model.step import Phase, Step
 from liftlock.postgres.catalog import Execute
+from liftlock.postgres.cursor import Cursor
 from liftlock.postgres.queries import LEDGER
 from liftlock.postgres.session import Session, query
 
@@ -56,7 +57,7 @@ class OperationProgress:
 
     recipe: tuple[Step, ...] = ()
     finished: dict[int, bool] = field(default_factory=dict)
-    cursors: dict[int, Any] = field(default_factory=dict)
+    cursors: dict[int, Cursor | None] = field(default_factory=dict)
     fingerprint: str = ""
 
 
@@ -191,7 +192,7 @@ class Ledger:
                 (row["shape"], row["occurrence"]), OperationProgress(fingerprint=row["fingerprint"])
             )
             known.finished[row["part"]] = row["finished"]
-            known.cursors[row["part"]] = json.loads(row["cursor"]) if row["cursor"] else None
+            known.cursors[row["part"]] = Cursor.loads(row["cursor"]) if row["cursor"] else None
             if row["recipe"]:
                 known.recipe = tuple(Step.from_dict(one) for one in json.loads(row["recipe"]))
         for row in answers:
@@ -241,7 +242,7 @@ class Ledger:
         self._execute(LEDGER["add_answer"], row)
 
     def advance(
-        self, progress: RevisionProgress, key: OperationKey, part: int, cursor: object
+        self, progress: RevisionProgress, key: OperationKey, part: int, cursor: Cursor
     ) -> None:
         """Note how far a backfill has come, in the transaction of the batch."""
         row = {
@@ -249,7 +250,7 @@ class Ledger:
             "shape": key[0],
             "occurrence": key[1],
             "part": part,
-            "cursor": json.dumps(cursor),
+            "cursor": cursor.dumps(),
         }
         self._execute(LEDGER["advance"], row)
 
