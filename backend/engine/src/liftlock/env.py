@@ -16,7 +16,8 @@ from liftlock.events import Event
 from liftlock.postgres.signals import Signals
 from liftlock.postgres.wait import wait
 from liftlock.revisions.connections import url_of
-from liftlock.revisions.guard import Guard, active, run_finished
+from liftlock.revisions.guard import Guard, active
+from liftlock.revisions.run import run_finished
 from liftlock.settings import Address, Settings
 
 _log = logging.getLogger("liftlock")

@@ -13,7 +13,7 @@ from liftlock.model.revision import Revision
 from liftlock.planning.cost import seconds_of_step
 from liftlock.planning.plan import phase_of
 from liftlock.postgres.signals import Signals
-from liftlock.revisions.guard import Guard
+from liftlock.revisions.guard import Guard, Takeover
 from liftlock.revisions.run import drive, prepare
 from liftlock.settings import Address, Settings
 
@@ -79,6 +79,6 @@ def plan(
     """
     project = prepare(settings, x_arguments, interrupts, notify, redirect)
     project.head(target)
-    guard = Guard(settings, "plan", interrupts, silent, redirect=redirect, look=True)
+    guard = Guard(settings, "plan", interrupts, silent, redirect=redirect, takeover=Takeover.PLAN)
     drive(guard, project, lambda: command.upgrade(project.config, target))
-    return [Planned(project.chain.revisions[look.revision], look) for look in guard.looks]
+    return [Planned(project.chain.revisions[look.revision], look) for look in guard.plans]

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from liftlock.errors import LiftlockError, NotNow, StepFailed, UnsafeRevision
-
 from liftlock.execution.attempt import Attempt, PendingStep, Send
 from liftlock.execution.backfill_report import BackfillReport
 from liftlock.execution.database_errors import (
@@ -51,6 +50,7 @@ class BackfillRunner:
         self._connection = attempt.transaction.connection
         self._limits = limits
         self._lock = limits.lock
+        self._monitor = limits.lock.monitor
         self._memory = memory
         self._report = BackfillReport(limits.notify)
         self._last_progress = 0.0
@@ -88,9 +88,7 @@ class BackfillRunner:
         self._attempt.record(pending)
         self._transaction.commit()
 
-    def _run_batches(
-        self, pending: PendingStep, task: batches.BackfillTask, total: float
-    ) -> None:
+    def _run_batches(self, pending: PendingStep, task: batches.BackfillTask, total: float) -> None:
         """Update batch by batch; each one is committed with the cursor that says how far it is."""
         cursors = pending.progress.cursors
         for batch in batches.run(
@@ -190,7 +188,7 @@ class BackfillRunner:
     def _adjust_batch_seconds(self) -> None:
         """Make the batches shorter while sessions wait for their rows, and longer again after."""
         most = self._limits.batch_seconds
-        if self._lock.had_waiters():
+        if self._monitor.had_waiters():
             self._batch_seconds = max(self._batch_seconds / _SHRINK, most / _SMALLEST_SHARE)
         else:
             self._batch_seconds = min(self._batch_seconds * _GROW, most)
@@ -219,7 +217,7 @@ class BackfillRunner:
         Raises:
             NotNow: the backfill was cancelled.
         """
-        requested = self._lock.requested_state(self._attempt.journal.progress.execution)
+        requested = self._monitor.requested_state(self._attempt.journal.progress.execution)
         if requested == "cancel":
             self._attempt.journal.request("run")
             self._transaction.commit_batch()
@@ -227,7 +225,9 @@ class BackfillRunner:
         if requested == "pause":
             return "paused; `liftlock backfill resume` continues it"
         most = self._limits.throttle.lag
-        return f"a replica lags by more than {most:g} s" if self._lock.replica_lag() > most else ""
+        return (
+            f"a replica lags by more than {most:g} s" if self._monitor.replica_lag() > most else ""
+        )
 
     # Errors.
 
@@ -278,7 +278,7 @@ class BackfillRunner:
         return NotNow(
             "LL-ROWS-STAY-LOCKED",
             f"revision {self._attempt.revision}: the last rows of {pending.step.tables[0]} to be"
-            f" updated stay locked by other sessions{blocked_by(self._lock)}",
+            f" updated stay locked by other sessions{blocked_by(self._monitor)}",
             why="All other rows are updated and committed, and the cursor is in the ledger.",
             now="Run the same command again with a longer --deadline, or end those sessions first.",
         )

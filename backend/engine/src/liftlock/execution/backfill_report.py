@@ -23,7 +23,7 @@ class BackfillReport:
 
     def advanced(self, relation: str, batch: Batch) -> None:
         """Report a batch of a table, unless another one was reported a moment ago."""
-        total = float(batch.cursor["total"])
+        total = batch.cursor.total
         self._advanced(relation, batch.rows, batch.rate, total, last=batch.last)
 
     def advanced_in_parallel(self, relation: str, rows: int, rate: float, total: float) -> None:
@@ -35,9 +35,7 @@ class BackfillReport:
         text = f"backfill of {relation}: {reason}"
         self._notify(Event("backfill.paused", text, {"reason": reason}, warning=True))
 
-    def _advanced(
-        self, relation: str, rows: int, rate: float, total: float, *, last: bool
-    ) -> None:
+    def _advanced(self, relation: str, rows: int, rate: float, total: float, *, last: bool) -> None:
         now = time.monotonic()
         if now - self._reported < _INTERVAL_SECONDS and not last:
             return

@@ -179,5 +179,5 @@ class ConcurrentStepRunner:
     def _raise_deadline(self, error: Exception, pending: PendingStep) -> None:
         if sqlstate(error) == QUERY_CANCELED:
             raise lock_deadline_exceeded(
-                self._attempt.revision, pending.step.sql, self._limits.lock
+                self._attempt.revision, pending.step.sql, self._limits.lock.monitor
             ) from error

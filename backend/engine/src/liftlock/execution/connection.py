@@ -19,7 +19,6 @@ DriverParameters = Any
 """Parameters in the driver's own form: a sequence, or a mapping."""
 
 
-
 class ProjectConnection:
     """A connection that the project's ``env.py`` opened.
 

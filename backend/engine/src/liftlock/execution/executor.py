@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from liftlock import sql
+from liftlock.errors import StepFailed
 from liftlock.execution.attempt import Attempt, PendingStep, Send
 from liftlock.execution.backfill import BackfillRunner
 from liftlock.execution.concurrent_steps import ConcurrentStepRunner
@@ -15,7 +16,6 @@ from liftlock.execution.limits import RunLimits
 from liftlock.execution.memory import RunMemory
 from liftlock.execution.raw_sql import RawStatementRunner
 from liftlock.execution.revision_errors import lock_deadline_exceeded, rolled_back_by_revision
-from liftlock.errors import StepFailed
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import Operation
 from liftlock.model.step import Pace, Step, StepKind
@@ -44,9 +44,7 @@ class StepExecutor:
         self._concurrent = ConcurrentStepRunner(attempt, limits)
         self._raw = RawStatementRunner(attempt, limits, memory)
 
-    def perform(
-        self, operation: Operation, send: Send, *, ahead: Sequence[Operation] = ()
-    ) -> None:
+    def perform(self, operation: Operation, send: Send, *, ahead: Sequence[Operation] = ()) -> None:
         """Run the steps of an operation that aren't committed yet.
 
         Parameters:
@@ -196,7 +194,7 @@ class StepExecutor:
                 self._attempt.undo(pending)
             if sqlstate(error) == QUERY_CANCELED:
                 raise lock_deadline_exceeded(
-                    self._attempt.revision, pending.step.sql, self._limits.lock
+                    self._attempt.revision, pending.step.sql, self._limits.lock.monitor
                 ) from error
             raise
         self._attempt.record(pending)

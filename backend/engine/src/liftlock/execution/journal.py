@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from liftlock.execution.memory import RunMemory
+from liftlock.postgres.cursor import Cursor
 from liftlock.postgres.ledger import Ledger, OperationKey, RevisionProgress, StepRecord
 
 _UNRECORDED: OperationKey = ("unnoted", 0)
@@ -78,16 +79,14 @@ class Journal:
                 self._ledger.add_step(self.progress, record)
                 self._memory.count_finished(int(record.finished))
             else:
-                self._ledger.add_result(
-                    self.progress, record.key, record.fingerprint, record.body
-                )
+                self._ledger.add_result(self.progress, record.key, record.fingerprint, record.body)
         self._pending.clear()
 
     def begin(self) -> None:
         """Give the revision a row in the ledger, if it has none."""
         self._ledger.begin(self.progress)
 
-    def advance(self, key: OperationKey, number: int, cursor: object) -> None:
+    def advance(self, key: OperationKey, number: int, cursor: Cursor) -> None:
         """Write the cursor of a backfill; the caller commits."""
         self._ledger.advance(self.progress, key, number, cursor)
 

@@ -72,7 +72,7 @@ class RunMemory:
 
     def note_maintained(self, tables: Iterable[str]) -> None:
         """Note tables whose lock was refused because of maintenance, such as an autovacuum."""
-        self._maintained = tuple(dict.fromkeys(tables))
+        self._maintained = tuple(tables)
 
     def take_maintained(self) -> tuple[str, ...]:
         """Return the tables under maintenance, and forget them."""

@@ -40,7 +40,7 @@ class RawStatementRunner:
         self._transaction = attempt.transaction
         self._connection = attempt.transaction.connection
         self._limits = limits
-        self._lock = limits.lock
+        self._monitor = limits.lock.monitor
         self._memory = memory
 
     def run(self, pending: PendingStep, send: Send) -> str | None:
@@ -67,9 +67,10 @@ class RawStatementRunner:
         in_block = self._transaction.in_block
         shared = self._begin(escalation, in_block=in_block)
         self._set_timeouts(escalation, shared=shared)
-        self._lock.watch_statement(rows_only=escalation is Escalation.NO_TIMEOUT)
+        rows_only = escalation is Escalation.NO_TIMEOUT
         try:
-            send()
+            with self._monitor.observe_locks(rows_only=rows_only):
+                send()
         except Exception as error:
             self._limits.check()
             if sqlstate(error) == QUERY_CANCELED:
@@ -79,8 +80,6 @@ class RawStatementRunner:
                 self._refuse_rewrite(pending.operation)
                 return sqlstate(error)
             raise
-        finally:
-            self._lock.watch_statement(rows_only=False)
         self._connection.set_local(statement_timeout="0")
         self._attempt.record(pending)
         self._end(pending, escalation, in_block=in_block)
@@ -95,7 +94,7 @@ class RawStatementRunner:
         transaction.commit_if_half_used()
         transaction.wait_for_maintenance()
         exclusive = transaction.window.is_exclusive or (
-            transaction.window.is_open and bool(self._lock.table_locks())
+            transaction.window.is_open and bool(self._monitor.table_locks())
         )
         isolated = self._limits.isolate_statements and not transaction.removed.awaits_restoration
         alone = isolated or escalation is not Escalation.SHARED
@@ -119,7 +118,7 @@ class RawStatementRunner:
         if in_block or escalation is Escalation.ALLOWED:
             self._transaction.commit()
         elif pending.operation.kind == "execute" and not parse(pending.operation.sql).is_read:
-            if self._lock.table_locks():
+            if self._monitor.table_locks():
                 self._transaction.window.note_exclusive()
 
     def _too_long(self, pending: PendingStep, key: StatementKey, *, shared: bool) -> Exception:
@@ -128,25 +127,24 @@ class RawStatementRunner:
         Raises:
             UnsafeRevision: it locks tables, and no allowance permits that.
         """
-        if self._lock.gave_up:
-            return lock_deadline_exceeded(self._attempt.revision, pending.step.sql, self._lock)
+        if self._monitor.gave_up:
+            return lock_deadline_exceeded(self._attempt.revision, pending.step.sql, self._monitor)
         if shared:
             self._memory.escalate(key, Escalation.ALONE)
-        elif self._lock.held:
-            self._refuse_table_locks(pending.operation)
+        elif locks := self._monitor.lock_report():
+            self._refuse_table_locks(pending.operation, locks)
             self._memory.escalate(key, Escalation.ALLOWED)
         else:
             self._memory.escalate(key, Escalation.NO_TIMEOUT)
         return RetryDifferently()
 
-    def _refuse_table_locks(self, operation: Operation) -> None:
-        tables = ", ".join(sorted({f"{row['relation']} ({row['mode']})" for row in self._lock.held}))
+    def _refuse_table_locks(self, operation: Operation, locks: str) -> None:
         refuse_unless_allowed(
             _CODE,
             operation,
             Facts(allowed=self._limits.allowed),
             what=f"this statement takes longer than {self._limits.budget * 2} ms, and meanwhile"
-            f" holds or waits for: {tables}",
+            f" holds or waits for: {locks}",
             remedy="Write it with operations of Alembic (op.create_index, op.alter_column, …),"
             " which liftlock runs online",
         )

@@ -22,7 +22,7 @@ from liftlock.planning.removals import (
     visible_changes,
 )
 from liftlock.planning.unsafe import refuse_unless_allowed
-from liftlock.postgres.advisory_lock import MigrationLock
+from liftlock.postgres.monitor import SessionMonitor
 from liftlock.sql import Action, excerpt
 
 _WITHIN_TABLE = frozenset({"TABLE", "COLUMN"})
@@ -34,11 +34,11 @@ class RemovedObjects:
     """The objects that the open transaction removed, with the operations that did so.
 
     Parameters:
-        lock: has a second session, which sees what other sessions see.
+        monitor: has a second session, which sees what other sessions see.
     """
 
-    def __init__(self, lock: MigrationLock) -> None:
-        self._lock = lock
+    def __init__(self, monitor: SessionMonitor) -> None:
+        self._monitor = monitor
         self._missing: dict[Missing, Operation] = {}
         self._created: defaultdict[str, list[Missing]] = defaultdict(list)
         self._foreign: defaultdict[str, list[Missing]] = defaultdict(list)
@@ -132,7 +132,7 @@ class RemovedObjects:
     def _first_remover(self, restored: Iterable[Missing]) -> Operation | None:
         """Return the operation that removed the first of these objects that others still see."""
         for missing in restored:
-            if self._lock.visible_to_others(missing.kind, missing.name, missing.part):
+            if self._monitor.visible_to_others(missing.kind, missing.name, missing.part):
                 return self._missing[missing]
         return None
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from liftlock.errors import NotNow, UnsafeRevision
 from liftlock.execution.database_errors import server_message
 from liftlock.model.operation import Operation
-from liftlock.postgres.advisory_lock import MigrationLock, describe_session
+from liftlock.postgres.monitor import SessionMonitor
 from liftlock.sql import excerpt
 
 _SHOWN_STATEMENTS = 5
@@ -96,23 +96,23 @@ def rolled_back_by_revision(operation: Operation) -> UnsafeRevision:
     )
 
 
-def lock_deadline_exceeded(revision: str, sql: str, lock: MigrationLock) -> NotNow:
+def lock_deadline_exceeded(revision: str, sql: str, monitor: SessionMonitor) -> NotNow:
     """Return the error of a long-running step that got no lock until the deadline.
 
     Parameters:
         revision: the revision's identifier.
         sql: the step's statement.
-        lock: knows the sessions that blocked it.
+        monitor: knows the sessions that blocked it.
     """
     return NotNow(
         "LL-DEADLINE-EXCEEDED",
         f"revision {revision}: this statement got no lock within the deadline:\n"
-        f"{excerpt(sql)}{blocked_by(lock)}",
+        f"{excerpt(sql)}{blocked_by(monitor)}",
         why="The finished steps are committed and in the ledger.",
         now="Run the same command again with a longer --deadline, or end those sessions first.",
     )
 
 
-def blocked_by(lock: MigrationLock) -> str:
+def blocked_by(monitor: SessionMonitor) -> str:
     """Return a line for each session that blocked the last statement."""
-    return "".join(f"\nblocked by {describe_session(row)}" for row in lock.blockers)
+    return "".join(f"\nblocked by {line}" for line in monitor.blocker_lines())

@@ -73,7 +73,7 @@ class Transaction:
         self.connection = connection
         self.settings = settings
         self.window = LockWindow(limits.budget)
-        self.removed = RemovedObjects(limits.lock)
+        self.removed = RemovedObjects(limits.lock.monitor)
         self._journal = journal
         self._limits = limits
         self._memory = memory

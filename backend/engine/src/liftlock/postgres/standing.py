@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from liftlock.errors import SettingsError
 from liftlock.model.revision import Chain, SchemaState, schema_state
 from liftlock.postgres.ledger import (
     AppliedRevision,
@@ -124,6 +125,24 @@ def _version_table(session: Session, build: Build) -> str:
         ]
     )
     return own[0] if len(own) == 1 else expected
+
+
+def unknown_revision(heads: frozenset[str], required: frozenset[str]) -> SettingsError:
+    """Return the error of a database whose revisions neither this build nor the ledger knows.
+
+    Parameters:
+        heads: the revisions of the database.
+        required: the revisions that this build needs.
+    """
+    return SettingsError(
+        "LL-UNKNOWN-REVISION",
+        f"The database is at {_listed(heads)}, which this build doesn't know and the ledger says"
+        f" nothing about; it needs {_listed(required)}.",
+        why="Either this build is older than the database and liftlock didn't record how they"
+        " relate, or this is the database of another project.",
+        now="Start the build that belongs to this database; or, if this is a newer one of the same"
+        " project, compare both: liftlock status.",
+    )
 
 
 def _listed(ids: frozenset[str]) -> str:

@@ -15,7 +15,7 @@ from liftlock.execution.limits import BackfillThrottle, RunLimits
 from liftlock.execution.session_settings import SessionSettings
 from liftlock.execution.transaction import commit_open
 from liftlock.model.revision import Chain, SchemaState, schema_state
-from liftlock.postgres.advisory_lock import MigrationLock, single_flight
+from liftlock.postgres.advisory_lock import LockRequest, MigrationLock, hold_lock
 from liftlock.postgres.ledger import (
     Ledger,
     applied,
@@ -165,7 +165,11 @@ class ExecutedRun:
         )
 
     def _is_newer(
-        self, context: MigrationContext, lock: MigrationLock, version_table: str, heads: frozenset[str]
+        self,
+        context: MigrationContext,
+        lock: MigrationLock,
+        version_table: str,
+        heads: frozenset[str],
     ) -> bool:
         """Return whether the database is newer than this build and has all that it needs.
 
@@ -210,14 +214,16 @@ class ExecutedRun:
         key = (repr(address), version_table)
         if key not in self._locks:
             lock = self._lock_stack.enter_context(
-                single_flight(
-                    address,
-                    version_table,
-                    self._command,
-                    self._settings.deadline,
+                hold_lock(
+                    LockRequest(
+                        address,
+                        version_table,
+                        self._command,
+                        self._settings.deadline,
+                        self._settings.cancel,
+                    ),
                     self._signals,
                     self._notify,
-                    self._settings.cancel,
                 )
             )
             _assume_role(connection, lock)

@@ -118,8 +118,8 @@ def env_error(
     innermost = traceback.extract_tb(error.__traceback__)[-1].filename
     if place is None or innermost.startswith(_PACKAGE):
         return None
-    consequence = "to its end; finished revisions stay" if revisions_finished else (
-        "so nothing was changed"
+    consequence = (
+        "to its end; finished revisions stay" if revisions_finished else ("so nothing was changed")
     )
     return env_failed(error, place, why=f"The project's env.py couldn't run, {consequence}.")
 

@@ -31,7 +31,9 @@ class NeedsDatabase(BaseException):
 class Handler(Protocol):
     """Handles what one revision sends."""
 
-    replaces_autocommit_block: bool
+    @property
+    def replaces_autocommit_block(self) -> bool:
+        """Whether the handler replaces Alembic's autocommit block."""
 
     def add(self, operation: Operation, send: Send) -> None:
         """Take an operation, and the function that sends it as plain Alembic would."""
@@ -74,10 +76,13 @@ class PlanningHandler:
         collect: gets each operation.
     """
 
-    replaces_autocommit_block = True
-
     def __init__(self, collect: Callable[[Operation], None]) -> None:
         self._collect = collect
+
+    @property
+    def replaces_autocommit_block(self) -> bool:
+        """Whether the handler replaces Alembic's autocommit block: always."""
+        return True
 
     def add(self, operation: Operation, _send: Send) -> None:
         """Collect an operation."""

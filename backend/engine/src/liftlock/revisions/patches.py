@@ -87,7 +87,7 @@ PATCHES = (
     ),
 )
 
-Record = Callable[..., None]
+Record = Callable[..., Any]
 """Takes a construct and Alembic's further arguments of ``impl._exec``."""
 
 
@@ -254,7 +254,9 @@ def detect_driver_access(accessed: Callable[[object], None]) -> Iterator[None]:
         accessed: gets the pool's connection, before it is used.
     """
     (patch,) = (patch for patch in PATCHES if patch.owner is _ConnectionFairy)
-    present = {name: vars(_ConnectionFairy)[name] for name in patch.names if name in vars(_ConnectionFairy)}
+    present = {
+        name: vars(_ConnectionFairy)[name] for name in patch.names if name in vars(_ConnectionFairy)
+    }
     guarded = {name: _guarded(name, member, accessed) for name, member in present.items()}
     with _replaced(_ConnectionFairy, **guarded):
         yield

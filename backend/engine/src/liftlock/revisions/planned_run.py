@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from alembic.runtime.migration import MigrationContext
+from alembic.runtime.migration import MigrationContext, RevisionStep
 
 from liftlock.execution.connection import ProjectConnection
 from liftlock.execution.facts import FactCollector
@@ -12,7 +12,6 @@ from liftlock.execution.transaction import roll_back_open
 from liftlock.model.operation import Operation
 from liftlock.model.plan import PlannedOperation, RevisionPlan
 from liftlock.planning.plan import plan
-from liftlock.revisions.alembic_step import RevisionStep
 from liftlock.revisions.handlers import NeedsDatabase, PlanningHandler
 from liftlock.revisions.migration_context import connection_of, version_table_of
 from liftlock.revisions.project_transaction import CustomSettings, take_over_transaction
@@ -45,7 +44,8 @@ class PlannedRun:
             project = ProjectConnection(connection)
             facts = FactCollector(project, self._settings.small_table, self._settings.allow)
             for step in context._migrations_fn(heads, context):  # type: ignore[misc] # noqa: SLF001 - patches.PATCHES
-                self.plans.append(_plan_of(context, project, facts, step, arguments))
+                if isinstance(step, RevisionStep):
+                    self.plans.append(_plan_of(context, project, facts, step, arguments))
             roll_back_open(connection)
 
     def finish(self) -> None:

@@ -116,9 +116,7 @@ class Recorder:
         if self._connection.is_internal:
             return
         if self._connection.is_same_as(connection):
-            self._handler.before_statement(
-                statement_operation(statement, line_in(self._source))
-            )
+            self._handler.before_statement(statement_operation(statement, line_in(self._source)))
         else:
             self._handler.flush_before_statement()
 
@@ -127,9 +125,7 @@ class Recorder:
     ) -> None:
         another = not self._connection.is_internal and not self._connection.is_same_as(connection)
         if another and connection.dialect.name == "postgresql":
-            self._handler.second_connection(
-                statement_operation(statement, line_in(self._source))
-            )
+            self._handler.second_connection(statement_operation(statement, line_in(self._source)))
 
     def _driver_accessed(self, fairy: object) -> None:
         if not self._connection.is_internal and fairy is self._connection.connection.connection:

@@ -58,11 +58,12 @@ def drive(guard: Guard, project: Project, run: Callable[[], None]) -> list[RunRe
         if known is None:
             raise
         raise known from error
-    guard.notify(_run_finished(guard.reports))
+    guard.notify(run_finished(guard.reports))
     return guard.reports
 
 
-def _run_finished(reports: Sequence[RunReport]) -> Event:
+def run_finished(reports: Sequence[RunReport]) -> Event:
+    """Return the event that ends a run."""
     ran = [revision for report in reports for revision in report.ran]
     heads = sorted({head for report in reports for head in report.after})
     done = f"{len(ran)} revisions run" if ran else "nothing to do"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from alembic.runtime.migration import HeadMaintainer, MigrationContext
+from alembic.runtime.migration import HeadMaintainer, MigrationContext, StampStep
 from sqlalchemy.exc import DBAPIError
 
 from liftlock.errors import LiftlockError, NotNow, UnsafeRevision
@@ -38,11 +38,10 @@ from liftlock.model.operation import Operation, digest
 from liftlock.model.revision import Chain
 from liftlock.model.step import Step
 from liftlock.planning.plan import phase_of
-from liftlock.postgres.advisory_lock import describe_session
 from liftlock.postgres.ledger import Ledger, RevisionProgress
 from liftlock.postgres.retry import attempts
 from liftlock.revisions import patches
-from liftlock.revisions.alembic_step import AlembicStep, name_of, path_of, runs_revision, title_of
+from liftlock.revisions.alembic_step import AlembicStep, name_of, path_of, title_of
 from liftlock.revisions.failures import revision_error
 from liftlock.revisions.handlers import ExecutingHandler
 from liftlock.revisions.migration_context import schema_translation, script_of
@@ -115,7 +114,7 @@ class Runner:
         self._connection = parts.connection
         self._ledger = parts.ledger
         self._limits = parts.limits
-        self._lock = parts.limits.lock
+        self._monitor = parts.limits.lock.monitor
         self._maintainer = maintainer
         self._arguments = arguments
         self._memory = RunMemory()
@@ -136,8 +135,9 @@ class Runner:
             seconds = time.monotonic() - started
             count = f"{len(done)} {'step' if len(done) == 1 else 'steps'}"
             text = f"finished {name_of(step)} in {seconds:.2f} s ({count})"
-            facts = {"seconds": round(seconds, 3), "steps": len(done)}
-            self._notify("revision.finished", text, step, **facts)
+            self._notify(
+                "revision.finished", text, step, seconds=round(seconds, 3), steps=len(done)
+            )
             yield name_of(step)
 
     def _accept_stamped(self) -> None:
@@ -173,8 +173,8 @@ class Runner:
                     self._is_worth_retrying, self._limits.deadline, first=0.2, most=1.0
                 ):
                     with attempt:
-                        self._attempts = attempt.num
-                        self._lock.wait_for_blockers(_BLOCKED_SECONDS)
+                        self._attempts = attempt.number
+                        self._monitor.wait_for_blockers(_BLOCKED_SECONDS)
                         return self._attempt(step)
             except Exception as error:
                 if self._is_worth_retrying(error) and self._memory.finished > finished_before:
@@ -189,9 +189,9 @@ class Runner:
         self._limits.check()
         heads = set(self._maintainer.heads)
         memo = copy.copy(self._context.impl.memo)
-        self._lock.forget_blockers()
+        self._monitor.forget_blockers()
         try:
-            with self._lock.monitoring(self._parts.pid, self._limits.deadline):
+            with self._monitor.watch(self._parts.pid, patience=self._limits.deadline):
                 return self._run_in_transaction(step)
         except BaseException as error:
             self._maintainer.heads = heads
@@ -206,12 +206,10 @@ class Runner:
 
     def _lock_refused(self, step: AlembicStep) -> None:
         """Report who refused the lock, and prepare the next attempt."""
-        blockers = self._lock.blockers
-        self._notify(
-            "lock.refused", self._refusal(step), step, warning=True, blockers=blockers
-        )
-        self._lock.cancel_blockers()
-        self._memory.note_maintained(table for row in blockers for table in row["maintains"])
+        blockers = self._monitor.blockers()
+        self._notify("lock.refused", self._refusal(step), step, warning=True, blockers=blockers)
+        self._monitor.cancel_blockers()
+        self._memory.note_maintained(self._monitor.maintained_tables())
 
     def _run_in_transaction(self, step: AlembicStep) -> tuple[Step, ...]:
         started = time.monotonic()
@@ -254,9 +252,7 @@ class Runner:
         observer = self._parts.observer
         executor = StepExecutor(attempt, self._limits, self._memory)
         source = path_of(step)
-        replay = QueryReplay(
-            attempt, executor, self._limits, self._memory, lambda: line_in(source)
-        )
+        replay = QueryReplay(attempt, executor, self._limits, self._memory, lambda: line_in(source))
         self._handler = ExecutingHandler(
             attempt.transaction,
             executor,
@@ -281,7 +277,7 @@ class Runner:
 
     def _finish(self, step: AlembicStep, attempt: Attempt, seconds: float) -> None:
         """Write the last ledger rows of a revision; a stamp has none."""
-        if not runs_revision(step):
+        if isinstance(step, StampStep):
             return
         progress = attempt.finish()
         if step.is_upgrade:
@@ -311,7 +307,7 @@ class Runner:
         Raises:
             UnsafeRevision: the revision's file has changed since, or another revision was begun.
         """
-        if not runs_revision(step):
+        if isinstance(step, StampStep):
             return RevisionProgress("", "up", "")
         direction = "up" if step.is_upgrade else "down"
         source = digest(_source(Path(path_of(step))))
@@ -349,7 +345,7 @@ class Runner:
         if operation is not None:
             what = f"{operation.kind} {operation.table or ''}".strip()
             line = f":{operation.line}" if operation.line else ""
-        sessions = "; ".join(describe_session(row) for row in self._lock.blockers)
+        sessions = "; ".join(self._monitor.blocker_lines())
         return (
             f"{name_of(step)}{line}: {what} got no lock (try {self._attempts});"
             f" blocked by {sessions or 'sessions that have ended since'}"
@@ -361,7 +357,7 @@ class Runner:
         return NotNow(
             "LL-LOCK-REFUSED",
             f"revision {name_of(step)}{statement}\nrefused {self._attempts} {times} in"
-            f" {seconds:.1f} s{blocked_by(self._lock)}",
+            f" {seconds:.1f} s{blocked_by(self._monitor)}",
             why=state_after_failure(half_done=self._half_done),
             now="Run the same command again, or end those sessions first.",
         )

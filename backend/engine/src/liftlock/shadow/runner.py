@@ -23,7 +23,7 @@ from liftlock.model.lock import LockMode
 from liftlock.model.operation import Operation
 from liftlock.postgres.session import connect, query
 from liftlock.postgres.signals import Signals
-from liftlock.revisions.guard import Guard
+from liftlock.revisions.guard import Guard, Takeover
 from liftlock.revisions.project import Project, place_in
 from liftlock.revisions.runner import RunReport
 from liftlock.settings import Address, Settings
@@ -73,7 +73,14 @@ class ShadowRunner:
         Raises:
             LiftlockError: it doesn't run.
         """
-        guard = Guard(self.settings, "check", self.interrupts, silent, redirect=address, plain=True)
+        guard = Guard(
+            self.settings,
+            "check",
+            self.interrupts,
+            silent,
+            redirect=address,
+            takeover=Takeover.NONE,
+        )
         with self._stoppable(address):
             self._move(guard, self._up(revision), revision)
 
@@ -90,7 +97,7 @@ class ShadowRunner:
             self.interrupts,
             silent,
             redirect=address,
-            plain=True,
+            takeover=Takeover.NONE,
             observer=watcher,
         )
         with self._stoppable(address):
@@ -109,7 +116,7 @@ class ShadowRunner:
             self.interrupts,
             silent,
             redirect=address,
-            look=True,
+            takeover=Takeover.PLAN,
             read_only=True,
         )
         self._move(guard, lambda _rev, _context: [], "heads")
@@ -173,7 +180,7 @@ class ShadowRunner:
             self.interrupts,
             silent,
             redirect=address,
-            plain=True,
+            takeover=Takeover.NONE,
             read_only=read_only,
         )
         self._move(guard, compare, None)
@@ -185,7 +192,14 @@ class ShadowRunner:
         Parameters:
             address: a database at its head, where a revision that connects nevertheless is led.
         """
-        guard = Guard(self.settings, "check", self.interrupts, silent, redirect=address, plain=True)
+        guard = Guard(
+            self.settings,
+            "check",
+            self.interrupts,
+            silent,
+            redirect=address,
+            takeover=Takeover.NONE,
+        )
         try:
             with guard, contextlib.redirect_stdout(io.StringIO()) as out:
                 self.project.config.output_buffer, before = out, self.project.config.output_buffer
@@ -214,7 +228,7 @@ class ShadowRunner:
             self.interrupts,
             silent,
             redirect=address,
-            plain=plain,
+            takeover=Takeover.NONE if plain else Takeover.EXECUTE,
             observer=watcher,
         )
         refusal = None

@@ -12,10 +12,10 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from liftlock.allowance import allowed
-from liftlock.execution.connection import ProjectConnection, autocommits
+from liftlock.execution.connection import is_in_autocommit
 from liftlock.execution.database_errors import server_message
 from liftlock.execution.source_location import line_in
-from liftlock.execution.statements import is_ddl
+from liftlock.execution.transaction import Transaction, commit_driver
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import Operation
 from liftlock.model.step import Step, StepKind
@@ -23,6 +23,7 @@ from liftlock.revisions.constructs import describe
 from liftlock.settings import Address
 from liftlock.shadow.lock_observer import LockObserver, ObservedLocks
 from liftlock.shadow.observed import ObservedLock, ObservedStatement, ServerWork
+from liftlock.sql import parse
 
 
 class StatementRecorder:
@@ -37,7 +38,7 @@ class StatementRecorder:
         self.observed: list[ObservedStatement] = []
         self.operations: list[Operation] = []
         self.version_table = ""
-        self.working: ProjectConnection | None = None
+        self._transaction: Transaction | None = None
         self._revision, self._path = "", ""
         self._operation: Operation | None = None
         self._filled: Step | None = None
@@ -49,12 +50,9 @@ class StatementRecorder:
                 self._revision, self._path = str(step.revision.revision), str(step.revision.path)
             yield step
 
-    def running(self, connection: ProjectConnection) -> None:
-        """Note the connection on which liftlock runs the revisions itself."""
-        self.working = connection
-
-    def attempt(self) -> Callable[[Operation], None]:
+    def attempt(self, transaction: Transaction) -> Callable[[Operation], None]:
         """A revision is begun by liftlock, once more perhaps; what is called with each of its operations."""
+        self._transaction = transaction
         self.operations = []
         return self.operations.append
 
@@ -69,14 +67,14 @@ class StatementRecorder:
         driver = connection.connection
         subject = _Subject(driver)
         (who,) = subject.rows("SELECT pg_backend_pid() AS pid")
-        driver.commit()
+        commit_driver(driver)
         statements = _Statements(
             self, LockObserver(self._address, who["pid"], context.version_table, subject), driver
         )
         real, migrations = context.impl._exec, context._migrations_fn
 
         def execute(construct: Any, *arguments: Any, **more: Any) -> Any:
-            if self.working is not None:
+            if self._transaction is not None:
                 return real(
                     construct, *arguments, **more
                 )  # liftlock's own run says what it is doing
@@ -100,35 +98,30 @@ class StatementRecorder:
 
     def begun(self, statement: str) -> ObservedStatement | None:
         """What is known of a statement before it runs; None for one of the engine's own trials."""
-        if self.working is not None and (self.working.trying or self._sent_again(statement)):
-            return None
-        if (
-            self.working is not None
-            and self.working.step is not None
-            and self.working.step.kind is StepKind.BACKFILL
-        ):
-            self._fills(self.working.step)
-            return None
-        own = self._operation or (self.working.operation if self.working is not None else None)
+        transaction = self._transaction
+        if transaction is not None:
+            if transaction.connection.in_dry_run or self._sent_again(transaction, statement):
+                return None
+            step = transaction.activity.step
+            if step is not None and step.kind is StepKind.BACKFILL:
+                self._fills(transaction.activity.operation, step)
+                return None
+        own = self._operation or (transaction.activity.operation if transaction else None)
         said = Operation("connection", None, statement, line=line_in(self._path), allowed=allowed())
         return ObservedStatement(
-            own.sql if own and self.working is None else statement, self._revision, own or said
+            own.sql if own and transaction is None else statement, self._revision, own or said
         )
 
-    def _sent_again(self, statement: str) -> bool:
+    def _sent_again(self, transaction: Transaction, statement: str) -> bool:
         """Whether liftlock takes a statement from the revision, and sends it itself: then it is seen there."""
-        return (
-            self.working is not None
-            and not self.working.busy
-            and not self.working.bound
-            and is_ddl(statement)
-        )
+        internal = transaction.connection.is_internal
+        return not internal and not transaction.is_atomic and parse(statement).is_ddl
 
-    def _fills(self, step: Step) -> None:
+    def _fills(self, operation: Operation | None, step: Step) -> None:
         """A backfill is one line, however many batches it takes: on a shadow, which has no rows, it takes none."""
-        if step is self._filled or self.working is None or self.working.operation is None:
+        if step is self._filled or operation is None:
             return
-        self._filled, operation = step, self.working.operation
+        self._filled = step
         table = step.tables[0]
         sql = " ".join(
             ("UPDATE", table, "SET", step.sql, *(("WHERE", step.where) if step.where else ()))
@@ -170,7 +163,9 @@ class _Statements:
             return
         known, stack = self._watcher.begun(statement), contextlib.ExitStack()
         seen = (
-            stack.enter_context(self._observer.watching(known, alone=autocommits(self._driver)))
+            stack.enter_context(
+                self._observer.watching(known, alone=is_in_autocommit(self._driver))
+            )
             if known is not None
             else None
         )
