@@ -50,7 +50,7 @@ class PendingStep:
 
     @property
     def is_begun(self) -> bool:
-        """Whether an earlier attempt began the step, and didn't record its end."""
+        """Return whether an earlier attempt began the step, and didn't record its end."""
         return self.number in self.progress.finished
 
 

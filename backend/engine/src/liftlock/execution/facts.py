@@ -26,7 +26,7 @@ from liftlock.postgres.queries import CATALOG
 from liftlock.sql import parse
 
 _LARGE_NEW_TABLE_BYTES = 1_000_000
-"""A table that the run created and filled takes time from this size on, although nobody uses it."""
+"""A table that the run created and filled takes time from this size on, also while unused."""
 _INDEX_CONSTRAINTS = frozenset({"create_unique_constraint", "create_primary_key"})
 _NEEDS_COPY_WHEN_PARTITIONED = _INDEX_CONSTRAINTS | {"create_index"}
 
@@ -137,7 +137,7 @@ class FactCollector:
         )
 
     def _is_new(self, table: Table) -> bool:
-        """Return whether the run created a table that nobody uses yet.
+        """Return whether the run created a table that nothing else uses yet.
 
         Under another name it may be in use: the revision renamed it to take another one's place.
         """

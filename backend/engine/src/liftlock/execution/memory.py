@@ -1,4 +1,4 @@
-"""What the attempts of one run learn from each other."""
+"""The memory of a run: its attempts learn from each other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ StatementKey = tuple[str, OperationKey]
 
 
 class Escalation(IntEnum):
-    """How the next attempt runs a statement whose locks or duration are unknown.
+    """The way in which the next attempt runs a statement whose locks or duration are unknown.
 
     Members:
         SHARED: in the transaction that is open, within the stall budget.
@@ -28,7 +28,7 @@ class Escalation(IntEnum):
 
 
 class RunMemory:
-    """What the attempts of a run have learned."""
+    """The findings of earlier attempts of a run."""
 
     def __init__(self) -> None:
         self._escalations: dict[StatementKey, Escalation] = {}
@@ -63,7 +63,7 @@ class RunMemory:
 
     @property
     def finished(self) -> int:
-        """How many steps the run has committed: its progress."""
+        """The number of steps that the run has committed: its progress."""
         return self._finished
 
     def count_finished(self, steps: int) -> None:

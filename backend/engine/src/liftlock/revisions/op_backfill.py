@@ -35,7 +35,7 @@ def _update(element: Backfill, compiler: DDLCompiler, **_options: object) -> str
     text = f"{element.values}{condition}"
     if getattr(quote, "_double_percents", False):  # a driver that takes %s for a parameter
         text = text.replace("%", "%%")
-    return f"UPDATE {schema}{quote.quote(element.table_name)} SET {text}"
+    return f"UPDATE {schema}{quote.quote(element.table_name)} SET {text}"  # noqa: S608 - the project's own SQL
 
 
 @Operations.register_operation("backfill")

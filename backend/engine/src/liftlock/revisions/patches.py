@@ -53,7 +53,7 @@ PATCHES = (
     Patch(
         MigrationContext,
         ("run_migrations", "autocommit_block"),
-        "liftlock runs the revisions; an autocommit block has to write the ledger before it commits.",
+        "liftlock runs the revisions; an autocommit block writes the ledger before it commits.",
     ),
     Patch(
         MigrationContext,
@@ -181,7 +181,7 @@ def replace_autocommit_block(
 
 
 def use_transaction_per_revision(context: MigrationContext) -> None:
-    """Have a context begin and commit a transaction for each revision, whatever it found before."""
+    """Have a context begin and commit a transaction for each revision."""
     context._in_external_transaction = False  # noqa: SLF001 - PATCHES
     context._transaction_per_migration = True  # noqa: SLF001 - PATCHES
 
