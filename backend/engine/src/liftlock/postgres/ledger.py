@@ -8,56 +8,45 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
-
-import psycopg
-from psycopg import sql
 
 from liftlock import __version__
 from liftlock.errors import LiftlockError, SettingsError, UnsafeRevision
 from liftlock.model.operation import Operation
-from liftlock.model.revision import Chain, Revision
+from liftlock.model.revision import Revision
 from liftlock.model.step import Phase, Step
+from liftlock.postgres.applied import (
+    COMMANDS,
+    AppliedRevision,
+    applied,
+    chain_of,
+    current_heads,
+    describe_applied,
+    describe_execution,
+    unfinished,
+)
 from liftlock.postgres.catalog import Execute
 from liftlock.postgres.cursor import Cursor
 from liftlock.postgres.queries import LEDGER
-from liftlock.postgres.session import Session, query
+
+__all__ = [
+    "FORMAT",
+    "AppliedRevision",
+    "Ledger",
+    "OperationKey",
+    "OperationProgress",
+    "RevisionProgress",
+    "StepRecord",
+    "applied",
+    "chain_of",
+    "current_heads",
+    "describe_applied",
+    "unfinished",
+]
 
 FORMAT = 2
-_COMMANDS = {"up": "upgrade", "down": "downgrade"}
-
-
-@dataclass(frozen=True, slots=True)
-class AppliedRevision:
-    """A revision in the ledger.
-
-    Parameters:
-        revision: the revision.
-        phase: whether it expands or contracts the schema.
-        at: when it was applied.
-        seconds: how long that took.
-        by: the role and the host of the run, and its release if that is known.
-    """
-
-    revision: Revision
-    phase: Phase
-    at: datetime
-    seconds: float
-    by: str
-
-    def as_dict(self) -> dict[str, object]:
-        """Return the row for programs."""
-        return {
-            "revision": self.revision.id,
-            "message": self.revision.message,
-            "phase": self.phase.value,
-            "applied_at": self.at.isoformat(),
-            "seconds": round(self.seconds, 3),
-            "by": self.by,
-        }
 
 
 OperationKey = tuple[str, int]
@@ -67,7 +56,7 @@ and the number of equal ones before it in the revision."""
 
 @dataclass(slots=True)
 class OperationProgress:
-    """What the ledger has recorded of an operation.
+    """The recorded progress of an operation.
 
     Parameters:
         recipe: all of its steps, as they were planned; they are kept when it is resumed.
@@ -84,7 +73,7 @@ class OperationProgress:
 
 @dataclass(slots=True)
 class RevisionProgress:
-    """What earlier attempts at a revision have committed.
+    """The progress that earlier attempts at a revision have committed.
 
     Parameters:
         revision: the revision.
@@ -201,7 +190,7 @@ class Ledger:
                         row["revision"], row["direction"], row["source"], execution=row["id"]
                     )
                 )
-                return _describe_execution(row)
+                return describe_execution(row)
         return ""
 
     def resume(self, revision: str, direction: str, source: str) -> RevisionProgress:
@@ -327,7 +316,7 @@ class Ledger:
     def finish(self, progress: RevisionProgress) -> None:
         """Record that a revision is finished, in the transaction that changes the version table.
 
-        What only a resumed attempt needs is removed.
+        Query results, planned steps and cursors are removed, as only a resumed attempt needs them.
         """
         for name in ("forget_answers", "forget_recipes", "finish_execution"):
             self._execute(LEDGER[name], {"execution": progress.execution})
@@ -362,79 +351,12 @@ def _add_step_row(progress: RevisionProgress, row: Mapping[str, Any]) -> None:
         operation.recipe = tuple(Step.from_dict(step) for step in json.loads(row["recipe"]))
 
 
-def applied(session: Session, version_table: str) -> list[AppliedRevision]:
-    """Return the revisions in the ledger, the oldest first.
-
-    There are none if the database has no ledger, or the role may not read it.
-    """
-    try:
-        if not query(session, "present", LEDGER):
-            return []
-        rows = query(session, "applied", LEDGER, version_table=version_table)
-    except psycopg.errors.InsufficientPrivilege:
-        return []
-    return [_applied_revision(row) for row in rows]
-
-
-def _applied_revision(row: Mapping[str, Any]) -> AppliedRevision:
-    release = f" ({row['release']})" if row["release"] else ""
-    return AppliedRevision(
-        revision=Revision(
-            row["revision"], tuple(row["down"]), tuple(row["depends_on"]), row["message"]
-        ),
-        phase=Phase(row["phase"]),
-        at=row["applied_at"],
-        seconds=row["seconds"],
-        by=f"{row['role']} on {row['host']}{release}",
-    )
-
-
-def unfinished(session: Session, version_table: str) -> str:
-    """Return the unfinished upgrade or downgrade, such as ``downgrade of a1b2``.
-
-    The text is empty if there is none, or the role may not read the ledger.
-    """
-    try:
-        if not query(session, "present", LEDGER):
-            return ""
-        rows = query(session, "unfinished", LEDGER, version_table=version_table)
-    except psycopg.errors.InsufficientPrivilege:
-        return ""
-    return _describe_execution(rows[0]) if rows else ""
-
-
-def describe_applied(rows: Iterable[AppliedRevision]) -> str:
-    """Return one line about revisions: which, when, and by whom they were applied."""
-    return "; ".join(
-        f"{row.revision.id} ({row.revision.message}), {row.at:%Y-%m-%d %H:%M}, by {row.by}"
-        for row in rows
-    )
-
-
-def chain_of(rows: Iterable[AppliedRevision]) -> Chain:
-    """Return the revisions in the ledger as a chain."""
-    return Chain.of(row.revision for row in rows)
-
-
-def current_heads(session: Session, version_table: str) -> frozenset[str]:
-    """Return the revisions in the version table; none if there is no such table."""
-    table = sql.Identifier(*version_table.split("."))
-    if not query(session, "exists", relation=table.as_string(session))[0]["found"]:
-        return frozenset()
-    rows = session.execute(sql.SQL("SELECT version_num FROM {}").format(table)).fetchall()
-    return frozenset(row["version_num"] for row in rows)
-
-
-def _describe_execution(row: Mapping[str, Any]) -> str:
-    return f"{_COMMANDS[row['direction']]} of {row['revision']}"
-
-
 def _other_unfinished(execution: Mapping[str, Any], revision: str) -> LiftlockError:
-    command = _COMMANDS[execution["direction"]]
+    command = COMMANDS[execution["direction"]]
     target = execution["revision"] if execution["direction"] == "up" else "-1"
     return UnsafeRevision(
         "LL-OTHER-REVISION-UNFINISHED",
-        f"The {_describe_execution(execution)} was begun and isn't finished;"
+        f"The {describe_execution(execution)} was begun and isn't finished;"
         f" {revision} can't run before that.",
         why="Some of its steps are committed, so the schema is between two revisions.",
         now=f"Finish it with the same revision files: liftlock {command} {target}. Or finish it by"

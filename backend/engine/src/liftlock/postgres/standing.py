@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from liftlock.errors import SettingsError
 from liftlock.model.revision import Chain, SchemaState, schema_state
-from liftlock.postgres.ledger import (
+from liftlock.postgres.applied import (
     AppliedRevision,
     applied,
     chain_of,
@@ -58,15 +58,15 @@ class Status:
 
     @property
     def satisfied(self) -> bool:
-        """Whether the database has what the build requires.
+        """True if the database has what the build requires.
 
-        It doesn't after an unfinished downgrade, which has removed some of it already.
+        It hasn't after an unfinished downgrade, which has removed some of it already.
         """
         return self.state in {SchemaState.HEAD, SchemaState.NEWER} and not self.downgrade_unfinished
 
     @property
     def downgrade_unfinished(self) -> bool:
-        """Whether a downgrade was begun and not finished; its revision still counts as applied."""
+        """True if a downgrade was begun and not finished; its revision still counts as applied."""
         return self.unfinished.startswith("downgrade")
 
     def as_dict(self) -> dict[str, object]:
