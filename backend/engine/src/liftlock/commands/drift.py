@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from liftlock.errors import SettingsError
 from liftlock.events import Event, Notify
 from liftlock.postgres.queries import CATALOG
 from liftlock.postgres.session import connect, query
 from liftlock.postgres.signals import Signals
+from liftlock.postgres.standing import unknown_revision
 from liftlock.revisions.build import address_of
 from liftlock.revisions.project import load
 from liftlock.settings import Address, Settings
@@ -65,14 +65,9 @@ def drift(
     with contextlib.closing(connect(address, "drift")) as session:
         version = session.info.server_version // 10000
         half = list(_half_made(query(session, "half_made", CATALOG)))
-    unknown = sorted(heads - set(project.chain.revisions))
+    unknown = heads - set(project.chain.revisions)
     if unknown:
-        raise SettingsError(
-            "LL-UNKNOWN-REVISION",
-            f"The database is at {', '.join(unknown)}, which no file has.",
-            why="So its history is unknown.",
-            now="Use the build that belongs to this database.",
-        )
+        raise unknown_revision(unknown, project.chain.heads)
     ordered = [one.revision for one in project.script.iterate_revisions("heads", "base")][::-1]
     there = [one for one in ordered if one in project.chain.ancestors(heads)]
     with shadow_at(trials, there, notify, server) as shadow:

@@ -6,13 +6,13 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from liftlock.errors import LiftlockError, NotNow, SettingsError
+from liftlock.errors import NotNow
 from liftlock.events import Event, Notify
 from liftlock.model.revision import SchemaState
 from liftlock.postgres.retry import attempts
 from liftlock.postgres.session import connect
 from liftlock.postgres.signals import Signals
-from liftlock.postgres.standing import Status, compare
+from liftlock.postgres.standing import Status, compare, unknown_revision
 from liftlock.postgres.wait import wait
 from liftlock.revisions.build import address_of, build_of
 from liftlock.settings import Address, Settings
@@ -77,7 +77,7 @@ def prepare_exec(
             now="Finish the downgrade with the same files, by the same command; then upgrade.",
         )
     if not found.satisfied:
-        raise _foreign(found)
+        raise unknown_revision(found.current, found.required)
     notify(
         Event(
             "schema.accepted",
@@ -127,13 +127,3 @@ def _await_others(
             now="Run the migration job (liftlock upgrade, or alembic upgrade head), or give it longer by --wait.",
         ) from None
     raise AssertionError
-
-
-def _foreign(found: Status) -> LiftlockError:
-    return SettingsError(
-        "LL-UNKNOWN-REVISION",
-        found.describe(),
-        why="Either this build is older than the database and liftlock didn't record how they relate, or this is"
-        " the database of another project.",
-        now="Start the build that belongs to this database; or, if it is a newer one of this project, compare with `liftlock status`.",
-    )

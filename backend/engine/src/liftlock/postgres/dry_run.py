@@ -142,9 +142,9 @@ class EmptyCopy:
             "relation": self._relation,
             "copy": self._oid,
             "name": name,
-            "twin": name_in_copy,
+            "replacement": name_in_copy,
         }
-        facts = json.loads(self._execute(CATALOG["twin"], wanted)[0]["facts"])
+        facts = json.loads(self._execute(CATALOG["replacement_column"], wanted)[0]["facts"])
         facts |= self._send(column_state(self._relation, name))[0]
         return replace(result, replacement=_replacement_column(facts))
 
@@ -159,7 +159,7 @@ class EmptyCopy:
             details: the backfill's.
         """
         wanted = {"relation": self._relation, "keys": not details.where}
-        locating_columns = self._execute(CATALOG["places"], wanted)
+        locating_columns = self._execute(CATALOG["locating_columns"], wanted)
         # From here on the copy hides the table, as temporary tables come first in the search path.
         self._send(f"ALTER TABLE pg_temp.{_COPY} RENAME TO {self._table_name}")
         for column in locating_columns:
