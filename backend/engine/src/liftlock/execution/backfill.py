@@ -17,7 +17,7 @@ from liftlock.execution.database_errors import (
     sqlstate,
 )
 from liftlock.execution.parallel_backfill import ParallelBackfill
-from liftlock.planning.steps import CONVERTS
+from liftlock.planning.steps import CONVERSION_SETTINGS
 from liftlock.postgres import batches, catalog, ranges
 from liftlock.postgres.advisory_lock import describe_session
 from liftlock.postgres.queries import QUERIES
@@ -87,7 +87,7 @@ class BackfillRunner:
         number, working = self._policy.throttle.workers, self._working
         if number == 1 or not backfill.where or not ranges.reads_blocks(working.rows):
             return backfill
-        listed = {"names": ["search_path", *CONVERTS]}
+        listed = {"names": ["search_path", *CONVERSION_SETTINGS]}
         settings = {
             str(row["name"]): str(row["value"])
             for row in working.rows(QUERIES["settings_named"], listed)
