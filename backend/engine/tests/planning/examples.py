@@ -13,8 +13,15 @@ from liftlock.model.operation import (
     IndexDetails,
     Operation,
 )
+from liftlock.model.replacement import (
+    DependentConstraint,
+    DependentIndex,
+    ReplacementColumn,
+)
 from liftlock.model.step import Step
 from liftlock.model.table import Column, Constraint, DryRun, Facts, Index, Partition, Table
+from liftlock.planning.column_type import replacement_name
+from liftlock.planning.plan import plan
 
 SMALL_TABLE_BYTES = 1 << 20
 
@@ -88,6 +95,53 @@ CHANGE_TYPE = Operation(
     line=7,
     details=ColumnDetails("a"),
 )
+REPLACEMENT_NAME = replacement_name(CHANGE_TYPE)
+DEPENDENT_CHECK = DependentConstraint(
+    "c", "t", "CHECK ((a > 0))", "", validated=True, comment="'positive'"
+)
+DEPENDENT_KEY = DependentConstraint(
+    "fk",
+    "t",
+    f'FOREIGN KEY ("{REPLACEMENT_NAME}") REFERENCES o(id)',
+    "o",
+    validated=True,
+    comment=None,
+)
+REFERENCING_KEY = DependentConstraint(
+    "fk2",
+    "u",
+    f'FOREIGN KEY (x) REFERENCES t("{REPLACEMENT_NAME}")',
+    "t",
+    validated=False,
+    comment=None,
+)
+DEPENDENT_INDEX = DependentIndex(
+    "ix",
+    "ix",
+    "USING btree (x)",
+    unique=False,
+    constraint="",
+    deferral="",
+    comment=None,
+    constraint_comment=None,
+    column_only=True,
+    replica_identity=False,
+    clustered=False,
+)
+REPLACEMENT = ReplacementColumn(
+    type="bigint",
+    default="7",
+    not_null=None,
+    attributes=("SET STATISTICS 50",),
+    grants=("SELECT (a) ON t TO PUBLIC",),
+    comment="'it''s'",
+    indexes=(DEPENDENT_INDEX,),
+    checks=(DEPENDENT_CHECK,),
+    keys=(),
+    sequences=(),
+    obstacles=(),
+    fingerprint="0cc175b9c0f1b6a831c399e269772661",
+)
 BACKFILL = Operation(
     "backfill",
     "t",
@@ -153,3 +207,8 @@ def statements(steps: Iterable[Step]) -> list[str]:
         else:
             written += [step.sql, *step.more_sql]
     return written
+
+
+def replace_column(new: ReplacementColumn = REPLACEMENT, table: Table = BIG) -> tuple[Step, ...]:
+    """Return the steps of a type change by a replacement column."""
+    return plan(CHANGE_TYPE, facts(table, dry_run=DryRun(rewrites=True, replacement=new)))
