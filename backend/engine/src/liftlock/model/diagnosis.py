@@ -1,4 +1,4 @@
-"""Something that ``doctor`` looked at."""
+"""One result of ``liftlock doctor``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """One observation.
+    """One result of ``liftlock doctor``.
 
     Parameters:
-        topic: what was looked at.
-        text: what was seen.
-        remedy: what to do; empty when all is well.
+        topic: the subject that was checked, such as the address or the server's version.
+        text: the observation.
+        remedy: the action to take; empty for a good result.
     """
 
     topic: str
@@ -21,9 +21,9 @@ class Diagnosis:
 
     @property
     def ok(self) -> bool:
-        """Whether there is nothing to do."""
+        """Return true when no action is needed."""
         return not self.remedy
 
     def as_dict(self) -> dict[str, object]:
-        """The diagnosis for programs."""
+        """Return the diagnosis as a JSON object."""
         return {**asdict(self), "ok": self.ok}
