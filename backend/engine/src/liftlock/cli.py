@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
-from liftlock import __version__, settings
+from liftlock import settings
+from liftlock.version import __version__
 from liftlock.console import Console
 from liftlock.errors import LiftlockError, SettingsError
 from liftlock.postgres.signals import Signals

@@ -4,27 +4,10 @@ import psycopg
 import pytest
 from sqlalchemy.exc import OperationalError
 
-import liftlock
-from liftlock.errors import NotNow, SettingsError, StepFailed, UnsafeRevision
 from liftlock.execution.database_errors import connection_lost
 from liftlock.postgres.advisory_lock import key_for
 from liftlock.postgres.probe import diagnose
 from liftlock.postgres.queries import LEDGER, QUERIES
-
-
-def test_each_family_has_its_exit_code() -> None:
-    """Kubernetes' podFailurePolicy relies on them."""
-    codes = {
-        family: family.exit_code for family in (SettingsError, UnsafeRevision, NotNow, StepFailed)
-    }
-    assert list(codes.values()) == [2, 3, 4, 5]
-
-
-def test_a_message_says_what_why_and_what_now() -> None:
-    """In this order, under its code."""
-    error = NotNow("LL-X", "It happened.", why="It matters.", now="Do this.")
-    assert str(error) == "LL-X  It happened.\n  It matters.\n  Do this."
-    assert error.as_dict()["exit"] == 4
 
 
 @pytest.mark.parametrize(
@@ -70,19 +53,6 @@ def test_statements_are_named_and_described() -> None:
     """Each says what it is for, before it says what it does."""
     for name, text in {**QUERIES, **LEDGER}.items():
         assert text.startswith("-- "), name
-
-
-def test_the_package_names_its_public_parts() -> None:
-    """What is imported from the top is what is promised."""
-    assert set(liftlock.__all__) == {
-        "LiftlockError",
-        "NotNow",
-        "SettingsError",
-        "StepFailed",
-        "UnsafeRevision",
-        "__version__",
-        "allow",
-    }
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from liftlock.settings import Address, Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlannedRevision:
     """A pending revision: its steps, as far as they are known before the database is asked."""
 
     revision: Revision
@@ -60,7 +60,7 @@ def plan(
     notify: Notify,
     x_arguments: Sequence[str] = (),
     redirect: Address | None = None,
-) -> list[Planned]:
+) -> list[PlannedRevision]:
     """The steps of the pending revisions, in order.
 
     The revisions are run up to where they ask the database something; nothing of theirs is sent. What a
@@ -81,4 +81,4 @@ def plan(
     project.head(target)
     guard = Guard(settings, "plan", interrupts, silent, redirect=redirect, look=True)
     drive(guard, project, lambda: command.upgrade(project.config, target))
-    return [Planned(project.chain.revisions[look.revision], look) for look in guard.looks]
+    return [PlannedRevision(project.chain.revisions[look.revision], look) for look in guard.looks]

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from liftlock import __version__
+from liftlock.version import __version__
 from liftlock.errors import LiftlockError, SettingsError, UnsafeRevision
 from liftlock.model.operation import Operation, quote_name
 from liftlock.model.revision import Chain, Revision

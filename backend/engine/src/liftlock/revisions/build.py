@@ -55,6 +55,15 @@ def build_of(settings: Settings) -> Build:
     return Build(_DEFAULT_TABLE, project.chain, project.chain.heads)
 
 
+def required_revisions(settings: Settings) -> frozenset[str]:
+    """Return the revisions that a database must have for this build.
+
+    Raises:
+        LiftlockError: neither the manifest nor the revision files can be read.
+    """
+    return build_of(settings).required
+
+
 def read_manifest(settings: Settings) -> Manifest | None:
     """The manifest; None where there is none, or its files are no longer the ones at hand.
 

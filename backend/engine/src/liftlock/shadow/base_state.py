@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from liftlock import __version__
+from liftlock.version import __version__
 from liftlock.events import Event, Notify
 from liftlock.revisions.project import Project
 from liftlock.revisions.project_config import project_config

@@ -6,7 +6,7 @@ import json
 from posixpath import normpath
 from typing import Any
 
-from liftlock import __version__
+from liftlock.version import __version__
 from liftlock.check.finding import Finding
 from liftlock.check.report import Report
 
