@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from liftlock.errors import LiftlockError, NotNow, SettingsError, StepFailed, UnsafeRevision
+from liftlock.errors import (
+    DOCS,
+    LiftlockError,
+    NotNow,
+    SettingsError,
+    StepFailed,
+    UnsafeRevision,
+    no_address,
+    unknown_revision,
+)
 
 
 @pytest.mark.parametrize(
@@ -16,15 +25,21 @@ def test_exit_code_of_a_family(family: type[LiftlockError], exit_code: int) -> N
     assert family.exit_code == exit_code
 
 
-def test_message_has_code_then_what_why_and_now() -> None:
+def test_message_has_code_then_what_why_now_and_docs() -> None:
     """One part a line, indented under the code."""
     error = NotNow("LL-X", "It happened.", why="It matters.", now="Do this.")
-    assert str(error) == "LL-X  It happened.\n  It matters.\n  Do this."
+    assert str(error).splitlines() == [
+        "LL-X  It happened.",
+        "  It matters.",
+        "  Do this.",
+        f"  docs: {DOCS}#ll-x",
+    ]
 
 
 def test_message_leaves_out_an_empty_reason() -> None:
     """There is no empty line for it."""
-    assert str(NotNow("LL-X", "It happened.", now="Do this.")) == "LL-X  It happened.\n  Do this."
+    error = NotNow("LL-X", "It happened.", now="Do this.")
+    assert str(error).splitlines()[1] == "  Do this."
 
 
 def test_error_as_dict() -> None:
@@ -37,4 +52,17 @@ def test_error_as_dict() -> None:
         "what": "It happened.",
         "why": "It matters.",
         "now": "Do this.",
+        "docs": f"{DOCS}#ll-x",
     }
+
+
+def test_shared_errors_are_for_the_deployer() -> None:
+    """Several modules raise them, with the same remedy."""
+    assert no_address().code == "LL-NO-ADDRESS"
+    assert "DATABASE_URL" in no_address().now
+    error = unknown_revision("The database is at x.")
+    assert (error.code, error.what, error.exit_code) == (
+        "LL-UNKNOWN-REVISION",
+        "The database is at x.",
+        2,
+    )
