@@ -86,7 +86,7 @@ def plan(
     Parameters:
         settings: the settings, as ``settings_from_environment`` returns them.
         target: a revision as Alembic's command line takes it: ``head``, ``heads``, ``+1``.
-        interrupts: signals that stop the planning; by default SIGTERM and SIGINT do, while it lasts.
+        interrupts: signals that stop it; by default SIGTERM and SIGINT do, while it lasts.
         notify: is called with each event.
         x_arguments: values of Alembic's ``-x``, which ``env.py`` can read.
 
