@@ -12,7 +12,6 @@ from liftlock.errors import (
     StepFailed,
     UnsafeRevision,
     no_address,
-    unknown_revision,
 )
 
 
@@ -56,13 +55,8 @@ def test_error_as_dict() -> None:
     }
 
 
-def test_shared_errors_are_for_the_deployer() -> None:
-    """Several modules raise them, with the same remedy."""
+def test_missing_address_names_the_variables() -> None:
+    """Two modules raise it, with the same remedy."""
     assert no_address().code == "LL-NO-ADDRESS"
+    assert "POSTGRES_SERVER" in no_address().now
     assert "DATABASE_URL" in no_address().now
-    error = unknown_revision("The database is at x.")
-    assert (error.code, error.what, error.exit_code) == (
-        "LL-UNKNOWN-REVISION",
-        "The database is at x.",
-        2,
-    )

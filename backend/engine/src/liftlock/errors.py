@@ -82,19 +82,3 @@ def no_address() -> SettingsError:
         " 5432 by default), or DATABASE_URL; or, unless env.py calls liftlock.env.run,"
         " sqlalchemy.url in alembic.ini.",
     )
-
-
-def unknown_revision(what: str) -> SettingsError:
-    """Return the error for a database at a revision that the files don't have.
-
-    Parameters:
-        what: the fact, with the database's revisions.
-    """
-    return SettingsError(
-        "LL-UNKNOWN-REVISION",
-        what,
-        why="This build is older than the database, and the ledger doesn't say how the two are"
-        " related; or the database belongs to another project.",
-        now="Use the build that belongs to this database. If it is a newer build of this project,"
-        " compare the two with `liftlock status`.",
-    )

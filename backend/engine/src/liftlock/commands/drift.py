@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from liftlock.errors import unknown_revision
 from liftlock.events import Event, Notify
 from liftlock.postgres.queries import CATALOG
 from liftlock.postgres.session import connect, query
 from liftlock.postgres.signals import Signals
+from liftlock.postgres.standing import unknown_revision
 from liftlock.revisions.build import address_of
 from liftlock.revisions.project import Project, load
 from liftlock.settings import Address, Settings
@@ -75,9 +75,9 @@ def drift(
     runner = ShadowRunner(project, settings, interrupts)
     heads = runner.standing(address).after
     live = _server(address)
-    unknown = sorted(heads - set(project.chain.revisions))
+    unknown = heads - set(project.chain.revisions)
     if unknown:
-        raise unknown_revision(f"The database is at {', '.join(unknown)}, which no file has.")
+        raise unknown_revision(unknown, project.chain.heads)
     with shadow_at(runner, _applied(project, heads), notify, server) as shadow:
         _warn_of_other_major(live.major, shadow.version, notify)
         expected = runner.dump(shadow.base)

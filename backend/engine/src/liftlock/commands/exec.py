@@ -6,13 +6,13 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from liftlock.errors import NotNow, unknown_revision
+from liftlock.errors import NotNow
 from liftlock.events import Event, Notify
 from liftlock.model.revision import SchemaState
 from liftlock.postgres.retry import attempts
 from liftlock.postgres.session import connect
 from liftlock.postgres.signals import Signals
-from liftlock.postgres.standing import Build, Status, compare
+from liftlock.postgres.standing import Build, Status, compare, unknown_revision
 from liftlock.postgres.wait import wait
 from liftlock.revisions.build import address_of, build_of
 from liftlock.settings import Address, Settings
@@ -141,4 +141,4 @@ def _refuse_unusable(status: Status) -> None:
             now="Finish the downgrade with the same files, by the same command; then upgrade.",
         )
     if not status.satisfied:
-        raise unknown_revision(status.describe())
+        raise unknown_revision(status.current, status.required)
