@@ -33,6 +33,11 @@ class Variable:
         self.default = default
 
 
+def _digits(value: float) -> str:
+    """Return a number as people write it."""
+    return f"{value:.0f}" if value == int(value) else f"{value:g}"
+
+
 class Number(Variable):
     """A variable whose value is a number.
 
@@ -55,7 +60,7 @@ class Number(Variable):
         least: float | None = None,
         most: float | None = None,
     ) -> None:
-        super().__init__(name, meaning, kind="number", default=f"{value:g}")
+        super().__init__(name, meaning, kind="number", default=_digits(value))
         self.value = value
         self.least = least
         self.most = most
@@ -69,8 +74,8 @@ class Number(Variable):
 
     def demand(self) -> str:
         """Return the limits in words."""
-        above = "above 0" if self.least is None else f"of {self.least:g} or more"
-        below = "" if self.most is None else f", and at most {self.most:g}"
+        above = "above 0" if self.least is None else f"of {_digits(self.least)} or more"
+        below = "" if self.most is None else f", and at most {_digits(self.most)}"
         return f"a number {above}{below}"
 
 
@@ -244,7 +249,7 @@ class Reader:
         except ValueError:
             value = -1
         if not variable.permits(value):
-            example = f"such as {variable.value:g}"
+            example = f"such as {variable.default}"
             demand = f"it must be {variable.demand()}, {example}"
             self.mistakes.append(f"{variable.name} is {text!r}; {demand}.")
         return value
