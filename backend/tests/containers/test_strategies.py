@@ -165,7 +165,7 @@ def test_production_job(clone: Path, database: Database) -> None:
         "no-new-privileges",
     )
     service = database.start_container("recaller-backend:latest", options=hard)
-    until(lambda: "waiting for somebody else to migrate" in service.logs, 30, "it waits")
+    until(lambda: "waiting for another process to migrate" in service.logs, 30, "it waits")
     assert database.rows("SELECT to_regclass('alembic_version')") == [""]
     done = database.run("recaller-backend:latest", "alembic", "upgrade", "head", options=hard)
     assert done.returncode == 0, done.stderr

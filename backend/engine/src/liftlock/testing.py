@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL
 from liftlock import settings
 from liftlock.check.formats import text
 from liftlock.check.report import Report
+from liftlock.check.run import CheckOptions
 from liftlock.commands.check import check
 from liftlock.events import silent
 from liftlock.postgres.signals import Signals
@@ -56,13 +57,8 @@ def liftlock_database(liftlock_shadow: Shadow) -> Iterator[URL]:
 def liftlock_chain() -> Report:
     """The project's whole chain, checked: up from empty, each revision down and up again, the models, and as SQL."""
     with Signals() as interrupts:
-        return check(
-            settings.read(),
-            chain=True,
-            server=settings.shadow_server(),
-            interrupts=interrupts,
-            notify=silent,
-        )
+        options = CheckOptions(chain=True, server=settings.shadow_server())
+        return check(settings.read(), "", options, interrupts=interrupts, notify=silent)
 
 
 def told(report: Report) -> str:

@@ -19,7 +19,9 @@ from liftlock.check.formats import text
 from liftlock.check.rules import RULES, TABLES
 from liftlock.check.rules.rule import Example, Rule
 from liftlock.check.selection import prefix
-from liftlock.commands.check import Report, check
+from liftlock.check.report import Report
+from liftlock.check.run import CheckOptions
+from liftlock.commands.check import check
 from liftlock.events import silent
 from liftlock.postgres.signals import Signals
 from liftlock.settings import Address
@@ -41,7 +43,8 @@ def checked(
     """Check in this process."""
     found = settings.read({"ALEMBIC_CONFIG": project.ini, "XDG_CACHE_HOME": str(cache)})
     with Signals() as interrupts:
-        return check(found, wanted, way=way, chain=chain, interrupts=interrupts, notify=silent)
+        options = CheckOptions(way=way, chain=chain)
+        return check(found, wanted, options, interrupts=interrupts, notify=silent)
 
 
 def codes(report: Report) -> list[str]:
@@ -408,7 +411,7 @@ def test_what_ordinary_revisions_give(project: Project, cache: Path, case: str) 
 
 BREAKING = {
     "ALTER TABLE person RENAME COLUMN nick TO name": "person has a column renamed: nick to name",
-    "ALTER TABLE person ALTER COLUMN name SET NOT NULL": "person has a column that must not be null any more: name",
+    "ALTER TABLE person ALTER COLUMN name SET NOT NULL": "person has a column that becomes NOT NULL: name",
     "ALTER TABLE person ALTER COLUMN age TYPE smallint": "person has a column of another type: age, integer to smallint",
     "ALTER TABLE person DROP COLUMN name": "person loses a column: name",
     "DROP TABLE visit": "visit is dropped",
@@ -660,7 +663,7 @@ def test_elsewhere_what_is_pending_is_checked(
         with Signals() as interrupts:
             report = check(found, interrupts=interrupts, notify=silent)
         assert [one.revision.id for one in report.checked] == wanted
-        assert ("pending" in report.told) is (wanted == ["r1"])
+        assert ("pending" in report.selected) is (wanted == ["r1"])
 
 
 @pytest.mark.parametrize("ended", [signal.SIGKILL, signal.SIGTERM])
@@ -812,7 +815,7 @@ def test_roles_that_revisions_make_there_are_gone_too(
             "LL-DATA-LOSS",
             "rows are deleted",
         ),
-        ('op.execute("/* all */ TRUNCATE visit")', "LL-DATA-LOSS", "all rows are removed"),
+        ('op.execute("/* all */ TRUNCATE visit")', "LL-DATA-LOSS", "all rows are deleted"),
         (
             'op.alter_column("person", "created", server_default=None)',
             "LL-BREAKS-RUNNING-RELEASE",

@@ -529,7 +529,7 @@ def test_what_was_not_seen_is_told(
         session.execute("LOCK TABLE person")
         unseen = "\n".join(findings(project, url, cache, "LL-ROWS-NOT-CHECKED"))
     assert "lock timeout" in unseen
-    assert "how large the tables are, wasn't seen" in unseen
+    assert "the sizes of the tables are unknown" in unseen
     with connected(database) as session:
         session.execute("DROP TABLE person CASCADE")
     assert "does not exist" in "\n".join(findings(project, url, cache, "LL-ROWS-NOT-CHECKED"))

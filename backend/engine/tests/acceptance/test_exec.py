@@ -95,7 +95,7 @@ def test_require_waits_until_somebody_else_has_migrated(small: Project) -> None:
     waiting = small.start(
         "exec", "--require", "--wait", "60", "--", "echo", "served", **address(small)
     )
-    until_it_says(waiting, "waiting for somebody else to migrate")
+    until_it_says(waiting, "waiting for another process to migrate")
     assert waiting.poll() is None
     assert rows(
         small.database,

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from liftlock import __version__
 from liftlock.errors import LiftlockError, SettingsError, UnsafeRevision
 from liftlock.model.operation import Operation
 from liftlock.model.revision import Revision
@@ -30,6 +29,7 @@ from liftlock.postgres.applied import (
 from liftlock.postgres.catalog import Execute
 from liftlock.postgres.cursor import Cursor
 from liftlock.postgres.queries import LEDGER
+from liftlock.version import __version__
 
 __all__ = [
     "FORMAT",

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from liftlock.errors import SettingsError
+from liftlock.errors import SettingsError, no_address
 from liftlock.model.manifest import Manifest
 from liftlock.postgres.standing import Build
 from liftlock.settings import Address, Settings
@@ -28,12 +28,7 @@ def address_of(settings: Settings) -> Address:
         address = url_of(configure(settings.config))
         if address is not None:
             return address
-    raise SettingsError(
-        "LL-NO-ADDRESS",
-        "No database is named.",
-        now="Set POSTGRES_SERVER, POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB (POSTGRES_PORT is 5432 unless set);"
-        " or DATABASE_URL; or sqlalchemy.url in alembic.ini.",
-    )
+    raise no_address()
 
 
 _DEFAULT_TABLE = "alembic_version"
@@ -53,6 +48,15 @@ def build_of(settings: Settings) -> Build:
     project = load(settings.config)
     project.head("head")
     return Build(_DEFAULT_TABLE, project.chain, project.chain.heads)
+
+
+def required_revisions(settings: Settings) -> frozenset[str]:
+    """Return the revisions that a database must have for this build.
+
+    Raises:
+        LiftlockError: neither the manifest nor the revision files can be read.
+    """
+    return build_of(settings).required
 
 
 def read_manifest(settings: Settings) -> Manifest | None:

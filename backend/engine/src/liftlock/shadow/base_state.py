@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from liftlock import __version__
 from liftlock.events import Event, Notify
 from liftlock.revisions.project import Project
 from liftlock.revisions.project_config import project_config
@@ -17,6 +16,7 @@ from liftlock.settings import Address
 from liftlock.shadow import embedded
 from liftlock.shadow.database import Shadow, embedded_shadow, server_shadow
 from liftlock.shadow.runner import ShadowRunner
+from liftlock.version import __version__
 
 
 def shadow_at(

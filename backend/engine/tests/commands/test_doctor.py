@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from liftlock.model.diagnosis import Diagnosis
+from liftlock.commands.doctor import Diagnosis
 
 
 def test_diagnosis_without_remedy_is_ok() -> None:
