@@ -301,6 +301,9 @@ def test_engines_are_redirected_while_installed() -> None:
     assert seen[0]["host"] == "shadow"
     assert seen[0]["dbname"] == "empty"
     assert repr(connections.address_of(_Connection(engine.url, engine.dialect))) == repr(TARGET)  # type: ignore[arg-type]
+    with pytest.raises(Refused):
+        engine.connect()
+    assert seen[1]["host"] == "db"
 
 
 def test_new_session_gets_its_settings_before_anything_else() -> None:

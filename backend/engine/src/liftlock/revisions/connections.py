@@ -98,6 +98,7 @@ class Connections:
         self._redirected_to = redirected_to
         self._parameters: dict[Dialect, Mapping[str, object]] = {}
         self._redirected: list[PoolEntry] = []
+        self._replaced: list[tuple[dict[str, object], dict[str, object]]] = []
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
@@ -110,6 +111,7 @@ class Connections:
             event.remove(Engine, "do_connect", self._before_connect)
             event.remove(Pool, "connect", self._after_connect)
             self._discard_redirected()
+            self._restore_parameters()
 
     def address_of(self, connection: Connection) -> Address:
         """Return the address of a connection of the project.
@@ -131,6 +133,7 @@ class Connections:
         if dialect.name != "postgresql":
             return
         if self._redirected_to is not None:
+            self._replaced.append((parameters, dict(parameters)))
             redirect(dialect.driver, parameters, self._redirected_to)
         self._parameters[dialect] = dict(parameters)
 
@@ -153,6 +156,16 @@ class Connections:
         for entry in self._redirected:
             with contextlib.suppress(Exception):
                 entry.invalidate()
+
+    def _restore_parameters(self) -> None:
+        """Make the project's engines connect to their own addresses again.
+
+        Before SQLAlchemy 2.1, a listener changes the parameters of all later connections.
+        """
+        for parameters, original in reversed(self._replaced):
+            parameters.clear()
+            parameters.update(original)
+        self._replaced.clear()
 
 
 def address_from(parameters: Mapping[str, object]) -> Address:
