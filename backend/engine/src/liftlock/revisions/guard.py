@@ -1,8 +1,8 @@
 """Runs the project's ``env.py`` unchanged, and takes over the run of its migration context.
 
 The call of ``context.configure()`` in env.py is where that happens. Its migration context then runs
-the revisions by a *takeover*: it executes them, or only plans them. Without a takeover, Alembic runs
-them itself.
+the revisions by a *takeover*: it executes them, or only plans them. Without a takeover, Alembic
+runs them itself.
 """
 
 from __future__ import annotations
