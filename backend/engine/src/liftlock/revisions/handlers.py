@@ -239,7 +239,10 @@ class ExecutingHandler:
         )
 
     def driver_access(self) -> None:
-        """Keep the rest in one transaction: statements over the driver aren't recorded."""
+        """Keep the rest of the revision in one transaction.
+
+        Statements that it sends over the driver's own connection aren't recorded.
+        """
         self.flush()
         self._transaction.require_atomic()
         self._transaction.note_unrecorded_write()
