@@ -18,6 +18,55 @@ _CONNECTION_OK = 0
 _TUPLES_OK = 2
 
 
+class _Option(ctypes.Structure):
+    """Libpq's struct ``PQconninfoOption``: a keyword and its value, among other things."""
+
+    _fields_ = (
+        ("keyword", ctypes.c_char_p),
+        ("envvar", ctypes.c_char_p),
+        ("compiled", ctypes.c_char_p),
+        ("val", ctypes.c_char_p),
+        ("label", ctypes.c_char_p),
+        ("dispchar", ctypes.c_char_p),
+        ("dispsize", ctypes.c_int),
+    )
+
+
+def parse_url(url: str) -> dict[str, str]:
+    """Return the connection keywords that a URL sets.
+
+    Parameters:
+        url: it begins with ``postgresql://`` or ``postgres://``.
+
+    Raises:
+        OSError: there is no libpq.
+        ValueError: libpq can't parse the URL. Its message may quote the URL.
+    """
+    pq = _library()
+    if "\0" in url:
+        message = "unexpected null character"
+        raise ValueError(message)
+    error = ctypes.c_char_p()
+    options = pq.PQconninfoParse(url.encode(), ctypes.byref(error))
+    if not options:
+        message = (error.value or b"out of memory").decode(errors="replace")
+        pq.PQfreemem(error)
+        raise ValueError(message)
+    try:
+        return dict(_values(options))
+    finally:
+        pq.PQconninfoFree(options)
+
+
+def _values(options: ctypes._Pointer[_Option]) -> Iterator[tuple[str, str]]:
+    """Yield the options that have a value; one without a keyword ends the array."""
+    index = 0
+    while options[index].keyword is not None:
+        if options[index].val is not None:
+            yield options[index].keyword.decode(), options[index].val.decode()
+        index += 1
+
+
 def columns(keywords: Mapping[str, str], statement: str, *optional: str) -> list[list[str]]:
     """Return the first column of each query's rows.
 
@@ -67,14 +116,15 @@ def _library() -> ctypes.CDLL:
     Raises:
         OSError: none can be loaded.
     """
-    pq = ctypes.CDLL(next(_bundled(), "libpq.so.5"))
+    pq = ctypes.CDLL(next(bundled_libraries(), "libpq.so.5"))
     pq.PQconnectdbParams.restype = ctypes.c_void_p
     pq.PQexec.restype = ctypes.c_void_p
     pq.PQgetvalue.restype = ctypes.c_char_p
+    pq.PQconninfoParse.restype = ctypes.POINTER(_Option)
     return pq
 
 
-def _bundled() -> Iterator[str]:
+def bundled_libraries() -> Iterator[str]:
     """Yield the paths of the libpq in psycopg's wheel for Linux."""
     for folder in sys.path:
         libraries = os.path.join(folder, "psycopg_binary.libs")

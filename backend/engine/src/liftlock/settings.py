@@ -163,35 +163,76 @@ def shadow_server() -> Address | None:
 def from_url(url: str) -> Address:
     """Return the address of ``postgresql[+driver]://user:password@host:port/database?option=value``.
 
+    libpq parses it, so that several hosts, IPv6 addresses and options mean what they mean to it.
+
     Raises:
         SettingsError: it isn't a URL of PostgreSQL.
     """
-    from urllib.parse import parse_qsl, unquote, urlsplit
+    scheme, separator, rest = url.partition("://")
+    scheme = scheme.partition("+")[0]  # libpq doesn't know SQLAlchemy's drivers
+    if not separator or scheme not in _SCHEMES:
+        raise _not_a_url("The database URL isn't one of PostgreSQL.")
+    # SQLAlchemy writes a space in a password as it is, which libpq refuses.
+    keywords = _keywords(f"{scheme}://{rest.replace(' ', '%20')}")
+    port = keywords.pop("port", DEFAULT_PORT)
+    if not all(part.isdecimal() for part in port.split(",") if part):
+        raise _not_a_url("The port of the database URL isn't a number.")
+    user = keywords.pop("user", "") or _DEFAULT_USER
+    return Address(
+        host=keywords.pop("host", "") or _DEFAULT_HOST,
+        port=port,
+        user=user,
+        password=keywords.pop("password", None),
+        dbname=keywords.pop("dbname", "") or user,
+        options=keywords,
+    )
+
+
+def _keywords(url: str) -> dict[str, str]:
+    """Return the connection keywords of a URL.
+
+    Raises:
+        SettingsError: libpq can't parse it.
+    """
+    try:
+        return _parse(url)
+    except ValueError as error:
+        reason = str(error).strip()
+        # Other messages quote the URL, and so perhaps the password.
+        query = url.partition("?")[2]
+        options = [option.partition("=")[0] for option in query.split("&")]
+        about_option = any(option and f'"{option}"' in reason for option in options)
+        if about_option and "@" not in query:
+            raise _not_a_url(f"The database URL has a wrong option: {reason}") from None
+        raise _not_a_url("libpq can't parse the database URL.") from None
+
+
+def _parse(url: str) -> dict[str, str]:
+    """Parse a URL by libpq, or by psycopg where ctypes finds no libpq.
+
+    Raises:
+        ValueError: it can't be parsed; the message is libpq's.
+    """
+    from liftlock import libpq
 
     try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        parts, port = urlsplit(""), None
-    if parts.scheme.split("+")[0] not in _SCHEMES:
-        raise SettingsError(
-            "LL-DATABASE-URL",
-            "The database URL isn't one of PostgreSQL.",
-            now="Write it as postgresql://user:password@host:5432/dbname, with the special characters of the"
-            " password percent-encoded; or give POSTGRES_SERVER, POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB,"
-            " which need no encoding.",
-        )
-    options = dict(parse_qsl(parts.query))
-    user = unquote(parts.username or "") or options.pop("user", "postgres")
-    return Address(
-        host=unquote(parts.hostname or "") or options.pop("host", "localhost"),
-        port=str(port or options.pop("port", DEFAULT_PORT)),
-        user=user,
-        password=unquote(parts.password)
-        if parts.password is not None
-        else options.pop("password", None),
-        dbname=unquote(parts.path.lstrip("/")) or user,
-        options=options,
+        return libpq.parse_url(url)
+    except OSError:
+        from psycopg import ProgrammingError
+        from psycopg.conninfo import conninfo_to_dict
+    try:
+        return {name: str(value) for name, value in conninfo_to_dict(url).items()}
+    except ProgrammingError as error:
+        raise ValueError(str(error)) from None
+
+
+def _not_a_url(what: str) -> SettingsError:
+    return SettingsError(
+        "LL-DATABASE-URL",
+        what,
+        now="Write it as postgresql://user:password@host:5432/dbname, with special characters of the"
+        " password percent-encoded and with options of libpq only; or set POSTGRES_SERVER,"
+        " POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB, which need no encoding.",
     )
 
 

@@ -21,7 +21,7 @@ _CONNECTION = {"application_name": "liftlock exec", "connect_timeout": "3"}
 
 def main() -> None:
     """Run the command line."""
-    command = _command_to_start(sys.argv[1:])
+    command = command_to_start(sys.argv[1:])
     if command:
         try:
             os.execvp(command[0], command)
@@ -37,9 +37,9 @@ def _run_cli() -> None:
     cli(prog_name="liftlock")
 
 
-def _command_to_start(arguments: list[str]) -> list[str] | None:
+def command_to_start(arguments: list[str]) -> list[str] | None:
     """Return the command of ``exec`` if the database is at the manifest's head; else None."""
-    command = _command_of_exec(arguments)
+    command = command_of_exec(arguments)
     if not command:
         return None
     try:
@@ -48,7 +48,7 @@ def _command_to_start(arguments: list[str]) -> list[str] | None:
         return None
 
 
-def _command_of_exec(arguments: list[str]) -> list[str]:
+def command_of_exec(arguments: list[str]) -> list[str]:
     """Return the command in ``exec [--require] -- COMMAND``; empty for another command line."""
     if arguments[:1] != ["exec"]:
         return []
@@ -61,24 +61,25 @@ def _is_at_head() -> bool:
     from liftlock import libpq, settings
 
     found = settings.read()
-    requirement = _requirement(found.manifest)
+    requirement = requirement_of(found.manifest)
     if found.address is None or requirement is None:
         return False
     version_table, required = requirement
     schema, _, table = version_table.rpartition(".")
     heads, unfinished_downgrades = libpq.columns(
         found.address.keywords() | _CONNECTION,
-        _VERSIONS.format(table=f"{_quoted(schema)}.{_quoted(table)}"),
+        _VERSIONS.format(table=f"{quoted(schema)}.{quoted(table)}"),
         _UNFINISHED_DOWNGRADES,
     )
     return sorted(heads) == required and not unfinished_downgrades
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """Return an identifier for SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
-def _requirement(path: str) -> tuple[str, list[str]] | None:
+def requirement_of(path: str) -> tuple[str, list[str]] | None:
     """Return the version table and the required revisions of a manifest.
 
     It is None where the manifest was baked from other revision files than those at hand.

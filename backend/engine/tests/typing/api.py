@@ -24,7 +24,8 @@ from liftlock import (
 
 def show(event: Event) -> None:
     """Be a callback for events."""
-    print(event.name, event.text, dict(event.facts), event.warning)  # noqa: T201
+    line: str = f"{event.name} {event.text} {dict(event.facts)} {event.warning}"
+    assert line
 
 
 notify: Notify = show

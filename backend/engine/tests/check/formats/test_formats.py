@@ -21,6 +21,7 @@ from liftlock.shadow.observed import ObservedLock, ObservedStatement, ServerWork
 from liftlock.shadow.result import RevisionResult, RunResult
 
 SCHEMA = Path(__file__).parents[5] / "docs" / "reference" / "check.schema.json"
+SARIF_SCHEMA = Path(__file__).parent / "schemas" / "sarif-2.1.0-rtm.5.json"
 PERSON = frozenset({ObservedLock("person", LockMode.SHARE)})
 BUILD = ObservedStatement(
     'CREATE INDEX "a|b" ON person (x)',
@@ -175,6 +176,15 @@ def test_sarif_has_levels_places_and_suppressions() -> None:
         ("LL-READS-DATABASE", "note", False),
     ]
     assert run["results"][0]["locations"][0]["physicalLocation"]["region"] == {"startLine": 12}
+
+
+def test_sarif_is_valid_by_the_schema_of_oasis() -> None:
+    """Also with findings about the chain, which have no place, and without any."""
+    schema = json.loads(SARIF_SCHEMA.read_text())
+    heads = Finding("LL-MULTIPLE-HEADS", Severity.ERROR, "2 heads", "Ambiguous.", "Merge.")
+    for findings in (FINDINGS, (*FINDINGS, heads), ()):
+        log = json.loads(FORMATS["sarif"](replace(REPORT, findings=findings)))
+        jsonschema.validate(log, schema, jsonschema.Draft4Validator)
 
 
 def test_junit_has_a_case_for_each_revision() -> None:
