@@ -17,7 +17,7 @@ from liftlock.errors import LiftlockError, SettingsError
 from liftlock.postgres.signals import Signals
 
 if TYPE_CHECKING:
-    from liftlock.broker.process import DataBroker
+    from liftlock.broker.client import DataBroker
 
 P = ParamSpec("P")
 
@@ -365,7 +365,7 @@ def _confined(
 
     With an address, this command begins anew. Without it, it comes here again, and is kept from the network but for the shadow.
     """
-    from liftlock.broker import process as broker
+    from liftlock.broker import client as broker
     from liftlock.broker.sandbox import ports_of
 
     try:

@@ -12,7 +12,8 @@ from typing import Any
 
 import psycopg
 
-from liftlock.broker.process import DataBroker, status_of
+from liftlock.broker.client import DataBroker
+from liftlock.broker.process import status_of
 from liftlock.broker.table_size import Size
 from liftlock.check.data_checks import data_checks, found_in_rows, unchecked_findings, unknown_sizes
 from liftlock.check.finding import Finding
@@ -135,7 +136,7 @@ def _pending(settings: Settings, data: DataBroker | None) -> tuple[frozenset[str
     """What is pending on the real database, else on the project's own, and how that is told; None where it can't be asked."""
     try:
         build = build_of(settings)
-        seen = data.standing(build) if data is not None else status_of(address_of(settings), build)
+        seen = data.status(build) if data is not None else status_of(address_of(settings), build)
     except (psycopg.Error, LiftlockError) as error:
         reason = str(error).strip().splitlines()[0]
         return None, f"all revisions, since neither git nor a database says what is new: {reason}"
@@ -157,7 +158,7 @@ def _against(
     findings = []
     for one in judged:
         for hazard in (each for each in data_checks(one) if each.table_oid in base.tables):
-            text, seen = data.look(hazard.question) if hazard.question else (hazard.unseen, False)
+            text, seen = data.find_rows(hazard.question) if hazard.question else (hazard.unseen, False)
             if text:
                 findings.append(found_in_rows(one, hazard, text, seen=seen))
     named = {
@@ -167,7 +168,7 @@ def _against(
         for seen in trial.observed
         for held in seen.held
     }
-    sizes, error = data.sizes(sorted(named))
+    sizes, error = data.table_sizes(sorted(named))
     return sizes, [*findings, *unknown_sizes(error)]
 
 
