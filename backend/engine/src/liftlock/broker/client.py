@@ -44,7 +44,7 @@ def start_broker(url: str) -> NoReturn:
     client_end, broker_end = socket.socketpair()
     with broker_end:
         broker = _start_process(broker_end)
-    with client_end.makefile("rw", encoding="utf-8") as lines:
+    with client_end, client_end.makefile("rw", encoding="utf-8") as lines:
         if _exchange(lines, url) is None:
             raise _not_started(broker)
         inheritable = True
@@ -223,8 +223,8 @@ def _sandbox_unavailable() -> SettingsError:
         "LL-SANDBOX-UNAVAILABLE",
         f"This system can't keep the revisions from the database of {OPTION}: it lacks Landlock"
         " rules for TCP, or this process has several threads.",
-        why="Revisions are code: hostile ones could find the address of the database, and connect.",
-        now="Run the command on Linux 6.7 or newer. Or, if you trust the authors of the revisions:\n"
+        why="Revisions are code: a hostile one could find the address and connect.",
+        now="Run the command on Linux 6.7 or newer. Or, if you trust the revisions' authors:\n"
         "liftlock check --trust",
     )
 
