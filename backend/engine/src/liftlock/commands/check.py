@@ -89,7 +89,7 @@ def check(
         version, offline = shadow.version, ""
         if chain:
             with clock.part("offline"):
-                offline = trials.offline(shadow.base)
+                offline = trials.offline_error(shadow.base)
         with clock.part("shadow"):
             stack.close()
     judged = [one for one in checked if one.revision.id in selection.chosen - configured.excused]
@@ -158,7 +158,9 @@ def _against(
     findings = []
     for one in judged:
         for hazard in (each for each in data_checks(one) if each.table_oid in base.tables):
-            text, seen = data.find_rows(hazard.question) if hazard.question else (hazard.unseen, False)
+            text, seen = (
+                data.find_rows(hazard.question) if hazard.question else (hazard.unseen, False)
+            )
             if text:
                 findings.append(found_in_rows(one, hazard, text, seen=seen))
     named = {
@@ -215,7 +217,7 @@ class _Check:
         with contextlib.ExitStack() as stack:
             roles = Roles(self.shadow.server)
             with clock.part("shadow"):
-                trials.settle(plain)
+                trials.run_env(plain)
                 ours = stack.enter_context(self.shadow.copied(plain))
             with clock.part("schema"):
                 before, dump = self._schema(plain), trials.dump(plain)
@@ -278,13 +280,13 @@ class _Check:
         )
         if last and chain.ancestors(chain.heads) <= there:
             with self.clock.part("models"):
-                self.models += self.trials.models(plain, read_only=False)
+                self.models += self.trials.model_differences(plain, read_only=False)
         with (
             self.clock.part("downgrade"),
             contextlib.nullcontext(plain) if last else self.shadow.copied(plain) as copy,
         ):
             target = revision.down[0] if revision.down else "base"
-            return self.trials.back(
+            return self.trials.downgrade(
                 copy, revision.id, target, dump, plain=checked.alembic.refusal is None
             )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -61,7 +61,7 @@ def drift(
     project = load(settings.config, x_arguments)
     address = address_of(settings)
     trials = ShadowRunner(project, settings, interrupts)
-    heads = trials.standing(address).after
+    heads = trials.applied_heads(address).after
     with contextlib.closing(connect(address, "drift")) as session:
         version = session.info.server_version // 10000
         half = list(_half_made(query(session, "half_made", CATALOG)))
@@ -82,32 +82,40 @@ def drift(
                 f" give a server of its major by --shadow-url"
             )
             notify(Event("drift.majors", text, {"database": version, "shadow": shadow.version}))
-        wanted = trials.dump(shadow.base)
-    found = trials.dump(address)
-    wants = trials.models(address, read_only=True) if heads == project.chain.heads else []
+        wanted = trials.objects(shadow.base)
+    found = trials.objects(address)
+    wants = (
+        trials.model_differences(address, read_only=True) if heads == project.chain.heads else []
+    )
     return [*_compared(wanted, found), *(Difference("models", one) for one in wants), *half]
 
 
-def _compared(wanted: str, found: str) -> Iterator[Difference]:
+def _compared(wanted: Sequence[str], found: Sequence[str]) -> Iterator[Difference]:
     """By definition: what stands in one and not in the other."""
     expected, actual = Counter(_definitions(wanted)), Counter(_definitions(found))
     yield from (Difference("missing", one) for one in (expected - actual).elements())
     yield from (Difference("extra", one) for one in (actual - expected).elements())
 
 
-def _definitions(text: str) -> Iterator[str]:
-    """Each statement of a dump; a table's are one for each of its lines."""
-    for statement in text.split(";\n"):
-        head, *lines = statement.splitlines() or [""]
-        if not head.startswith("CREATE TABLE"):
-            yield "\n".join([head, *lines]).rstrip(";")
-            continue
-        yield head.rstrip(" (")
-        yield from (
-            f"{head.rstrip(' (').removeprefix('CREATE ')}: {line.strip()}"
-            for line in lines
-            if line.strip() not in {"", ")"}
-        )
+def _definitions(objects: Iterable[str]) -> Iterator[str]:
+    """Yield the definitions of objects; a table has one for each line of its CREATE TABLE."""
+    for definition in objects:
+        text = definition.rstrip(";")
+        if text.startswith("CREATE TABLE"):
+            table, *others = text.split(";\n")
+            yield from _lines_of_table(table)
+            yield from others
+        else:
+            yield text
+
+
+def _lines_of_table(table: str) -> Iterator[str]:
+    head, *lines = table.splitlines()
+    head = head.rstrip(" (")
+    yield head
+    for line in lines:
+        if line.strip() not in {"", ")"}:
+            yield f"{head.removeprefix('CREATE ')}: {line.strip()}"
 
 
 def _half_made(rows: Sequence[dict[str, Any]]) -> Iterator[Difference]:

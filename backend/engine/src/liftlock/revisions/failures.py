@@ -6,7 +6,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
-from liftlock.errors import LiftlockError, NotNow, StepFailed, UnsafeRevision
+from liftlock.errors import LiftlockError, NotNow, SettingsError, StepFailed, UnsafeRevision
 from liftlock.execution.database_errors import (
     connection_lost,
     remedy,
@@ -50,12 +50,8 @@ def failure(
         line = operation.line if operation else None
         place = f"{source}:{line}" if line else place_in(error, script) or source
         statement = f"\n{_shortened(operation.sql)}" if operation else ""
-        return StepFailed(
-            "LL-STEP-FAILED",
-            f"revision {revision}, {place}: {server_message(error)}{statement}",
-            why=why,
-            now=remedy(error),
-        )
+        what = f"revision {revision}, {place}: {server_message(error)}{statement}"
+        return step_failed(error, what, why=why)
     if isinstance(error, CommandError) and "expected to match one row" in str(error):
         return NotNow(
             "LL-VERSION-TABLE-CHANGED",
@@ -64,11 +60,35 @@ def failure(
             now="Run again; and let everybody migrate through liftlock, so that one waits for the other.",
         )
     place = place_in(error, script) or source
+    return revision_raised(f"revision {revision}, {place}: {type(error).__name__}: {error}", why=why)
+
+
+def step_failed(error: Exception, what: str, *, why: str = "") -> StepFailed:
+    """Return the error of a statement that the server refused."""
+    return StepFailed("LL-STEP-FAILED", what, why=why, now=remedy(error))
+
+
+def revision_raised(what: str, *, why: str = "") -> UnsafeRevision:
+    """Return the error of a revision that raised an exception of Python."""
     return UnsafeRevision(
-        "LL-REVISION-RAISED",
-        f"revision {revision}, {place}: {type(error).__name__}: {error}",
+        "LL-REVISION-RAISED", what, why=why, now="Correct the revision and run again."
+    )
+
+
+def env_failed(error: Exception, place: str, *, why: str = "") -> SettingsError:
+    """Return the error of an ``env.py`` that raised an exception.
+
+    Parameters:
+        error: the exception.
+        place: the file and line that raised it.
+        why: how the database is left.
+    """
+    return SettingsError(
+        "LL-ENV-FAILED",
+        f"{place}: {type(error).__name__}: {server_message(error)}",
         why=why,
-        now="Correct the revision and run again.",
+        now="Correct env.py, or the settings that it reads; `liftlock doctor` checks the usual"
+        " causes.",
     )
 
 

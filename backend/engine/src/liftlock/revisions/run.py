@@ -8,11 +8,12 @@ from pathlib import Path
 
 from alembic.util import CommandError
 
-from liftlock.errors import LiftlockError, NotNow, SettingsError, UnsafeRevision
+from liftlock.errors import LiftlockError, NotNow, UnsafeRevision
 from liftlock.events import Notify
 from liftlock.execution.database_errors import connection_lost, server_message
 from liftlock.postgres.signals import Signals
 from liftlock.postgres.wait import wait
+from liftlock.revisions.failures import env_failed
 from liftlock.revisions.guard import Guard, run_finished
 from liftlock.revisions.project import Project, load, place_in, url_of
 from liftlock.revisions.runner import RunReport
@@ -79,9 +80,5 @@ def _env_failed(
     innermost = traceback.extract_tb(error.__traceback__)[-1].filename
     if place is None or innermost.startswith(str(Path(__file__).parents[1])):
         return None
-    return SettingsError(
-        "LL-ENV-FAILED",
-        f"{place}: {type(error).__name__}: {server_message(error)}",
-        why=f"The project's env.py couldn't run, {'to its end; finished revisions stay' if reports else 'so nothing was changed'}.",
-        now="Correct it, or what it reads; `liftlock doctor` looks at the usual causes.",
-    )
+    why = f"The project's env.py couldn't run, {'to its end; finished revisions stay' if reports else 'so nothing was changed'}."
+    return env_failed(error, place, why=why)
