@@ -23,7 +23,7 @@ from liftlock.variables import Number
 from liftlock.version import __version__
 
 if TYPE_CHECKING:
-    from liftlock.broker.process import DataBroker
+    from liftlock.broker.client import DataBroker
     from liftlock.check.report import Report
     from liftlock.commands.doctor import Diagnosis
     from liftlock.revisions.runner import RunReport
@@ -387,7 +387,7 @@ def _confined(
     Yields:
         The broker that asks the real database, and the server of the shadow.
     """
-    from liftlock.broker import process as broker
+    from liftlock.broker import client as broker
     from liftlock.broker.sandbox import ports_of
 
     try:

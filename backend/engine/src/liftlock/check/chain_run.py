@@ -78,7 +78,7 @@ class ChainRun:
         roles = Roles(self.shadow.server)
         with contextlib.ExitStack() as copies:
             with self.clock.part("shadow"):
-                self.runner.settle(by_alembic)
+                self.runner.run_env(by_alembic)
                 by_liftlock = copies.enter_context(self.shadow.copied(by_alembic))
             before = self._state(by_alembic)
             for number, name in enumerate(self.selection.revisions, 1):
@@ -141,13 +141,13 @@ class ChainRun:
         present = {*self.selection.base, *self.selection.revisions[:number]}
         if is_last and chain.ancestors(chain.heads) <= present:
             with self.clock.part("models"):
-                self.differences += self.runner.models(database, read_only=False)
+                self.differences += self.runner.model_differences(database, read_only=False)
         copy = contextlib.nullcontext(database) if is_last else self.shadow.copied(database)
         revision = result.revision
         target = revision.down[0] if revision.down else "base"
         by_alembic = result.alembic.refusal is None
         with self.clock.part("downgrade"), copy as address:
-            return self.runner.back(address, revision.id, target, before.dump, plain=by_alembic)
+            return self.runner.downgrade(address, revision.id, target, before.dump, plain=by_alembic)
 
     def _state(self, address: Address) -> _State:
         with self.clock.part("schema"):

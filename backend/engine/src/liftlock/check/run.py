@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 import psycopg
 
-from liftlock.broker.process import DataBroker, status_of
+from liftlock.broker.client import DataBroker
+from liftlock.broker.process import status_of
 from liftlock.broker.table_size import Size
 from liftlock.check.chain_run import ChainRun
 from liftlock.check.clock import Clock
@@ -153,7 +154,7 @@ class CheckRun:
         try:
             build = build_of(self.settings)
             if self.options.data is not None:
-                status = self.options.data.standing(build)
+                status = self.options.data.status(build)
             else:
                 status = status_of(address_of(self.settings), build)
         except (psycopg.Error, LiftlockError) as error:
@@ -181,7 +182,7 @@ class CheckRun:
             offline_error = ""
             if self.options.chain:
                 with self.clock.part("offline"):
-                    offline_error = runner.offline(shadow.base)
+                    offline_error = runner.offline_error(shadow.base)
             with self.clock.part("shadow"):
                 stack.close()
         return _Observed(results, shadow.version, run.differences, offline_error)
@@ -202,7 +203,7 @@ class CheckRun:
             return {}, [finding for result in judged for finding in unchecked_findings(result)]
         with self.clock.part("data"):
             findings = list(_findings_in_rows(data, judged, base))
-            sizes, reason = data.sizes(sorted(_tables_locked(judged)))
+            sizes, reason = data.table_sizes(sorted(_tables_locked(judged)))
         if reason:
             findings.append(rows_not_checked.sizes_unknown(reason))
         return sizes, findings
@@ -225,7 +226,7 @@ def _findings_in_rows(
             if check.question is None:
                 yield finding_of_answer(result, check, check.unseen, seen=False)
                 continue
-            answer, seen = data.look(check.question)
+            answer, seen = data.find_rows(check.question)
             if answer:
                 yield finding_of_answer(result, check, answer, seen=seen)
 

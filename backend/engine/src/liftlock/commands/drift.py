@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -73,17 +73,17 @@ def drift(
     project = load(settings.config, x_arguments)
     address = address_of(settings)
     runner = ShadowRunner(project, settings, interrupts)
-    heads = runner.standing(address).after
+    heads = runner.applied_heads(address).after
     live = _server(address)
     unknown = heads - set(project.chain.revisions)
     if unknown:
         raise unknown_revision(unknown, project.chain.heads)
     with shadow_at(runner, _applied(project, heads), notify, server) as shadow:
         _warn_of_other_major(live.major, shadow.version, notify)
-        expected = runner.dump(shadow.base)
-    actual = runner.dump(address)
+        expected = runner.objects(shadow.base)
+    actual = runner.objects(address)
     at_head = heads == project.chain.heads
-    models = runner.models(address, read_only=True) if at_head else []
+    models = runner.model_differences(address, read_only=True) if at_head else []
     return [
         *_differences(expected, actual),
         *(Difference("models", operation) for operation in models),
@@ -122,23 +122,30 @@ def _warn_of_other_major(major: int, shadow: str, notify: Notify) -> None:
     notify(Event("drift.majors", text, {"database": major, "shadow": shadow}))
 
 
-def _differences(expected: str, actual: str) -> Iterator[Difference]:
-    """Compare two dumps definition by definition."""
+def _differences(expected: Iterable[str], actual: Iterable[str]) -> Iterator[Difference]:
+    """Compare the objects of two databases definition by definition."""
     wanted = Counter(_definitions(expected))
     present = Counter(_definitions(actual))
     yield from (Difference("missing", text) for text in (wanted - present).elements())
     yield from (Difference("extra", text) for text in (present - wanted).elements())
 
 
-def _definitions(dump: str) -> Iterator[str]:
-    """Yield the statements of a dump; of a table, its name and each of its lines."""
-    for statement in dump.split(";\n"):
-        head, *lines = statement.splitlines() or [""]
-        if not head.startswith("CREATE TABLE"):
-            yield "\n".join([head, *lines]).rstrip(";")
-            continue
-        table = head.rstrip(" (")
-        yield table
-        members = (line.strip() for line in lines)
-        prefix = table.removeprefix("CREATE ")
-        yield from (f"{prefix}: {member}" for member in members if member not in {"", ")"})
+def _definitions(objects: Iterable[str]) -> Iterator[str]:
+    """Yield the definitions of objects; a table has one for each line of its CREATE TABLE."""
+    for definition in objects:
+        text = definition.rstrip(";")
+        if text.startswith("CREATE TABLE"):
+            table, *others = text.split(";\n")
+            yield from _lines_of_table(table)
+            yield from others
+        else:
+            yield text
+
+
+def _lines_of_table(table: str) -> Iterator[str]:
+    head, *lines = table.splitlines()
+    head = head.rstrip(" (")
+    yield head
+    for line in lines:
+        if line.strip() not in {"", ")"}:
+            yield f"{head.removeprefix('CREATE ')}: {line.strip()}"

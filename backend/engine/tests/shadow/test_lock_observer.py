@@ -1,4 +1,4 @@
-"""What `check` sees of a statement, against the table of PostgreSQL's own behaviour."""
+"""Tests of observed statements against a table of how PostgreSQL behaves: locks and work."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import psycopg
 import pytest
-from helpers import connected
+from helpers import at, connected
 from psycopg.rows import dict_row
 
 from liftlock.model.lock import LockMode
@@ -19,8 +19,19 @@ from liftlock.shadow.observed import ObservedStatement
 SCHEMA = """
 CREATE TABLE o (id integer PRIMARY KEY);
 CREATE TABLE t (
-    id integer PRIMARY KEY, a integer, b integer NOT NULL DEFAULT 0, v varchar(20), x text, n numeric(8, 2), at timestamp, ip cidr, j json,
-    fixed char(5), tz timestamptz, proven integer CHECK (proven IS NOT NULL), o_id integer CONSTRAINT t_o REFERENCES o
+    id integer PRIMARY KEY,
+    a integer,
+    b integer NOT NULL DEFAULT 0,
+    v varchar(20),
+    x text,
+    n numeric(8, 2),
+    at timestamp,
+    ip cidr,
+    j json,
+    fixed char(5),
+    tz timestamptz,
+    proven integer CHECK (proven IS NOT NULL),
+    o_id integer CONSTRAINT t_o REFERENCES o
 );
 CREATE INDEX ix_x ON t (x);
 CREATE INDEX ix_a ON t (a);
@@ -46,11 +57,24 @@ AX, SX, S, SUX, RX, ROS = (
     LockMode.ROW_SHARE,
 )
 AS = LockMode.ACCESS_SHARE
+TABLES = ("t", "o", "p", "p20", "p21", "p22", "child")
 
 
 @dataclass(frozen=True)
 class Row:
-    """A statement; the strongest lock on each relation; and what it works on."""
+    """A statement, and what PostgreSQL does for it.
+
+    Parameters:
+        sql: the statement.
+        locks: the strongest lock on each relation.
+        rewrites: the table that is rewritten.
+        scans: the table that is scanned.
+        builds: the table of which an index is built.
+        validates: the foreign key that is validated.
+        since, until: the majors of PostgreSQL that behave like this.
+        before: a statement that is run before it.
+        alone: whether it runs in autocommit.
+    """
 
     sql: str
     locks: dict[str, LockMode]
@@ -64,7 +88,7 @@ class Row:
     alone: bool = False
 
     def __str__(self) -> str:
-        """Its name in reports."""
+        """Return the name of the test."""
         return f"{self.before} {self.sql}".strip()
 
 
@@ -233,36 +257,33 @@ ROWS = [
 ]
 
 
-class Watched:
-    """A session of a test."""
+class Session:
+    """The observed session of a test."""
 
     def __init__(self, session: psycopg.Connection[dict[str, object]]) -> None:
-        self._session, self._said = session, [""]
+        self._session = session
+        self._messages: list[str] = []
         session.execute("SET client_min_messages = debug1")
-        session.add_notice_handler(lambda one: self._said.append(one.message_primary or ""))
+        session.add_notice_handler(
+            lambda notice: self._messages.append(notice.message_primary or "")
+        )
 
     def rows(self, statement: str) -> list[Mapping[str, object]]:
-        """The rows of a query."""
+        """Return the rows of a query."""
         return list(self._session.execute(statement.encode()).fetchall())
 
     def messages(self) -> list[str]:
-        """What was said."""
-        said, self._said = self._said, []
-        return said
+        """Return the messages since the last call."""
+        messages, self._messages = self._messages, []
+        return messages
 
 
 @pytest.fixture(scope="module")
 def shadow(server: Address) -> Iterator[Address]:
     """A database with tables."""
-    address = Address(
-        host=server.host,
-        port=server.port,
-        user=server.user,
-        password=server.password,
-        dbname="observed",
-    )
     with connected(server) as session:
         session.execute("CREATE DATABASE observed")
+    address = at(server, "observed")
     with connected(address) as session:
         session.execute(SCHEMA)
     yield address
@@ -270,8 +291,22 @@ def shadow(server: Address) -> Iterator[Address]:
         session.execute("DROP DATABASE observed WITH (FORCE)")
 
 
+@pytest.fixture
+def observed(server: Address, shadow: Address, row: Row) -> ObservedStatement:
+    """The statement of a row, observed and rolled back, or run in a copy of the database."""
+    with connected(shadow) as session:
+        if not row.since <= session.info.server_version // 10000 <= row.until:
+            pytest.skip("not of this major")
+    if not row.alone and not row.before:
+        return observe(shadow, row)
+    with connected(server) as session:
+        session.execute("DROP DATABASE IF EXISTS alone WITH (FORCE)")
+        session.execute("CREATE DATABASE alone TEMPLATE observed")
+    return observe(at(server, "alone"), row)
+
+
 def observe(address: Address, row: Row) -> ObservedStatement:
-    """Run a statement and take it back."""
+    """Run a statement under observation, and roll it back."""
     with psycopg.connect(
         **address.keywords(), row_factory=dict_row, autocommit=row.alone
     ) as session:  # type: ignore[arg-type]
@@ -279,9 +314,10 @@ def observe(address: Address, row: Row) -> ObservedStatement:
             session.execute(row.before)
             if not row.before.startswith("SET LOCAL"):
                 session.commit()
-        with contextlib.closing(
-            LockObserver(address, session.info.backend_pid, "alembic_version", Watched(session))
-        ) as observer:  # type: ignore[arg-type]
+        observer = LockObserver(
+            address, session.info.backend_pid, "alembic_version", Session(session)
+        )
+        with contextlib.closing(observer):
             with observer.watching(ObservedStatement(row.sql), alone=row.alone) as seen:
                 session.execute(row.sql)
             if not row.alone:
@@ -291,45 +327,32 @@ def observe(address: Address, row: Row) -> ObservedStatement:
 
 @pytest.mark.rules
 @pytest.mark.parametrize("row", ROWS, ids=str)
-def test_it_sees_what_postgresql_does(server: Address, shadow: Address, row: Row) -> None:
-    """Lock, rewrite, scan, build and validation are those of the table."""
-    with connected(shadow) as session:
-        if not row.since <= session.info.server_version // 10000 <= row.until:
-            pytest.skip("not of this major")
-    address = shadow
-    if row.alone or row.before:
-        with connected(server) as session:
-            session.execute("DROP DATABASE IF EXISTS alone WITH (FORCE)")
-            session.execute("CREATE DATABASE alone TEMPLATE observed")
-        address = Address(
-            host=server.host,
-            port=server.port,
-            user=server.user,
-            password=server.password,
-            dbname="alone",
-        )
-    seen = observe(address, row)
-    strongest: dict[str, LockMode] = {}
-    order = list(LockMode)
-    for one in seen.taken:
-        strongest[one.relation] = max(
-            one.mode, strongest.get(one.relation, one.mode), key=order.index
-        )
-    tables = (
-        set() if row.alone else {"t", "o", "p", "p20", "p21", "p22", "child"}
-    )  # of one that is over at once, the first is sure to be seen
-    named = {name: mode for name, mode in strongest.items() if name in row.locks or name in tables}
-    assert named == row.locks
-    found = {
-        name: ", ".join(sorted(getattr(seen.work, name)))
+def test_observed_locks_and_work(observed: ObservedStatement, row: Row) -> None:
+    """They are those of the table."""
+    assert strongest_locks(observed, row) == row.locks
+    work = {
+        name: ", ".join(sorted(getattr(observed.work, name)))
         for name in ("rewrites", "scans", "builds", "validates")
     }
-    wanted = {name: getattr(row, name) for name in found}
-    if row.rewrites:  # which builds all indexes anew
-        wanted["builds"] = found["builds"]
-    assert found == wanted
+    expected = {name: getattr(row, name) for name in work}
+    if row.rewrites:  # which builds all indexes again
+        expected["builds"] = work["builds"]
+    assert work == expected
 
 
-def test_the_table_is_long_enough() -> None:
+def strongest_locks(observed: ObservedStatement, row: Row) -> dict[str, LockMode]:
+    """Return the strongest lock on each table, and on the other relations of the row.
+
+    In autocommit, only the first lock is sure to be observed before the statement ends.
+    """
+    order = list(LockMode)
+    strongest: dict[str, LockMode] = {}
+    for lock in sorted(observed.taken, key=lambda lock: order.index(lock.mode)):
+        strongest[lock.relation] = lock.mode
+    compared = set(row.locks) if row.alone else {*row.locks, *TABLES}
+    return {name: mode for name, mode in strongest.items() if name in compared}
+
+
+def test_table_is_long_enough() -> None:
     """At least sixty statements."""
     assert len(ROWS) >= 60
