@@ -16,11 +16,11 @@ from sqlalchemy.engine import URL
 from liftlock import settings
 from liftlock.check.finding import Severity
 from liftlock.check.formats import text
+from liftlock.check.report import Report
 from liftlock.check.rules import RULES, TABLES
 from liftlock.check.rules.rule import Example, Rule
-from liftlock.check.selection import prefix
-from liftlock.check.report import Report
 from liftlock.check.run import CheckOptions
+from liftlock.check.selection import prefix
 from liftlock.commands.check import check
 from liftlock.events import silent
 from liftlock.postgres.signals import Signals

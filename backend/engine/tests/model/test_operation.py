@@ -9,11 +9,8 @@ from liftlock.model.operation import (
     ConstraintDetails,
     Operation,
     digest,
-    first_words,
-    mask_literals,
-    quote_name,
-    unqualified,
 )
+from liftlock.sql import mask_literals, quote_name, unqualified
 
 
 def test_shape_ignores_literals_and_white_space() -> None:
@@ -50,22 +47,6 @@ def test_evidence_contains_the_parameters() -> None:
 def test_column_definition_without_constraints(column: ColumnDetails, expected: str) -> None:
     """NOT NULL belongs to the definition; checks and keys are separate steps."""
     assert column.written == expected
-
-
-@pytest.mark.parametrize(
-    ("sql", "expected"),
-    [
-        ("", []),
-        ("  -- why\n/* and how */ (select 1)", ["SELECT", "1)"]),
-        ("SET\nLOCAL x = 1", ["SET", "LOCAL"]),
-        ("-- it\nDELETE FROM t; TRUNCATE t", ["DELETE", "FROM"]),
-        ("TRUNCATE;", ["TRUNCATE"]),
-    ],
-)
-def test_first_words_skip_comments_and_parentheses(sql: str, expected: list[str]) -> None:
-    """Words are in capitals; a statement may have fewer than two."""
-    assert first_words(sql, 2) == expected
-    assert first_words(sql) == expected[:1]
 
 
 def test_quoted_names() -> None:

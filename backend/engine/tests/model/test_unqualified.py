@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from liftlock.model.operation import unqualified
+from liftlock.sql import unqualified
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,8 @@ def test_refusal_message() -> None:
         "  Or allow it in the revision, and give the reason:\n"
         '    with liftlock.allow("LL-X", because="…"):\n'
         "        op.…\n"
-        "  Or allow it for one run: LIFTLOCK_ALLOW=LL-X"
+        "  Or allow it for one run: LIFTLOCK_ALLOW=LL-X\n"
+        "  docs: docs/reference/errors.md#ll-x"
     )
 
 

@@ -10,7 +10,7 @@ from liftlock.shadow.janitor import FIRST, HIDDEN, is_created_in
 @pytest.mark.parametrize(
     ("role", "text", "created"),
     [
-        ("app", "op.execute('CREATE ROLE app')", True),
+        ("app", "DO $$ BEGIN CREATE ROLE app; END $$", True),
         ("app", "create  user APP", True),
         ("app", 'CREATE ROLE "app" LOGIN', True),
         ("app", "CREATE GROUP app;", True),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from liftlock.model.operation import quote_name
+from liftlock.sql import quote_name
 
 SAMPLE = 5
 """The number of rows that a query returns at most."""

@@ -147,7 +147,9 @@ class ChainRun:
         target = revision.down[0] if revision.down else "base"
         by_alembic = result.alembic.refusal is None
         with self.clock.part("downgrade"), copy as address:
-            return self.runner.downgrade(address, revision.id, target, before.dump, plain=by_alembic)
+            return self.runner.downgrade(
+                address, revision.id, target, before.dump, plain=by_alembic
+            )
 
     def _state(self, address: Address) -> _State:
         with self.clock.part("schema"):

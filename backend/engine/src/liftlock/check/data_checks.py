@@ -9,12 +9,12 @@ from liftlock.broker.row_queries import RowQuery, RowsWanted
 from liftlock.check.finding import Finding
 from liftlock.check.rules import rows_not_checked, rows_violate
 from liftlock.check.rules.matching import RAW_KINDS
-from liftlock.check.sql_text import converts_by_expression
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import ColumnDetails
 from liftlock.shadow.observed import ObservedStatement
 from liftlock.shadow.result import RevisionResult
 from liftlock.shadow.schema import ForeignKey, Schema, SchemaConstraint, holds_all
+from liftlock.sql import parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def _converts_by_operation(statement: ObservedStatement, table: int, column: str
 def _converts_by_sql(statement: ObservedStatement, table: int) -> bool:
     locks_table = any(lock.oid == table for lock in statement.held)
     is_raw = statement.kind in RAW_KINDS
-    return is_raw and locks_table and converts_by_expression(statement.sql)
+    return is_raw and locks_table and parse(statement.sql).changes_column_type_with_using
 
 
 def _expressions(before: Schema, after: Schema) -> Iterator[DataCheck]:

@@ -15,7 +15,6 @@ from liftlock.model.operation import (
     EnumDetails,
     IndexDetails,
     Operation,
-    quote_name,
 )
 from liftlock.model.table import DryRun, Facts, Table
 from liftlock.planning.column_type import replacement_name
@@ -23,7 +22,7 @@ from liftlock.planning.plan import NEEDS_REHEARSAL
 from liftlock.postgres import catalog
 from liftlock.postgres.dry_run import DryRunFailed, EmptyCopy
 from liftlock.postgres.queries import CATALOG
-from liftlock.sql import parse
+from liftlock.sql import parse, quote_name
 
 _LARGE_NEW_TABLE_BYTES = 1_000_000
 """A table that the run created and filled takes time from this size on, also while unused."""

@@ -3,26 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass, field
 
-_LEADING = re.compile(r"\A(?:[\s(]|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*", re.DOTALL)
-_LITERAL = re.compile(r"'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b")
-
-
-def quote_name(name: str) -> str:
-    """Return an identifier as quoted SQL text."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def unqualified(relation: str) -> str:
-    """Return the name in SQL text, without its schema and quotes."""
-    return (
-        re.sub(r'^.*\.(?=[^."]+$|"(?:[^"]|"")*"$)', "", relation)
-        .removeprefix('"')
-        .removesuffix('"')
-        .replace('""', '"')
-    )
+from liftlock.sql import mask_literals, quote_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,20 +175,6 @@ class Operation:
         Two runs of a deterministic revision return the same ones.
         """
         return self.fingerprint, self.values
-
-
-def first_words(sql: str, count: int = 1) -> list[str]:
-    """Return the first words of a statement in capitals, without comments and parentheses."""
-    return [
-        word.upper()
-        for word in re.split(r"[\s(;]+", _LEADING.sub("", sql, count=1), maxsplit=count)[:count]
-        if word
-    ]
-
-
-def mask_literals(sql: str) -> str:
-    """Return SQL text with a question mark for each literal."""
-    return _LITERAL.sub("?", sql)
 
 
 def digest(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from liftlock.model.operation import unqualified
+from liftlock.sql import unqualified
 
 
 def write_execute(sql: str) -> str:

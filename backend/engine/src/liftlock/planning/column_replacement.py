@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from liftlock.model.lock import LockMode
-from liftlock.model.operation import ColumnDetails, digest, quote_name
+from liftlock.model.operation import ColumnDetails, digest
 from liftlock.model.replacement import DependentConstraint, ReplacementColumn
 from liftlock.model.step import Pace, Phase, Step
 from liftlock.model.table import Table
@@ -25,6 +25,7 @@ from liftlock.planning.steps import (
     build_index,
     validate,
 )
+from liftlock.sql import quote_name
 
 
 @dataclass(frozen=True, slots=True)

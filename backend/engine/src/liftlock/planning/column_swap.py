@@ -19,12 +19,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from liftlock.model.operation import quote_name
 from liftlock.model.replacement import DependentIndex, DependentSequence
 from liftlock.model.step import Step
 from liftlock.planning.column_replacement import Replacement, comment_on
 from liftlock.planning.naming import automatic_name, quote_literal
 from liftlock.planning.steps import execute_exclusively
+from liftlock.sql import quote_name
 
 
 def swap_columns(replacement: Replacement, state: str) -> Step:

@@ -43,10 +43,9 @@ The table or an index is rewritten, such as for integer to bigint: a replacement
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
-from liftlock.model.operation import ColumnDetails, Operation, digest, quote_name
+from liftlock.model.operation import ColumnDetails, Operation, digest
 from liftlock.model.replacement import DependentConstraint, ReplacementColumn
 from liftlock.model.step import Step
 from liftlock.model.table import Facts
@@ -62,8 +61,7 @@ from liftlock.planning.default import (
 from liftlock.planning.naming import quote_literal
 from liftlock.planning.steps import analyze_column, execute_exclusively, validate
 from liftlock.planning.unsafe import refuse_table_rewrite
-
-_NEW_TYPE = re.compile(r"\sTYPE\s+(?P<type>.+?)(?:\s+USING\s.*)?\Z", re.DOTALL)
+from liftlock.sql import changed_type, quote_name
 
 
 def alter_type(operation: Operation, facts: Facts) -> list[Step] | None:
@@ -183,8 +181,7 @@ def _refuse(
     """
     relation = operation.relation
     new = f"{column.name}_new"
-    match = _NEW_TYPE.search(operation.sql)
-    new_type = match["type"] if match else "…"
+    new_type = changed_type(operation.sql) or "…"
     add = f"ALTER TABLE {relation} ADD COLUMN {quote_name(new)} {new_type}"
     values = f"{quote_name(new)} = {column.using or quote_name(column.name)}"
     where = f"{quote_name(new)} IS NULL"

@@ -37,7 +37,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from liftlock.model.operation import ColumnDetails, Operation, quote_name
+from liftlock.model.operation import ColumnDetails, Operation
 from liftlock.model.step import Step, StepKind
 from liftlock.model.table import Facts, Table
 from liftlock.planning.alembic_code import write_call, write_check, write_execute
@@ -59,6 +59,7 @@ from liftlock.planning.steps import (
     find_violations,
 )
 from liftlock.planning.unsafe import refuse_table_rewrite
+from liftlock.sql import quote_name
 
 
 def add_column(operation: Operation, facts: Facts) -> list[Step] | None:

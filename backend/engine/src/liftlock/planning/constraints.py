@@ -44,7 +44,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from liftlock.model.lock import LockMode
-from liftlock.model.operation import ConstraintDetails, Operation, quote_name, unqualified
+from liftlock.model.operation import ConstraintDetails, Operation
 from liftlock.model.step import Pace, Step
 from liftlock.model.table import Facts, Table
 from liftlock.planning.alembic_code import write_execute, write_not_valid_key
@@ -64,6 +64,7 @@ from liftlock.planning.steps import (
     validate,
 )
 from liftlock.planning.unsafe import refuse_table_rewrite, refuse_unless_allowed
+from liftlock.sql import quote_name, unqualified
 
 _VALIDATES_KEYS_TO_PARTITIONS = 180000
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from liftlock.model.lock import LockMode
-from liftlock.model.operation import Operation, quote_name
+from liftlock.model.operation import Operation
 from liftlock.model.step import Pace, Phase, Step, StepKind
 from liftlock.model.table import Facts, Index, Table
+from liftlock.sql import quote_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,6 @@ https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CON
 
 from __future__ import annotations
 
-import re
-
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import IndexDetails, Operation
 from liftlock.model.step import Pace, Step, StepKind
@@ -31,9 +29,7 @@ from liftlock.model.table import Facts, Table
 from liftlock.planning.default import is_small_or_new, phase_of_operation, table_of
 from liftlock.planning.partitions import PartitionedIndex
 from liftlock.planning.steps import build_index
-
-_CREATE = re.compile(r"\s*CREATE (?P<unique>UNIQUE )?INDEX (?P<concurrently>CONCURRENTLY )?")
-_DROP = re.compile(r"\s*DROP INDEX (?P<concurrently>CONCURRENTLY )?")
+from liftlock.sql import index_definition, parse, rewrite
 
 
 def create_index(operation: Operation, facts: Facts) -> list[Step] | None:
@@ -42,7 +38,7 @@ def create_index(operation: Operation, facts: Facts) -> list[Step] | None:
     index = operation.details
     if table is None or not isinstance(index, IndexDetails):
         return None
-    concurrently = _is_concurrent(_CREATE, operation)
+    concurrently = parse(operation.sql).is_concurrent
     if is_small_or_new(table, facts) and not concurrently:
         return None
     if table.kind == "p":
@@ -53,8 +49,7 @@ def create_index(operation: Operation, facts: Facts) -> list[Step] | None:
         return []
     # IF NOT EXISTS is withheld: PostgreSQL would accept an invalid index of this name and skip the
     # build. The catalog has been read instead.
-    sql = _CREATE.sub(_write_concurrently, operation.sql, count=1)
-    sql = sql.replace(" IF NOT EXISTS ", " ", 1)
+    sql = rewrite.create_index_concurrently(rewrite.without_if_not_exists(operation.sql))
     return [build_index(sql, index.relation, operation.relation)]
 
 
@@ -67,14 +62,14 @@ def drop_index(operation: Operation, facts: Facts) -> list[Step] | None:
     index = operation.details
     if table is None or table.kind != "r" or not isinstance(index, IndexDetails):
         return None
-    if is_small_or_new(table, facts) and not _is_concurrent(_DROP, operation):
+    if is_small_or_new(table, facts) and not parse(operation.sql).is_concurrent:
         return None
     existing = table.index(index.name)
     if existing is None or existing.constraint:
         return None
     step = Step(
         name="drop",
-        sql=_DROP.sub("DROP INDEX CONCURRENTLY ", operation.sql, count=1),
+        sql=rewrite.drop_index_concurrently(operation.sql),
         pace=Pace.ONLINE,
         lock=LockMode.SHARE_UPDATE_EXCLUSIVE,
         phase=phase_of_operation(operation, facts),
@@ -96,18 +91,8 @@ def _create_partitioned_index(
         relation=operation.relation,
         name=index.name,
         unique=index.unique,
-        definition=operation.sql.partition(f" ON {operation.relation} ")[2],
+        definition=index_definition(operation.sql),
         columns=facts.dry_run.index_columns,
         present=facts.dry_run.present,
     )
     return list(partitioned.steps(table.partitions))
-
-
-def _is_concurrent(statement: re.Pattern[str], operation: Operation) -> bool:
-    """Return true when the revision itself writes CONCURRENTLY."""
-    match = statement.match(operation.sql)
-    return match is not None and match["concurrently"] is not None
-
-
-def _write_concurrently(match: re.Match[str]) -> str:
-    return f"CREATE {match['unique'] or ''}INDEX CONCURRENTLY "

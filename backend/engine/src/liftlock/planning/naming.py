@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Container, Sequence
 
-from liftlock.model.operation import quote_name
+from liftlock.sql import quote_name
 
 _MAX_BYTES = 63
 

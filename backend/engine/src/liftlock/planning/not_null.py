@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from liftlock.model.operation import ColumnDetails, Operation, digest, quote_name
+from liftlock.model.operation import ColumnDetails, Operation, digest
 from liftlock.model.step import Phase, Step
 from liftlock.model.table import Facts
 from liftlock.planning.default import (
@@ -34,6 +34,7 @@ from liftlock.planning.default import (
     table_of,
 )
 from liftlock.planning.steps import execute_exclusively, find_violations, validate
+from liftlock.sql import quote_name
 
 
 def alter_nullable(operation: Operation, facts: Facts) -> list[Step] | None:

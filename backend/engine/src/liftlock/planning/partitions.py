@@ -39,16 +39,16 @@ https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONING-D
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from liftlock.model.lock import LockMode
-from liftlock.model.operation import ConstraintDetails, quote_name
+from liftlock.model.operation import ConstraintDetails
 from liftlock.model.step import Pace, Step
 from liftlock.model.table import Partition, Table
 from liftlock.planning.naming import automatic_name, in_schema_of
 from liftlock.planning.steps import build_index, execute_exclusively, validate
+from liftlock.sql import quote_name, same_definition
 
 _LABELS = {"": "idx", "UNIQUE": "key", "PRIMARY KEY": "pkey"}
 
@@ -200,10 +200,4 @@ def _attach(partition: Partition, parent_index: str, index: str) -> Step:
 
 
 def _has_key(partition: Partition, key: ConstraintDetails) -> bool:
-    definitions = {_normalize(definition) for definition in partition.keys}
-    return _normalize(key.definition) in definitions
-
-
-def _normalize(definition: str) -> str:
-    """Return a definition without white space, quotes and capitals."""
-    return re.sub(r'[\s"]', "", definition).lower()
+    return any(same_definition(key.definition, definition) for definition in partition.keys)

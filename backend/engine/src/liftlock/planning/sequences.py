@@ -32,18 +32,16 @@ column and the helper sequence again.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
-from liftlock.model.operation import ColumnDetails, Operation, digest, quote_name
+from liftlock.model.operation import ColumnDetails, Operation, digest
 from liftlock.model.step import Pace, Phase, Step
 from liftlock.model.table import Table
 from liftlock.planning.default import row_identifier
 from liftlock.planning.naming import automatic_name, in_schema_of, quote_literal
 from liftlock.planning.not_null import set_not_null
 from liftlock.planning.steps import add_and_backfill_column, execute_exclusively
-
-_IN_PARENTHESES = re.compile(r"\((?P<options>.*)\)\Z", re.DOTALL)
+from liftlock.sql import identity_options, quote_name
 
 
 def add_serial(
@@ -91,10 +89,10 @@ def add_identity(
     """
     relation = operation.relation
     helper = in_schema_of(relation, f"liftlock_{digest(operation.sql)}")
-    options = _IN_PARENTHESES.search(column.identity)
+    options = identity_options(column.identity)
     create = f"CREATE SEQUENCE {helper} AS {column.type}"
-    if options and options["options"]:
-        create += f" {options['options']}"
+    if options:
+        create += f" {options}"
     return [
         _without_table("create helper", create.rstrip()),
         *add_and_backfill_column(operation, column, _nextval(helper)),

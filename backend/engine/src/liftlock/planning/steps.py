@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from liftlock.model.lock import LockMode
-from liftlock.model.operation import ColumnDetails, Operation, quote_name
+from liftlock.model.operation import ColumnDetails, Operation
 from liftlock.model.step import Pace, Step, StepKind
+from liftlock.sql import quote_name
 
 MAX_ROWS_SHOWN = 5
 

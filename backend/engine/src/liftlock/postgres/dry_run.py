@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from liftlock.model.operation import BackfillDetails, quote_name
+from liftlock.model.operation import BackfillDetails
 from liftlock.model.replacement import (
     DependentConstraint,
     DependentIndex,
@@ -24,6 +24,7 @@ from liftlock.model.table import DryRun
 from liftlock.planning.column_type import column_state
 from liftlock.postgres.catalog import Execute, Send, with_tuples
 from liftlock.postgres.queries import CATALOG
+from liftlock.sql import quote_name
 
 _COPY = "liftlock_rehearsal"
 """The name of the temporary table; the query ``copy_indexes`` contains it too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import hashlib
 import sys
@@ -84,7 +85,14 @@ def _heads(project: Project, revisions: Sequence[str]) -> list[str]:
 
 
 def _texts(project: Project) -> list[str]:
-    return [path.read_text(encoding="utf-8") for path in project.files]
+    """Return the string constants of the revisions, among them their SQL."""
+    trees = [ast.parse(path.read_bytes()) for path in project.files if path.suffix == ".py"]
+    return [
+        node.value
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
 
 
 def _keys(project: Project, revisions: Sequence[str]) -> list[str]:

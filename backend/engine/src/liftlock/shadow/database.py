@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import secrets
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from liftlock.shadow import embedded
 from liftlock.shadow.janitor import FIRST, HIDDEN
 from liftlock.shadow.state_cache import StateCache
 from liftlock.shadow.temporary_folder import temporary_folder
+from liftlock.sql import mentions
 
 _BASE = "postgres"
 _TEMPLATES = ("template0", "template1")
@@ -247,8 +247,7 @@ def _roles(session: Session) -> set[str]:
 
 
 def _is_mentioned(role: str, statements: Iterable[str]) -> bool:
-    pattern = re.compile(rf"(?<!\w){re.escape(role)}(?!\w)")
-    return any(pattern.search(statement) for statement in statements)
+    return any(mentions(statement, role) for statement in statements)
 
 
 def _rename(session: Session, old: str, new: str) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import sys
 import time
 from collections.abc import Sequence
@@ -19,6 +18,8 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+
+from liftlock.sql import roles_created
 
 _DATABASES = "SELECT datname FROM pg_catalog.pg_database WHERE starts_with(datname::text, %s)"
 _CREATE_DATABASE_RUNS = """SELECT FROM pg_catalog.pg_stat_activity
@@ -60,7 +61,7 @@ def drop_roles(session: Connection, known: Sequence[str], texts: Sequence[str]) 
     Parameters:
         session: a session to the server.
         known: the roles that existed before.
-        texts: the texts of the revisions.
+        texts: the SQL texts in the revisions.
     """
     for (role,) in session.execute(_NEW_ROLES, [list(known)]).fetchall():
         if is_created_in(role, texts):
@@ -71,9 +72,8 @@ def drop_roles(session: Connection, known: Sequence[str], texts: Sequence[str]) 
 
 def is_created_in(role: str, texts: Sequence[str]) -> bool:
     """Return whether one of the texts creates a role, which may be hidden by a prefix."""
-    own = re.escape(role.removeprefix(HIDDEN).removeprefix(FIRST))
-    pattern = re.compile(rf'CREATE\s+(ROLE|USER|GROUP)\s+"?{own}(?!\w)', re.IGNORECASE)
-    return any(pattern.search(text) for text in texts)
+    own = role.removeprefix(HIDDEN).removeprefix(FIRST)
+    return any(own in roles_created(text) for text in texts)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import pytest
 
 from liftlock.check.rules.matching import (
     adds_required_column,
-    excerpt,
     find_statement,
     is_truncate,
     match_at,
@@ -123,11 +122,6 @@ def test_match_has_line_and_allowances_of_the_statement() -> None:
     match = match_at("fact", statement)
     assert (match.line, dict(match.allowed)) == (9, {"LL-X": "why"})
     assert match_at("fact", None).line is None
-
-
-def test_excerpt_is_short() -> None:
-    """A message shows 300 characters of a statement."""
-    assert len(excerpt("x" * 1000)) == 300
 
 
 def test_run_of_a_way() -> None:

@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from liftlock.check.finding import Severity
-from liftlock.check.rules.matching import (
-    adds_required_column,
-    excerpt,
-    is_truncate,
-    match_at,
-    run_of,
-)
+from liftlock.check.rules.matching import adds_required_column, is_truncate, match_at, run_of
 from liftlock.check.rules.rule import Example, Match, Rule
 from liftlock.model.lock import LockMode
 from liftlock.shadow.observed import ObservedStatement
 from liftlock.shadow.result import RevisionResult
+from liftlock.sql import excerpt
 
 _CHANGES_ROWS = frozenset({"execute", "connection", "update", "delete"})
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from liftlock.check.rules.matching import adds_required_column, column_of, find_statement
-from liftlock.model.operation import quote_name, unqualified
 from liftlock.shadow.observed import ObservedStatement
 from liftlock.shadow.result import RevisionResult
 from liftlock.shadow.schema import SchemaColumn, holds_all
+from liftlock.sql import quote_name, unqualified
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from liftlock.check.finding import Severity
 from liftlock.check.rules.breaking_changes import breaking_changes
-from liftlock.check.rules.matching import excerpt, match_at
+from liftlock.check.rules.matching import match_at
 from liftlock.check.rules.rule import Example, Match, Rule
 from liftlock.shadow.result import RevisionResult
+from liftlock.sql import excerpt
 
 
 def find(result: RevisionResult, _way: str) -> Iterator[Match]:

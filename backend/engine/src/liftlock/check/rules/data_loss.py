@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from liftlock.check.finding import Severity
-from liftlock.check.rules.matching import excerpt, find_statement, is_truncate, match_at
+from liftlock.check.rules.matching import find_statement, is_truncate, match_at
 from liftlock.check.rules.rule import Example, Match, Rule
-from liftlock.model.operation import first_words, unqualified
 from liftlock.shadow.result import RevisionResult
+from liftlock.sql import excerpt, parse, unqualified
 
 
 def find(result: RevisionResult, _way: str) -> Iterator[Match]:
@@ -40,7 +40,7 @@ def _deleted_rows(result: RevisionResult) -> Iterator[Match]:
     for statement in result.statements:
         if is_truncate(statement) and statement.blocked:
             yield match_at(f"all rows are deleted:\n{excerpt(statement.sql)}", statement)
-        elif first_words(statement.sql) == ["DELETE"] and statement.work.updates:
+        elif parse(statement.sql).kind == "DELETE" and statement.work.updates:
             yield match_at(f"rows are deleted:\n{excerpt(statement.sql)}", statement)
 
 

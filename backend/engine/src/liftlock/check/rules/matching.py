@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from liftlock.check.rules.rule import Match
-from liftlock.check.sql_text import mentions
 from liftlock.model.lock import LockMode
-from liftlock.model.operation import ColumnDetails, ConstraintDetails, first_words
+from liftlock.model.operation import ColumnDetails, ConstraintDetails
 from liftlock.shadow.observed import ObservedStatement
 from liftlock.shadow.result import RevisionResult, RunResult
+from liftlock.sql import mentions, parse
 
 TABLE_CHANGE_LOCKS = frozenset(LockMode) - {
     LockMode.ACCESS_SHARE,
@@ -19,17 +19,11 @@ TABLE_CHANGE_LOCKS = frozenset(LockMode) - {
 """Lock modes of statements that change a table's definition, and not only its rows."""
 RAW_KINDS = frozenset({"execute", "connection"})
 """Kinds of operations that are SQL text of the revision's own."""
-_EXCERPT_LENGTH = 300
 
 
 def run_of(result: RevisionResult, way: str) -> RunResult:
     """Return the run that a rule judges: the one by plain Alembic, or the one by liftlock."""
     return result.alembic if way == "plain" else result.liftlock
-
-
-def excerpt(sql: str) -> str:
-    """Return the beginning of a statement, short enough for a message."""
-    return sql[:_EXCERPT_LENGTH]
 
 
 def match_at(what: str, statement: ObservedStatement | None) -> Match:
@@ -45,7 +39,7 @@ def is_truncate(statement: ObservedStatement) -> bool:
     TRUNCATE gives its table a new file, which the server reports as it reports a table rewrite,
     but it takes no longer for a large table than for a small one.
     """
-    return first_words(statement.sql) == ["TRUNCATE"]
+    return parse(statement.sql).is_truncate
 
 
 def column_of(statement: ObservedStatement) -> str:

@@ -6,18 +6,13 @@ from collections.abc import Iterator
 
 from liftlock.check.finding import Severity
 from liftlock.check.rules.breaking_changes import breaking_changes
-from liftlock.check.rules.matching import (
-    RAW_KINDS,
-    TABLE_CHANGE_LOCKS,
-    column_of,
-    excerpt,
-    match_at,
-)
+from liftlock.check.rules.matching import RAW_KINDS, TABLE_CHANGE_LOCKS, column_of, match_at
 from liftlock.check.rules.rule import Example, Match, Rule
-from liftlock.check.sql_text import removes_or_renames
 from liftlock.shadow.observed import ObservedStatement
 from liftlock.shadow.result import RevisionResult
+from liftlock.sql import excerpt, has_keyword
 
+_REMOVALS = ("DROP", "RENAME", "TRUNCATE", "COMMENT")
 _GO_WITH_REMOVALS = frozenset(
     {
         "rename_table",
@@ -61,7 +56,7 @@ def _expands(statement: ObservedStatement) -> bool:
     if statement.kind in _GO_WITH_REMOVALS:
         return False
     if statement.kind in RAW_KINDS:
-        return _changes_a_table(statement) and not removes_or_renames(statement.sql)
+        return _changes_a_table(statement) and not has_keyword(statement.sql, *_REMOVALS)
     return statement.kind == "create_table" or statement.strongest in TABLE_CHANGE_LOCKS
 
 

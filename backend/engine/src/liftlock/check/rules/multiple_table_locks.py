@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from liftlock.check.finding import Severity
-from liftlock.check.rules.matching import excerpt, match_at
+from liftlock.check.rules.matching import match_at
 from liftlock.check.rules.rule import Example, Match, Rule
 from liftlock.shadow.observed import ObservedStatement
 from liftlock.shadow.result import RevisionResult
+from liftlock.sql import excerpt
 
 _TABLES = frozenset({"r", "p"})  # of pg_class.relkind: ordinary and partitioned tables
 

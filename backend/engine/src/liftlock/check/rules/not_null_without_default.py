@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from liftlock.check.finding import Severity
-from liftlock.check.rules.matching import adds_required_column, excerpt, match_at
+from liftlock.check.rules.matching import adds_required_column, match_at
 from liftlock.check.rules.rule import Example, Match, Rule
 from liftlock.shadow.result import RevisionResult
+from liftlock.sql import excerpt
 
 
 def find(result: RevisionResult, _way: str) -> Iterator[Match]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from liftlock.check.finding import Severity
 from liftlock.check.rules.matching import find_statement, match_at, run_of
 from liftlock.check.rules.rule import Example, Match, Rule
-from liftlock.model.operation import first_words
 from liftlock.shadow.result import RevisionResult, RunResult
+from liftlock.sql import parse
 
 
 def find(result: RevisionResult, way: str) -> Iterator[Match]:
@@ -23,9 +23,7 @@ def find(result: RevisionResult, way: str) -> Iterator[Match]:
 
 
 def _tables_analyzed(run: RunResult) -> set[str]:
-    analyses = (
-        statement for statement in run.observed if first_words(statement.sql) == ["ANALYZE"]
-    )
+    analyses = (statement for statement in run.observed if parse(statement.sql).kind == "ANALYZE")
     return {lock.relation for statement in analyses for lock in statement.taken}
 
 
