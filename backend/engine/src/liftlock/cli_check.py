@@ -76,7 +76,7 @@ def check(console: Console, **arguments: Unpack[_CheckArguments]) -> None:
         from liftlock.check.run import CheckOptions
         from liftlock.commands.check import check as run
 
-        files = _output_files(console, arguments["output"])
+        files = output_files(console, arguments["output"])
         options = CheckOptions(
             arguments["way"], arguments["chain"], data, server, console.x_arguments
         )
@@ -125,7 +125,7 @@ def _confined(
         yield data, server
 
 
-def _output_files(
+def output_files(
     console: Console, wanted: Sequence[str]
 ) -> list[tuple[Callable[[Report], str], Path]]:
     """Return the writer and the path of each ``--output``; fail on one that can't be written."""

@@ -85,7 +85,7 @@ def drift(
     at_head = heads == project.chain.heads
     models = runner.models(address, read_only=True) if at_head else []
     return [
-        *_differences(expected, actual),
+        *compare_dumps(expected, actual),
         *(Difference("models", operation) for operation in models),
         *live.half_made,
     ]
@@ -122,7 +122,7 @@ def _warn_of_other_major(major: int, shadow: str, notify: Notify) -> None:
     notify(Event("drift.majors", text, {"database": major, "shadow": shadow}))
 
 
-def _differences(expected: str, actual: str) -> Iterator[Difference]:
+def compare_dumps(expected: str, actual: str) -> Iterator[Difference]:
     """Compare two dumps definition by definition."""
     wanted = Counter(_definitions(expected))
     present = Counter(_definitions(actual))
