@@ -51,8 +51,8 @@ def page() -> str:
     parts = [
         "# Errors",
         (
-            "Generated from the source by `.ci/reference.py`. Each error ends with the address of its"
-            " entry here. Expressions stand in braces, for example the name of a table."
+            "Generated from the source by `.ci/reference.py`. Each error ends with the address of"
+            " its entry here. Expressions stand in braces, for example the name of a table."
         ),
         "Findings of `liftlock check` have pages of their own: [rules](rules.md).",
         _families(),

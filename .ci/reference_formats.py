@@ -63,8 +63,8 @@ def page() -> str:
     parts = [
         "# Persisted formats",
         (
-            "Generated from the code that defines them by `.ci/reference.py`. Names in them stay the"
-            " same between releases, because users' databases and files have them."
+            "Generated from the code that defines them by `.ci/reference.py`. Names in them stay"
+            " the same between releases, because users' databases and files have them."
         ),
         *_ledger(),
     ]

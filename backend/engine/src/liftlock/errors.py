@@ -78,7 +78,7 @@ def no_address() -> SettingsError:
     return SettingsError(
         "LL-NO-ADDRESS",
         "No database is named.",
-        now="Set POSTGRES_SERVER, POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB (POSTGRES_PORT is"
-        " 5432 by default), or DATABASE_URL; or, unless env.py calls liftlock.env.run,"
+        now="Set POSTGRES_SERVER, POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB (POSTGRES_PORT"
+        " is 5432 by default), or DATABASE_URL; or, unless env.py calls liftlock.env.run,"
         " sqlalchemy.url in alembic.ini.",
     )

@@ -230,8 +230,8 @@ def _not_a_url(what: str) -> SettingsError:
     return SettingsError(
         "LL-DATABASE-URL",
         what,
-        now="Write it as postgresql://user:password@host:5432/dbname, with special characters of the"
-        " password percent-encoded and with options of libpq only; or set POSTGRES_SERVER,"
+        now="Write it as postgresql://user:password@host:5432/dbname, with special characters of"
+        " the password percent-encoded and with options of libpq only; or set POSTGRES_SERVER,"
         " POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB, which need no encoding.",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from liftlock.commands.drift import _compared, _definitions
+from liftlock.commands.drift import _definitions, compare_objects
 
 TABLE = "CREATE TABLE public.item (\n    area integer\n    id integer NOT NULL\n);"
 FUNCTION = "CREATE FUNCTION f() RETURNS void\n    AS $$\nBEGIN\n  PERFORM {};\nEND;\n$$;"
@@ -31,7 +31,7 @@ def test_missing_and_extra_definitions() -> None:
     """A function with another body is missing in one form, and extra in the other."""
     wanted = [TABLE, FUNCTION.format(1)]
     found = [TABLE.replace("area integer", "area bigint"), FUNCTION.format(2)]
-    differences = [(one.kind, one.what) for one in _compared(wanted, found)]
+    differences = [(one.kind, one.what) for one in compare_objects(wanted, found)]
     assert differences == [
         ("missing", "TABLE public.item: area integer"),
         ("missing", FUNCTION.format(1).rstrip(";")),

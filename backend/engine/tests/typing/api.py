@@ -23,7 +23,7 @@ from liftlock import (
 
 
 def show(event: Event) -> None:
-    """Be a callback for events."""
+    """Accept an event."""
     line: str = f"{event.name} {event.text} {dict(event.facts)} {event.warning}"
     assert line
 

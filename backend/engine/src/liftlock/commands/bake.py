@@ -86,7 +86,7 @@ def bake(settings: Settings, options: BakeOptions, *, interrupts: Signals, notif
     """
     project = load(settings.config, options.x_arguments)
     project.head("head")
-    _refuse_long_identifiers(project.chain.revisions)
+    refuse_long_identifiers(project.chain.revisions)
     count = len(project.chain.revisions)
     notify(Event("bake.started", f"proving {count} revisions on a throwaway PostgreSQL"))
     with empty_at(project, options.server) as address:
@@ -127,7 +127,7 @@ def _digest(fingerprints: Sequence[str]) -> str:
     return hashlib.sha256(" ".join(fingerprints).encode()).hexdigest()[:16]
 
 
-def _refuse_long_identifiers(revisions: Iterable[str]) -> None:
+def refuse_long_identifiers(revisions: Iterable[str]) -> None:
     """Refuse a revision whose identifier Alembic's version table can't hold.
 
     Raises:

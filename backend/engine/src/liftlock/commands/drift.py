@@ -85,7 +85,7 @@ def drift(
     at_head = heads == project.chain.heads
     models = runner.model_differences(address, read_only=True) if at_head else []
     return [
-        *_differences(expected, actual),
+        *compare_objects(expected, actual),
         *(Difference("models", operation) for operation in models),
         *live.half_made,
     ]
@@ -122,7 +122,7 @@ def _warn_of_other_major(major: int, shadow: str, notify: Notify) -> None:
     notify(Event("drift.majors", text, {"database": major, "shadow": shadow}))
 
 
-def _differences(expected: Iterable[str], actual: Iterable[str]) -> Iterator[Difference]:
+def compare_objects(expected: Iterable[str], actual: Iterable[str]) -> Iterator[Difference]:
     """Compare the objects of two databases definition by definition."""
     wanted = Counter(_definitions(expected))
     present = Counter(_definitions(actual))
