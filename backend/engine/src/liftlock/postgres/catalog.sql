@@ -471,7 +471,7 @@ SELECT json_build_object(
             WHERE NOT starts_with(k.def, k.head) OR c.relkind <> 'r' OR f.relkind <> 'r' OR substr(k.def, length(k.head)) ~ 'SET (NULL|DEFAULT) \('
                OR k.def ~ 'NOT ENFORCED'
             UNION ALL
-            SELECT format('inheritance from or by %s', CASE WHEN h.inhparent = o.attrelid THEN h.inhrelid ELSE h.inhparent END::regclass)
+            SELECT format('table %s, its parent or one that inherits from it', CASE WHEN h.inhparent = o.attrelid THEN h.inhrelid ELSE h.inhparent END::regclass)
             FROM pg_catalog.pg_inherits AS h WHERE o.attrelid IN (h.inhparent, h.inhrelid)
             UNION ALL
             SELECT format('domain %s, whose check constraint forces a table rewrite for a new column', format_type(n.atttypid, n.atttypmod))
