@@ -171,7 +171,7 @@ def nested(values: st.SearchStrategy[Hashable]) -> st.SearchStrategy[object]:
     return st.lists(values) | st.tuples(values, values) | st.dictionaries(keys, values)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.recursive(SCALARS, nested, max_leaves=8))
 def test_every_value_is_read_as_it_was(value: object) -> None:
     """JSON in between, as in the ledger."""
