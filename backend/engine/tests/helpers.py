@@ -148,6 +148,22 @@ class Project:
         """Replace its env.py."""
         (self.folder / "migrations" / "env.py").write_text(text)
 
+    def before_configure(self, statements: str, options: str = "") -> None:
+        """Change the stock env.py: run statements and pass options in its online `configure`.
+
+        Parameters:
+            statements: in one line; they may use ``connection``.
+            options: further arguments, each followed by a comma.
+        """
+        path = self.folder / "migrations" / "env.py"
+        stock = "        context.configure(\n            connection"
+        text = path.read_text()
+        assert stock in text
+        changed = (
+            f"        {statements}\n        context.configure(\n            {options}connection"
+        )
+        path.write_text(text.replace(stock, changed))
+
     def revision(
         self, name: str, down: str | tuple[str, ...] | None, upgrade: str, downgrade: str = "pass"
     ) -> Path:
