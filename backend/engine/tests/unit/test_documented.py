@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from online.operations import CASES
+from acceptance.support.operations import CASES
 
 from liftlock.planning.plan import RECIPES
 
