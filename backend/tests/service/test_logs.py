@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -12,6 +12,7 @@ import pytest
 import structlog
 from fastapi import FastAPI
 from prometheus_client import REGISTRY
+from starlette.types import Receive, Scope, Send
 from structlog.testing import LogCapture
 
 from recaller import logs, problems
@@ -20,7 +21,7 @@ GENERATED = re.compile(r"[0-9a-f]{32}")
 
 
 @pytest.fixture
-def captured() -> LogCapture:
+def captured() -> Iterator[LogCapture]:
     """Collect the log entries of a test, with the context variables."""
     capture = LogCapture()
     structlog.configure(processors=[structlog.contextvars.merge_contextvars, capture])
@@ -117,7 +118,7 @@ def test_successful_request_is_counted_and_logged(
     ],
 )
 def test_request_id_of_client_is_validated_and_returned(
-    application: FastAPI, sent: str, is_kept: bool
+    application: FastAPI, sent: str, *, is_kept: bool
 ) -> None:
     """An id that could confuse a reader of the logs is replaced by a generated one."""
     returned = get(application, "/works", **{"x-request-id": sent}).headers["x-request-id"]
@@ -154,13 +155,12 @@ def test_error_after_the_response_started_is_counted_as_500(
 ) -> None:
     """The client has a status already, but the request failed."""
 
-    async def broken(scope: Any, receive: Any, send: Any) -> None:
+    async def broken(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         message = "too late"
         raise RuntimeError(message)
 
     application.mount("/broken", broken)
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     before = counted("unknown", "500")
     get(application, "/broken/")
     assert counted("unknown", "500") == before + 1
