@@ -1,70 +1,95 @@
-"""Run the last release's tests of the API on this checkout's schema: what its containers meet while a new release rolls out.
+"""Run the API tests of the last release on the schema of this checkout.
 
-backend/.venv/bin/python .ci/last_release.py origin/main
+While a new release is rolled out, containers of the last one work with the new schema.
+
+    backend/.venv/bin/python .ci/last_release.py origin/main
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
-from liftlock.settings import Address
-from liftlock.shadow import embedded
+from liftlock import Address, embedded_server
 
 ROOT = Path(__file__).parents[1]
 
 
 def main(release: str) -> int:
-    """Run them; the exit code is pytest's, or 1 when they used another database."""
-    with (
-        embedded.temporary_folder() as folder,
-        embedded.serve(folder / "data", secrets.token_urlsafe(16)) as server,
-    ):
-        tree = folder / "release"
-        subprocess.run(
-            ["git", "worktree", "add", "--quiet", "--detach", tree, release], cwd=ROOT, check=True
-        )
-        try:
-            return _tested(tree, server)
-        finally:
-            subprocess.run(["git", "worktree", "remove", "--force", tree], cwd=ROOT, check=False)
+    """Run the tests of a git revision.
+
+    Returns:
+        The exit code of pytest, or 1 if the tests used another database.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        with (
+            embedded_server(folder / "data", secrets.token_urlsafe(16)) as server,
+            _worktree(folder / "release", release) as tree,
+        ):
+            address = _new_database(server)
+            _migrate(address)
+            return _run_tests(tree, address)
 
 
-def _tested(tree: Path, server: Address) -> int:
-    address = Address(
+@contextlib.contextmanager
+def _worktree(tree: Path, release: str) -> Iterator[Path]:
+    add = ["git", "worktree", "add", "--quiet", "--detach", tree, release]
+    subprocess.run(add, cwd=ROOT, check=True)
+    try:
+        yield tree
+    finally:
+        remove = ["git", "worktree", "remove", "--force", tree]
+        subprocess.run(remove, cwd=ROOT, check=False)
+
+
+def _connected(address: Address) -> psycopg.Connection[Any]:
+    return psycopg.connect(make_conninfo(**address.keywords()), autocommit=True)
+
+
+def _new_database(server: Address) -> Address:
+    with _connected(server) as session:
+        session.execute("CREATE DATABASE released")
+    return Address(
         host=server.host,
         port=server.port,
         user=server.user,
         password=server.password,
         dbname="released",
     )
-    with psycopg.connect(**server.keywords(), autocommit=True) as session:  # type: ignore[arg-type]
-        session.execute("CREATE DATABASE released")
+
+
+def _migrate(address: Address) -> None:
+    """Migrate the database by the revisions of this checkout."""
+    variables = {**os.environ, **address.environ()}
+    subprocess.run([ROOT / "backend" / "run-migrations.sh"], env=variables, check=True)
+
+
+def _run_tests(tree: Path, address: Address) -> int:
     subprocess.run(["make", "--silent", "--directory", tree, "backend/.venv/.done"], check=True)
-    subprocess.run(
-        [ROOT / "backend" / "run-migrations.sh"],
-        env={**os.environ, **address.environ()},
-        check=True,
-    )
-    tests = [
-        tree / "backend" / ".venv" / "bin" / "python",
-        "-m",
-        "pytest",
-        "-q",
-        "tests/service/test_api.py",
-    ]
-    given = {**os.environ, **address.environ(), "RECALLER_TEST_ON_GIVEN": "1"}
-    code = subprocess.run(tests, cwd=tree / "backend", env=given, check=False).returncode
-    with psycopg.connect(**address.keywords()) as session:  # type: ignore[arg-type]
-        rows = session.execute("SELECT count(*) FROM accounts").fetchone()
-    if not code and not (rows and rows[0]):
+    backend = tree / "backend"
+    pytest = [backend / ".venv" / "bin" / "python", "-m", "pytest", "-q"]
+    variables = {**os.environ, **address.environ(), "RECALLER_TEST_ON_GIVEN": "1"}
+    code = subprocess.run(
+        [*pytest, "tests/service/test_api.py"], cwd=backend, env=variables, check=False
+    ).returncode
+    with _connected(address) as session:
+        ((accounts,),) = session.execute("SELECT count(*) FROM accounts").fetchall()
+    if code == 0 and accounts == 0:
         sys.stderr.write(
-            "The tests of that release used a database of their own: it doesn't know RECALLER_TEST_ON_GIVEN yet.\n"
+            "The tests of that release used a database of their own:"
+            " its conftest.py doesn't read RECALLER_TEST_ON_GIVEN.\n"
         )
         return 1
     return code

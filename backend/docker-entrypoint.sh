@@ -1,8 +1,8 @@
 #!/bin/sh
-# The way into the container: wait for the database, bring it to head, become the service.
+# The container's entry point: wait for the database, migrate it to head, become the service.
 #
-# pg_isready looks once and says what it sees. The waiting itself is liftlock's: it is bounded, it ends
-# at once when waiting can't help (a wrong password), and it hears SIGTERM.
+# pg_isready prints the state of the database once. liftlock does the waiting: it has a limit, it fails
+# at once if waiting can't help (a wrong password), and it handles SIGTERM.
 set -eu
 
 if [ -n "${POSTGRES_SERVER:-}" ]; then

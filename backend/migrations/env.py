@@ -1,4 +1,4 @@
-"""Alembic's environment: all of it is liftlock's, so that plain ``alembic upgrade head`` is as safe as the rest."""
+"""Alembic's environment. liftlock runs it, so that `alembic upgrade head` is safe too."""
 
 from liftlock import env
 from recaller.models import Base

@@ -1,4 +1,4 @@
-"""``python -m recaller``: serve."""
+"""``python -m recaller``: run the service."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from recaller.settings import ServiceSettings
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT; requests under way are finished first."""
+    """Serve until SIGTERM or SIGINT, then finish the requests that are in progress."""
     settings = ServiceSettings()
-    # uvicorn stops gracefully and then raises the signal once more, for whoever was there before it.
+    # After its graceful stop uvicorn raises the signal again, for the handler that it replaced.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         "recaller.app:create_app",

@@ -1,4 +1,4 @@
-"""Accounts: register, log in, who am I. The one place that knows passwords and tokens."""
+"""Accounts: registration and login. No other module handles passwords or tokens."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ from recaller.problems import responses
 router = APIRouter(tags=["accounts"])
 _hasher = PasswordHash.recommended()
 _UNKNOWN = _hasher.hash(secrets.token_urlsafe())
+"""Compared when no account has the address, so that both cases take the same time."""
 _bearer = OAuth2PasswordBearer(tokenUrl="token")
 _ALGORITHM = "HS256"
 
 
 class Registration(BaseModel):
-    """What it takes to open an account."""
+    """The input that opens an account."""
 
     email: EmailStr = Field(max_length=254, examples=["ada@example.com"])
     name: Name = Field(examples=["Ada"])
@@ -36,7 +37,7 @@ class Registration(BaseModel):
 
 
 class Me(BaseModel):
-    """An account, as its owner sees it."""
+    """An account, without its password."""
 
     id: int
     email: str
@@ -45,27 +46,28 @@ class Me(BaseModel):
 
 
 class Token(BaseModel):
-    """What to send as `Authorization: Bearer …`."""
+    """A token, to send as `Authorization: Bearer …`."""
 
     access_token: str
-    token_type: str = "bearer"
+    token_type: str = Field(default="bearer")
 
 
 async def signing_key(engine: AsyncEngine) -> str:
-    """The key that all replicas share; made by whoever comes first."""
+    """Return the key that all replicas share; the first replica to start generates it."""
     async with engine.begin() as connection:
-        made = (
+        insertion = (
             insert(SigningKey)
             .values(id=1, secret=secrets.token_urlsafe(48))
             .on_conflict_do_nothing()
         )
-        await connection.execute(made)
+        await connection.execute(insertion)
         return str((await connection.execute(select(SigningKey.secret))).scalar_one())
 
 
 async def _account(
     request: Request, session: Session, token: Annotated[str, Depends(_bearer)]
 ) -> Account:
+    """Return the account of a request's token, or raise a 401."""
     problem = HTTPException(
         401, "Log in: the token is missing, wrong or expired.", {"WWW-Authenticate": "Bearer"}
     )
@@ -93,23 +95,24 @@ async def register(registration: Registration, session: Session) -> Me:
         "name": registration.name,
         "password_hash": _hasher.hash(registration.password),
     }
-    made = await session.scalar(
+    account = await session.scalar(
         insert(Account).values(values).on_conflict_do_nothing().returning(Account)
     )
-    if made is None:
+    if account is None:
         raise HTTPException(409, "An account with this e-mail address exists already.")
-    return Me.model_validate(made, from_attributes=True)
+    return Me.model_validate(account, from_attributes=True)
 
 
 @router.post("/token", responses=responses(400, 401, 422))
 async def log_in(
     request: Request, form: Annotated[OAuth2PasswordRequestForm, Depends()], session: Session
 ) -> Token:
-    """Exchange e-mail address and password for a token."""
+    """Exchange an e-mail address and a password for a token."""
     email = form.username.lower().replace("\x00", "")
     account = await session.scalar(select(Account).where(Account.email == email))
-    known = _hasher.verify(form.password, account.password_hash if account else _UNKNOWN)
-    if account is None or not known:
+    password_hash = account.password_hash if account else _UNKNOWN
+    is_correct = _hasher.verify(form.password, password_hash)
+    if account is None or not is_correct:
         raise HTTPException(
             401, "E-mail address or password is wrong.", {"WWW-Authenticate": "Bearer"}
         )
@@ -122,5 +125,5 @@ async def log_in(
 
 @router.get("/me", responses=responses(401))
 async def who_am_i(owner: Owner) -> Me:
-    """The account behind the token."""
+    """Return the account that the token belongs to."""
     return Me.model_validate(owner, from_attributes=True)

@@ -1,16 +1,16 @@
-"""The application, put together."""
+"""The application, assembled from its parts."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
-from liftlock import settings as liftlock_settings
-from liftlock.revisions.build import address_of, build_of
+import liftlock
 from recaller import accounts, encounters, health, logs, people, problems, reminders, search
 from recaller.database import engine_for
 from recaller.settings import ServiceSettings
@@ -18,14 +18,22 @@ from recaller.settings import ServiceSettings
 _log = structlog.get_logger("recaller")
 
 
+class Application(FastAPI):
+    """A FastAPI application whose OpenAPI document also describes its errors."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Build the OpenAPI document."""
+        return problems.add_schema(super().openapi())
+
+
 def create_app(settings: ServiceSettings | None = None) -> FastAPI:
-    """The service. Its database is the one that liftlock's settings name.
+    """Create the service. Its database is the one that liftlock's settings name.
 
     Parameters:
-        settings: the service's own; the environment's by default.
+        settings: of the service; read from the environment by default.
     """
     settings = settings or ServiceSettings()
-    app = FastAPI(
+    app = Application(
         title="Recaller",
         version="0.1.0",
         summary="The people you meet, the encounters you had, and when to get back in touch.",
@@ -34,8 +42,8 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
     app.state.settings = settings
     logs.install(app)
     problems.install(app)
-    for part in (accounts, people, encounters, reminders, search, health):
-        app.include_router(part.router)
+    for module in (accounts, people, encounters, reminders, search, health):
+        app.include_router(module.router)
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     return app
 
@@ -44,12 +52,12 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: ServiceSettings = app.state.settings
     logs.configure(settings)
-    app.state.liftlock = liftlock_settings.read()
-    app.state.address = address_of(app.state.liftlock)
-    revision = ",".join(sorted(build_of(app.state.liftlock).required))
+    app.state.liftlock = liftlock.settings_from_environment()
+    app.state.address = liftlock.database_address(app.state.liftlock)
+    revision = ",".join(sorted(liftlock.required_revisions(app.state.liftlock)))
     app.state.engine = engine_for(app.state.address, revision, settings.pool_size)
-    given = settings.secret.get_secret_value() if settings.secret else None
-    app.state.secret = given or await accounts.signing_key(app.state.engine)
+    configured = settings.secret.get_secret_value() if settings.secret else None
+    app.state.secret = configured or await accounts.signing_key(app.state.engine)
     _log.info(
         "service.started",
         revision=revision,

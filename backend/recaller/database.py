@@ -6,37 +6,31 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, Request
-from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from liftlock.settings import Address
+from liftlock import Address
 
 
 def engine_for(address: Address, revision: str, pool_size: int) -> AsyncEngine:
-    """A pool of connections.
+    """Create a pool of connections.
 
     Parameters:
-        address: the database.
-        revision: what this build requires; ``application_name`` carries it, so that whoever
-            migrates can see which releases are connected.
+        address: of the database.
+        revision: required by this build. It is part of ``application_name``, so that
+            ``pg_stat_activity`` shows which releases are connected during a migration.
         pool_size: connections kept open.
     """
-    url = URL.create(
-        "postgresql+psycopg",
-        username=address.user,
-        password=address.password,
-        host=address.host,
-        port=int(address.port),
-        database=address.dbname,
-        query=address.options,
-    )
-    # A statement that was prepared before a column changed its type fails once afterwards; none is prepared.
-    arguments = {
+    # libpq's keywords instead of a URL: they can hold several hosts, and no character is special.
+    arguments: dict[str, object] = {
+        **address.keywords(),
         "application_name": f"recaller@{revision}",
+        # A prepared statement fails once after a migration changed the type of one of its columns.
         "prepare_threshold": None,
         "connect_timeout": 5,
     }
-    return create_async_engine(url, pool_size=pool_size, pool_pre_ping=True, connect_args=arguments)
+    return create_async_engine(
+        "postgresql+psycopg://", pool_size=pool_size, pool_pre_ping=True, connect_args=arguments
+    )
 
 
 async def _session(request: Request) -> AsyncIterator[AsyncSession]:
@@ -48,4 +42,4 @@ async def _session(request: Request) -> AsyncIterator[AsyncSession]:
 
 
 Session = Annotated[AsyncSession, Depends(_session)]
-"""A transaction for the length of a request."""
+"""A transaction that lasts as long as the request."""

@@ -1,8 +1,7 @@
-"""``python -m recaller.demo``: a believable data set of any size, so that migrations meet real volume."""
+"""``python -m recaller.demo``: fill a database with a realistic data set of any size."""
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
 import json
 import random
@@ -10,16 +9,18 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import click
 import psycopg
+from psycopg.conninfo import make_conninfo
 from pwdlib import PasswordHash
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from liftlock import settings
-from liftlock.errors import LiftlockError
-from liftlock.revisions.build import address_of
+import liftlock
 
-EMAIL, PASSWORD = "demo@recaller.example", "demo demo demo"
-ENCOUNTERS_EACH, REMINDERS_EACH = 4, 1
+EMAIL = "demo@recaller.example"
+PASSWORD = "demo demo demo"
+ENCOUNTERS_EACH = 4
+REMINDERS_EACH = 1
+ROWS_EACH = 1 + 2 * ENCOUNTERS_EACH + REMINDERS_EACH
 _BATCH = 2000
 
 _FIRST = [
@@ -106,85 +107,80 @@ _TOPICS = [
 _NEXT = ["Send the book.", "Call in spring.", "Introduce her to Samir.", "Ask how it went.", None]
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Fill the database that the environment names.
-
-    Parameters:
-        arguments: the command line's; the process's own by default.
-    """
-    parser = argparse.ArgumentParser(prog="python -m recaller.demo", description=__doc__)
-    rows = 1 + 2 * ENCOUNTERS_EACH + REMINDERS_EACH
-    parser.add_argument(
-        "--people",
-        type=int,
-        default=1000,
-        help=f"how many; each brings {rows} rows, so 100000 make a million [1000]",
-    )
-    parser.add_argument("--seed", type=int, default=1, help="the same seed, the same people [1]")
-    given = parser.parse_args(arguments)
-    if given.people < 1:
-        parser.error("--people must be 1 or more")
+@click.command()
+@click.option(
+    "--people",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help=f"Number of people; each brings {ROWS_EACH} rows, so 100000 make a million rows.",
+)
+@click.option("--seed", default=1, show_default=True, help="The same seed makes the same people.")
+def main(people: int, seed: int) -> None:
+    """Fill the database that the environment names, so that migrations meet real volume."""
     try:
-        address = address_of(settings.read())
-        with psycopg.connect(**address.keywords()) as session:  # type: ignore[arg-type]  # all of them are texts
-            fill(session, given.people, given.seed)
-    except LiftlockError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
+        address = liftlock.database_address(liftlock.settings_from_environment())
+        with psycopg.connect(make_conninfo(**address.keywords())) as session:
+            fill(session, people, seed)
+    except liftlock.LiftlockError as error:
+        _fail(str(error), error.exit_code)
     except psycopg.errors.UndefinedTable:
-        sys.stderr.write("The tables aren't there yet: run `liftlock upgrade` first.\n")
-        return 1
+        _fail("The tables don't exist yet: run `liftlock upgrade` first.", 1)
     except psycopg.OperationalError as error:
-        sys.stderr.write(
-            f"{error}\nCheck POSTGRES_SERVER and its family, or run `liftlock doctor`.\n"
-        )
-        return 4
-    sys.stdout.write(
-        f"{given.people} people, {given.people * rows} rows. Log in as {EMAIL} with the password {PASSWORD!r}.\n"
+        _fail(f"{error}\nCheck the variables POSTGRES_…, or run `liftlock doctor`.", 4)
+    click.echo(
+        f"{people} people, {people * ROWS_EACH} rows."
+        f" Log in as {EMAIL} with the password {PASSWORD!r}."
     )
-    return 0
+
+
+def _fail(message: str, exit_code: int) -> None:
+    click.echo(message, err=True)
+    sys.exit(exit_code)
 
 
 def fill(session: psycopg.Connection[Any], people: int, seed: int) -> None:
-    """Add a demo account's data, in transactions of two thousand people.
+    """Add the data of a demo account, in transactions of two thousand people.
+
+    Parameters:
+        session: connected to a migrated database.
+        people: number of people.
+        seed: of the random numbers.
 
     Raises:
-        psycopg.Error: as the server says.
+        psycopg.Error: a statement failed.
     """
     chance = random.Random(seed)
     account = _account(session)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns) as progress:
-        task = progress.add_task("people", total=people)
+    with click.progressbar(
+        length=people, label="people", file=sys.stderr, show_pos=True
+    ) as progress:
         for start in range(0, people, _BATCH):
             count = min(_BATCH, people - start)
             with session.transaction():
                 _batch(session, account, count, chance)
-            progress.advance(task, count)
+            progress.update(count)
     session.execute("ANALYZE people, encounters, encounter_people, reminders")
 
 
 def _account(session: psycopg.Connection[Any]) -> int:
-    row = session.execute("SELECT id FROM accounts WHERE email = %s", [EMAIL]).fetchone()
-    if row is None:
-        password = PasswordHash.recommended().hash(PASSWORD)
-        made = (
-            "INSERT INTO accounts (email, name, password_hash) VALUES (%s, 'Demo', %s) RETURNING id"
-        )
-        row = session.execute(made, [EMAIL, password]).fetchone()
-    session.commit()
-    assert row is not None
-    return int(row[0])
+    """Return the key of the demo account, which is made if it doesn't exist."""
+    query = "SELECT id FROM accounts WHERE email = %s"
+    insertion = """
+        INSERT INTO accounts (email, name, password_hash) VALUES (%s, 'Demo', %s) RETURNING id"""
+    # A transaction of its own: within an open one, those of the batches would be savepoints.
+    with session.transaction():
+        keys = session.execute(query, [EMAIL]).fetchall()
+        if not keys:
+            password_hash = PasswordHash.recommended().hash(PASSWORD)
+            keys = session.execute(insertion, [EMAIL, password_hash]).fetchall()
+    return int(keys[0][0])
 
 
 def _batch(
     session: psycopg.Connection[Any], account: int, count: int, chance: random.Random
 ) -> None:
+    """Add some people, with their encounters and reminders."""
     people = _keys(session, "people", count)
     encounters = _keys(session, "encounters", count * ENCOUNTERS_EACH)
     now = dt.datetime.now(dt.UTC)
@@ -211,8 +207,9 @@ def _batch(
 
 
 def _keys(session: psycopg.Connection[Any], table: str, count: int) -> list[int]:
-    taken = "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)"
-    return [row[0] for row in session.execute(taken, [table, count])]
+    """Take keys from a table's sequence, so that rows can refer to each other before COPY."""
+    query = "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)"
+    return [row[0] for row in session.execute(query, [table, count])]
 
 
 def _copy(
@@ -224,7 +221,8 @@ def _copy(
 
 
 def _person(key: int, account: int, chance: random.Random) -> tuple[object, ...]:
-    first, last = chance.choice(_FIRST), chance.choice(_LAST)
+    first = chance.choice(_FIRST)
+    last = chance.choice(_LAST)
     contact = json.dumps({"email": f"{first}.{last}.{key}@example.com".lower()})
     birthday = dt.date(1940, 1, 1) + dt.timedelta(days=chance.randrange(24_000))
     tags = chance.sample(_TAGS, chance.randrange(4))
@@ -269,4 +267,4 @@ def _reminder(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(prog_name="python -m recaller.demo")

@@ -1,10 +1,11 @@
-"""``make up``: Recaller on this machine, with an embedded PostgreSQL; nothing to install."""
+"""``make up``: run Recaller on this machine with an embedded PostgreSQL, without installing one."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,10 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
-from liftlock.errors import LiftlockError
-from liftlock.settings import Address
-from liftlock.shadow import embedded
+from liftlock import Address, LiftlockError, embedded_server
 
 _BACKEND = Path(__file__).parents[1]
 _DATABASE = "recaller"
@@ -24,46 +24,49 @@ _DATABASE = "recaller"
 def main() -> int:
     """Start the database, migrate it, serve, and stop everything on Ctrl-C.
 
-    Its data stay in ``.data`` beside the backend (``RECALLER_DATA``); the address for other programs is in ``.data/env``.
+    The data stay in the folder ``.data`` of the repository, or in ``RECALLER_DATA``. Its file
+    ``env`` has the variables that other programs need to connect.
     """
     folder = Path(os.environ.get("RECALLER_DATA", _BACKEND.parent / ".data"))
     folder.mkdir(mode=0o755, exist_ok=True)
-    port = os.environ.get("RECALLER_PORT", "8000")
-    _say(f"starting PostgreSQL (data in {folder}) …")
+    _print(f"starting PostgreSQL (data in {folder}) …")
     try:
-        with embedded.serve(folder / "postgres", _password(folder)) as server:
-            address = _database(server)
-            (folder / "env").touch(mode=0o600)
-            variables = address.environ()
-            (folder / "env").write_text(
-                "".join(
-                    f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()
-                )
-            )
-            _say(
-                f"migrating, then serving http://localhost:{port}  (API docs: http://localhost:{port}/docs; stop with Ctrl-C)"
-            )
-            code = _serve(variables)
-            _say("stopping PostgreSQL …")
+        with embedded_server(folder / "postgres", _password(folder)) as server:
+            code = _run(folder, _database(server))
+            _print("stopping PostgreSQL …")
             return code
     except LiftlockError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
 
 
+def _run(folder: Path, address: Address) -> int:
+    variables = address.environ()
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
+    _private_file(folder / "env").write_text("".join(lines))
+    url = f"http://localhost:{os.environ.get('RECALLER_PORT', '8000')}"
+    _print(f"migrating, then serving {url}  (API docs: {url}/docs; stop with Ctrl-C)")
+    return _serve(variables)
+
+
 def _password(folder: Path) -> str:
     file = folder / "password"
     if not file.exists():
-        file.touch(mode=0o600)
-        file.write_text(secrets.token_urlsafe(24))
+        _private_file(file).write_text(secrets.token_urlsafe(24))
     return file.read_text()
 
 
+def _private_file(path: Path) -> Path:
+    """Create a file that only this user can read, before anything is written to it."""
+    path.touch(mode=0o600)
+    return path
+
+
 def _database(server: Address) -> Address:
-    with psycopg.connect(**server.keywords(), autocommit=True) as session:  # type: ignore[arg-type]  # all of them are texts
-        if not session.execute(
-            "SELECT 1 FROM pg_database WHERE datname = %s", [_DATABASE]
-        ).fetchone():
+    """Create the service's database unless it exists; return its address."""
+    with psycopg.connect(make_conninfo(**server.keywords()), autocommit=True) as session:
+        query = "SELECT 1 FROM pg_database WHERE datname = %s"
+        if not session.execute(query, [_DATABASE]).fetchone():
             session.execute(f"CREATE DATABASE {_DATABASE}")
     return Address(
         host=server.host,
@@ -75,31 +78,31 @@ def _database(server: Address) -> Address:
 
 
 def _serve(variables: Mapping[str, str]) -> int:
-    """Run the service as a container would, and pass SIGTERM on; Ctrl-C reaches it by the terminal. It ends when we are killed."""
-    command = [
-        *embedded.die_with_parent("TERM"),
-        str(Path(sys.executable).with_name("liftlock")),
-        "exec",
-        "--",
-        sys.executable,
-        "-m",
-        "recaller",
-    ]
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    child = subprocess.Popen(
-        command, cwd=_BACKEND, env={**os.environ, **variables}, preexec_fn=_listen
-    )
+    """Run the service the way its container does, and return its exit code.
+
+    The terminal sends SIGINT to the service too; SIGTERM is passed on to it.
+    """
+    liftlock = str(Path(sys.executable).with_name("liftlock"))
+    command = [*_ends_with_us(), liftlock, "exec", "--", sys.executable, "-m", "recaller"]
+    # A handler rather than SIG_IGN: a child would inherit that, and Ctrl-C wouldn't stop it.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    child = subprocess.Popen(command, cwd=_BACKEND, env={**os.environ, **variables})
     signal.signal(signal.SIGTERM, lambda *_: child.send_signal(signal.SIGTERM))
     code = child.wait()
-    return 0 if code in {-signal.SIGINT, -signal.SIGTERM} else code
+    is_stopped = code in {-signal.SIGINT, -signal.SIGTERM}
+    return 0 if is_stopped else code
 
 
-def _listen() -> None:
-    """Give the child back what the parent ignores."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+def _ends_with_us() -> list[str]:
+    """Return the prefix of a command that ends with this process, even if this one is killed.
+
+    It is empty where setpriv (of util-linux) isn't installed.
+    """
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig=TERM"] if setpriv else []
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     sys.stdout.write(f"recaller  {text}\n")
     sys.stdout.flush()
 

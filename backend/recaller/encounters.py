@@ -1,20 +1,20 @@
-"""Encounters: who was met, when and where, and what came of it."""
+"""Encounters with people: meetings, calls and messages."""
 
 from __future__ import annotations
 
 import datetime as dt
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from recaller.accounts import Owner
 from recaller.database import Session
 from recaller.fields import Key, Line, Prose, Reference
 from recaller.models import Encounter, EncounterKind, Person
-from recaller.paging import After, Limit, Page, page_of, paged
+from recaller.paging import Page, Paging, page_of, page_query
 from recaller.people import own_people
 from recaller.problems import not_found, responses
 
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/encounters", tags=["encounters"])
 
 
 class EncounterIn(BaseModel):
-    """An encounter, as it is told."""
+    """The input about an encounter."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -46,7 +46,7 @@ class EncounterIn(BaseModel):
 
 
 class Met(BaseModel):
-    """Somebody who was there."""
+    """A person who was part of an encounter."""
 
     id: int
     name: str
@@ -66,6 +66,7 @@ class EncounterOut(BaseModel):
 
 
 async def _own(session: AsyncSession, owner: Owner, key: int) -> Encounter:
+    """Return an account's encounter, or raise a 404."""
     row = await session.scalar(
         select(Encounter).where(Encounter.account_id == owner.id, Encounter.id == key)
     )
@@ -74,9 +75,30 @@ async def _own(session: AsyncSession, owner: Owner, key: int) -> Encounter:
     return row
 
 
+def _conditions(
+    person: Annotated[
+        int | None, Query(ge=1, le=2**63 - 1, description="Only encounters with this person.")
+    ] = None,
+    since: Annotated[AwareDatetime | None, Query()] = None,
+    until: Annotated[AwareDatetime | None, Query()] = None,
+) -> list[ColumnElement[bool]]:
+    """Translate the query parameters of the list to conditions."""
+    conditions = []
+    if person is not None:
+        conditions.append(Encounter.people.any(Person.id == person))
+    if since is not None:
+        conditions.append(Encounter.happened_at >= since)
+    if until is not None:
+        conditions.append(Encounter.happened_at < until)
+    return conditions
+
+
+Conditions = Annotated[list[ColumnElement[bool]], Depends(_conditions)]
+
+
 @router.post("", status_code=201, responses=responses(400, 401, 404, 422))
 async def add_encounter(encounter: EncounterIn, owner: Owner, session: Session) -> EncounterOut:
-    """Remember an encounter."""
+    """Add an encounter."""
     row = Encounter(account_id=owner.id, **encounter.model_dump(exclude={"people"}))
     row.people = await own_people(session, owner, encounter.people)
     session.add(row)
@@ -87,33 +109,19 @@ async def add_encounter(encounter: EncounterIn, owner: Owner, session: Session) 
 
 @router.get("", responses=responses(401, 422))
 async def list_encounters(
-    owner: Owner,
-    session: Session,
-    person: Annotated[
-        int | None, Query(ge=1, le=2**63 - 1, description="Only with this person.")
-    ] = None,
-    since: Annotated[AwareDatetime | None, Query()] = None,
-    until: Annotated[AwareDatetime | None, Query()] = None,
-    after: After = None,
-    limit: Limit = 50,
+    owner: Owner, session: Session, conditions: Conditions, paging: Paging
 ) -> Page[EncounterOut]:
-    """Encounters, the latest first."""
-    statement = select(Encounter).where(Encounter.account_id == owner.id)
-    if person is not None:
-        statement = statement.where(Encounter.people.any(Person.id == person))
-    if since is not None:
-        statement = statement.where(Encounter.happened_at >= since)
-    if until is not None:
-        statement = statement.where(Encounter.happened_at < until)
-    statement = page_of(
-        statement, [Encounter.happened_at, Encounter.id], after, limit, descending=True
-    )
-    return paged((await session.scalars(statement)).all(), limit, EncounterOut, "happened_at", "id")
+    """List encounters, the latest first."""
+    statement = select(Encounter).where(Encounter.account_id == owner.id, *conditions)
+    keys = [Encounter.happened_at, Encounter.id]
+    statement = page_query(statement, keys, paging, descending=True)
+    rows = (await session.scalars(statement)).all()
+    return page_of(rows, paging, EncounterOut, "happened_at", "id")
 
 
 @router.get("/{key}", responses=responses(401, 404, 422))
 async def get_encounter(key: Key, owner: Owner, session: Session) -> EncounterOut:
-    """An encounter."""
+    """Return an encounter."""
     return EncounterOut.model_validate(await _own(session, owner, key), from_attributes=True)
 
 
@@ -121,7 +129,7 @@ async def get_encounter(key: Key, owner: Owner, session: Session) -> EncounterOu
 async def change_encounter(
     key: Key, encounter: EncounterIn, owner: Owner, session: Session
 ) -> EncounterOut:
-    """Tell an encounter anew."""
+    """Replace the data of an encounter."""
     row = await _own(session, owner, key)
     row.people = await own_people(session, owner, encounter.people)
     for name, value in encounter.model_dump(exclude={"people"}).items():
@@ -133,5 +141,5 @@ async def change_encounter(
 
 @router.delete("/{key}", status_code=204, responses=responses(401, 404, 422))
 async def forget_encounter(key: Key, owner: Owner, session: Session) -> None:
-    """Forget an encounter."""
+    """Delete an encounter."""
     await session.delete(await _own(session, owner, key))

@@ -1,4 +1,4 @@
-"""Input types that PostgreSQL can hold, with their limits."""
+"""Input types with limits that PostgreSQL's types can hold."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from pydantic import AfterValidator, Field, StringConstraints
 _BIGINT = 2**63 - 1
 
 
-def _without_nul(value: str) -> str:
+def _reject_nul(value: str) -> str:
+    """Raise for the one character that PostgreSQL's text can't hold."""
     if "\x00" in value:
         message = "must not hold the character NUL"
         raise ValueError(message)
     return value
 
 
-Plain = AfterValidator(_without_nul)
+Plain = AfterValidator(_reject_nul)
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), Plain]
 Line = Annotated[str, StringConstraints(max_length=500), Plain]
 Prose = Annotated[str, StringConstraints(max_length=20_000), Plain]

@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, what does it count."""
+"""Routes for monitoring: liveness, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
-from liftlock.commands.status import status
-from recaller.problems import document, responses
+import liftlock
+from recaller.problems import problem_response, responses
 
 router = APIRouter(tags=["operations"])
 
@@ -23,7 +23,7 @@ class Live(BaseModel):
 
 
 class Ready(BaseModel):
-    """The database has what this build requires."""
+    """The database has every revision that this build requires."""
 
     status: str = "ready"
     schema_is: str
@@ -33,32 +33,32 @@ class Ready(BaseModel):
 
 @router.get("/health/live")
 async def live() -> Live:
-    """Whether the process answers; it never asks the database."""
+    """Tell that the process answers, without a query to the database."""
     return Live()
 
 
 @router.get("/health/ready", responses=responses(503), response_model=Ready)
 async def ready(request: Request) -> Ready | JSONResponse:
-    """Whether the database can be reached and its schema is one that this build can work with.
+    """Tell whether the database answers and has a schema that this build can work with.
 
-    A database that is newer than this build is fine: readiness must not take the old release down
-    the moment a migration commits.
+    A database that is newer than this build is ready too. Otherwise a migration would make all
+    containers of the previous release unready at once.
     """
     state = request.app.state
     try:
-        found = await asyncio.to_thread(status, state.liftlock, state.address)
+        status = await asyncio.to_thread(liftlock.status, state.liftlock, state.address)
     except psycopg.Error:
-        return document(503, "The database can't be reached.")
-    if not found.satisfied:
-        return document(503, found.describe())
+        return problem_response(503, "The database can't be reached.")
+    if not status.satisfied:
+        return problem_response(503, status.describe())
     return Ready(
-        schema_is=found.state.value,
-        database=sorted(found.current),
-        required=sorted(found.required),
+        schema_is=status.state.value,
+        database=sorted(status.current),
+        required=sorted(status.required),
     )
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def metrics() -> Response:
-    """Counters for Prometheus."""
+    """Return the metrics for Prometheus."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -1,4 +1,4 @@
-"""``python -m recaller.healthcheck``: the image's HEALTHCHECK."""
+"""``python -m recaller.healthcheck``: the HEALTHCHECK of the container images."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import sys
 
 
 def main() -> int:
-    """Ask the service on this machine whether it is ready; 0 when it is."""
-    connection = http.client.HTTPConnection(
-        "127.0.0.1", int(os.environ.get("RECALLER_PORT", "8000")), timeout=4
-    )
+    """Ask the service on this machine whether it is ready; return 0 if it is."""
+    port = int(os.environ.get("RECALLER_PORT", "8000"))
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=4)
     try:
         connection.request("GET", "/health/ready")
         response = connection.getresponse()

@@ -1,10 +1,10 @@
-"""The tables. Revisions and models agree; a test compares them."""
+"""The tables. A test compares them with the schema that the revisions make."""
 
 from __future__ import annotations
 
 import datetime as dt
 import enum
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     BigInteger,
@@ -27,7 +27,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 
 class Base(DeclarativeBase):
-    """All tables, with names for their constraints that revisions can rely on."""
+    """The base of all models, with a naming convention that the revisions use too."""
 
     metadata = MetaData(
         naming_convention={
@@ -38,7 +38,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
         str: Text,
         int: BigInteger,
         dt.datetime: DateTime(timezone=True),
@@ -48,7 +48,7 @@ class Base(DeclarativeBase):
 
 
 class EncounterKind(enum.StrEnum):
-    """How people met."""
+    """The kind of an encounter."""
 
     IN_PERSON = "in_person"
     CALL = "call"
@@ -69,7 +69,7 @@ def _now() -> Mapped[dt.datetime]:
 
 
 class Account(Base):
-    """Who uses the service. Everything else belongs to one account."""
+    """A user of the service. Every other row belongs to one account."""
 
     __tablename__ = "accounts"
     __table_args__ = (UniqueConstraint("email"),)
@@ -82,7 +82,7 @@ class Account(Base):
 
 
 class SigningKey(Base):
-    """The key that signs tokens, made once; one row at most."""
+    """The key that signs tokens: at most one row."""
 
     __tablename__ = "signing_keys"
     __table_args__ = (CheckConstraint("id = 1", name="single"),)
@@ -92,7 +92,7 @@ class SigningKey(Base):
 
 
 class Person(Base):
-    """Somebody whom the account's owner knows."""
+    """A person that the account's owner knows."""
 
     __tablename__ = "people"
     __table_args__ = (
@@ -135,7 +135,7 @@ encounter_people = Table(
 
 
 class Encounter(Base):
-    """Who was met, when, where, what was said, and what comes next."""
+    """A meeting, call or message: people, time, place, summary and next steps."""
 
     __tablename__ = "encounters"
     __table_args__ = (
@@ -169,7 +169,7 @@ class Encounter(Base):
 
 
 class Reminder(Base):
-    """Get in touch: every so many days, or once on a date."""
+    """A reminder to contact a person, every so many days or once on a date."""
 
     __tablename__ = "reminders"
     __table_args__ = (
@@ -186,8 +186,3 @@ class Reminder(Base):
     note: Mapped[str | None]
     done_at: Mapped[dt.datetime | None]
     created_at: Mapped[dt.datetime] = _now()
-
-
-def as_columns(row: Base) -> dict[str, Any]:
-    """A row's columns, by name."""
-    return {column.key: getattr(row, column.key) for column in row.__table__.columns}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-import structlog
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -13,11 +12,10 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 MEDIA_TYPE = "application/problem+json"
-_log = structlog.get_logger("recaller")
 
 
 class Mistake(BaseModel):
-    """One thing that is wrong with the input."""
+    """A mistake in the input, and the field that has it."""
 
     where: str
     what: str
@@ -44,80 +42,70 @@ _EXAMPLES = {
 
 
 def responses(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """What OpenAPI says about errors of a route."""
+    """Describe the errors of a route for OpenAPI.
+
+    Parameters:
+        codes: their HTTP statuses.
+    """
+    return {code: _described(code, *_EXAMPLES[code]) for code in codes}
+
+
+def _described(code: int, title: str, detail: str) -> dict[str, Any]:
+    example = Problem(title=title, status=code, detail=detail).model_dump()
+    schema = {"$ref": "#/components/schemas/Problem"}
     return {
-        code: {
-            "description": _EXAMPLES[code][0],
-            "content": {
-                MEDIA_TYPE: {
-                    "schema": {"$ref": "#/components/schemas/Problem"},
-                    "example": Problem(
-                        title=_EXAMPLES[code][0], status=code, detail=_EXAMPLES[code][1]
-                    ).model_dump(),
-                }
-            },
-        }
-        for code in codes
+        "description": title,
+        "content": {MEDIA_TYPE: {"schema": schema, "example": example}},
     }
 
 
-def not_found(what: str, key: int) -> HTTPException:
-    """Nothing of this account's has that key; whether of another's is nobody's business."""
-    return HTTPException(HTTPStatus.NOT_FOUND, f"There is no {what} {key}.")
+def not_found(kind: str, key: int) -> HTTPException:
+    """Make the error for a key that the account has no row for.
+
+    It is the same when the row belongs to another account, so that keys can't be probed.
+    """
+    return HTTPException(HTTPStatus.NOT_FOUND, f"There is no {kind} {key}.")
 
 
-def install(app: FastAPI) -> None:
-    """Make every error of the app a problem document."""
-    app.add_exception_handler(StarletteHTTPException, _http)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(Exception, _unexpected)
-    _describe(app)
-
-
-def _describe(app: FastAPI) -> None:
-    """Add the problem document's schema to OpenAPI, which FastAPI does only for JSON of its own."""
-    real = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = real()
-        schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        document["components"]["schemas"] |= schema.pop("$defs") | {"Problem": schema}
-        return document
-
-    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend it
-
-
-def document(
+def problem_response(
     status: int,
     detail: str,
     mistakes: list[Mistake] | None = None,
     headers: dict[str, str] | None = None,
 ) -> JSONResponse:
-    """A response that holds a problem document."""
-    problem = Problem(
-        title=HTTPStatus(status).phrase, status=status, detail=detail, mistakes=mistakes or []
-    )
+    """Make a response that holds a problem document."""
+    title = HTTPStatus(status).phrase
+    problem = Problem(title=title, status=status, detail=detail, mistakes=mistakes or [])
     return JSONResponse(
         problem.model_dump(), status_code=status, media_type=MEDIA_TYPE, headers=headers
     )
 
 
-async def _http(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, StarletteHTTPException)
-    return document(error.status_code, str(error.detail), headers=dict(error.headers or {}))
+def install(app: FastAPI) -> None:
+    """Answer every rejected request with a problem document."""
+    app.exception_handler(StarletteHTTPException)(_rejected)
+    app.exception_handler(RequestValidationError)(_invalid)
 
 
-async def _invalid(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
+def add_schema(document: dict[str, Any]) -> dict[str, Any]:
+    """Add the schema of problem documents to an OpenAPI document.
+
+    FastAPI adds the schemas of a route's models for the media type application/json only.
+    """
+    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    document["components"]["schemas"] |= schema.pop("$defs") | {"Problem": schema}
+    return document
+
+
+async def _rejected(_request: Request, error: StarletteHTTPException) -> JSONResponse:
+    return problem_response(error.status_code, str(error.detail), headers=dict(error.headers or {}))
+
+
+async def _invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
     mistakes = [
-        Mistake(where=".".join(str(part) for part in one["loc"]), what=one["msg"])
-        for one in error.errors()
+        Mistake(where=".".join(str(part) for part in mistake["loc"]), what=mistake["msg"])
+        for mistake in error.errors()
     ]
-    return document(
+    return problem_response(
         HTTPStatus.UNPROCESSABLE_ENTITY, "The input can't be used; see the mistakes.", mistakes
     )
-
-
-async def _unexpected(_request: Request, error: Exception) -> JSONResponse:
-    _log.error("request.failed", exc_info=error)
-    return document(HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here; it is logged.")

@@ -1,4 +1,4 @@
-"""Search across people and encounters, which forgives typing errors and ranks what it finds."""
+"""Full search of people and encounters, ranked by trigram similarity."""
 
 from __future__ import annotations
 
@@ -18,10 +18,13 @@ from recaller.problems import responses
 
 router = APIRouter(tags=["search"])
 _THRESHOLD = "0.35"
+Words = Annotated[
+    Name, Query(description="The text to search for, typing errors allowed.", examples=["Grase"])
+]
 
 
 class Hit(BaseModel):
-    """Something that was found."""
+    """A person or an encounter that matches the search."""
 
     kind: Literal["person", "encounter"]
     id: int
@@ -30,39 +33,33 @@ class Hit(BaseModel):
 
 
 @router.get("/search", responses=responses(401, 422))
-async def search(
-    q: Annotated[
-        Name, Query(description="What to look for; typing errors are forgiven.", examples=["Grase"])
-    ],
-    owner: Owner,
-    session: Session,
-    limit: Limit = 20,
-) -> list[Hit]:
-    """The best matches, best first.
+async def search(q: Words, owner: Owner, session: Session, limit: Limit = 20) -> list[Hit]:
+    """Find people and encounters, the best match first.
 
     A text matches when a part of it is similar to the query by its trigrams:
     https://www.postgresql.org/docs/current/pgtrgm.html
     """
     await session.execute(text(f"SET LOCAL pg_trgm.word_similarity_threshold = {_THRESHOLD}"))
-    people = _matches(q, "person", Person.id, Person.name, Person.notes).where(
-        Person.account_id == owner.id
-    )
-    encounters = _matches(q, "encounter", Encounter.id, Encounter.summary).where(
-        Encounter.account_id == owner.id
-    )
-    found = union_all(people, encounters).subquery()
-    statement = select(found).order_by(found.c.score.desc(), found.c.kind, found.c.id).limit(limit)
-    return [
-        Hit.model_validate(row, from_attributes=True) for row in await session.execute(statement)
-    ]
+    people = _matches(q, "person", Person.id, Person.name, Person.notes)
+    people = people.where(Person.account_id == owner.id)
+    encounters = _matches(q, "encounter", Encounter.id, Encounter.summary)
+    encounters = encounters.where(Encounter.account_id == owner.id)
+    hits = union_all(people, encounters).subquery()
+    statement = select(hits).order_by(hits.c.score.desc(), hits.c.kind, hits.c.id).limit(limit)
+    rows = await session.execute(statement)
+    return [Hit.model_validate(row, from_attributes=True) for row in rows]
 
 
 def _matches(
-    q: str, kind: str, key: InstrumentedAttribute[int], *texts: InstrumentedAttribute[Any]
+    words: str,
+    kind: str,
+    key: InstrumentedAttribute[int],
+    *columns: InstrumentedAttribute[Any],
 ) -> Select[tuple[str, int, str, float]]:
-    scores = [func.coalesce(func.word_similarity(q, one), 0.0) for one in texts]
+    """Select the rows of a table in which at least one column is similar to the words."""
+    scores = [func.coalesce(func.word_similarity(words, column), 0.0) for column in columns]
     score = func.greatest(*scores).label("score")
-    shown = func.left(texts[0], 200).label("text")
-    return select(literal(kind).label("kind"), key.label("id"), shown, score).where(
-        or_(*[literal(q).op("<%")(one) for one in texts])
-    )
+    excerpt = func.left(columns[0], 200).label("text")
+    # The operator <% can use the trigram indexes; the function word_similarity can't.
+    is_similar = or_(*[literal(words).op("<%")(column) for column in columns])
+    return select(literal(kind).label("kind"), key.label("id"), excerpt, score).where(is_similar)

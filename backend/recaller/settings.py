@@ -1,4 +1,4 @@
-"""The service's own settings. Where the database is, liftlock's settings say, for all strategies alike."""
+"""The service's own settings. The database's address is one of liftlock's settings."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class ServiceSettings(BaseSettings):
-    """Read from variables that begin with ``RECALLER_``."""
+    """Settings from environment variables that begin with ``RECALLER_``."""
 
     model_config = SettingsConfigDict(env_prefix="RECALLER_")
 
-    host: str = "0.0.0.0"
+    host: str = "0.0.0.0"  # noqa: S104 - a container's service is reached from outside of it
     port: int = 8000
     log_format: Literal["human", "json"] = "human"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     secret: SecretStr | None = None
-    """Signs the tokens. Without it a key is made once and kept in the database, shared by all replicas."""
+    """Signs the tokens. By default a key is generated once and kept in the database."""
     token_minutes: int = 60 * 24
     pool_size: int = 5

@@ -1,4 +1,4 @@
-"""Running containers in tests."""
+"""Helpers that run containers."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import itertools
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from recaller_helpers import until
+
 _numbers = itertools.count(1)
-# Debian's client before others: another one may come without BuildKit.
+# Debian's client comes first: another one on the path may lack BuildKit.
 ENVIRONMENT = {
     **os.environ,
     "PATH": f"/usr/bin:{os.environ['PATH']}",
@@ -22,9 +22,16 @@ DOCKER = shutil.which("docker", path=ENVIRONMENT["PATH"])
 
 
 def docker(
-    *arguments: str, check: bool = True, timeout: float = 300, **more: str
+    *arguments: str, check: bool = True, timeout: float = 300, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run the Docker client."""
+    """Run the Docker client.
+
+    Parameters:
+        arguments: of the client.
+        check: fail if the client fails.
+        timeout: in seconds.
+        variables: environment variables, which `--env NAME` passes to a container.
+    """
     if DOCKER is None:
         return subprocess.CompletedProcess(arguments, 127, "", "no docker")
     done = subprocess.run(
@@ -33,23 +40,29 @@ def docker(
         text=True,
         timeout=timeout,
         check=False,
-        env={**ENVIRONMENT, **more},
+        env={**ENVIRONMENT, **variables},
     )
-    assert not check or done.returncode == 0, (
-        f"docker {' '.join(arguments)}: {done.stdout}{done.stderr}"
-    )
+    output = done.stdout + done.stderr
+    assert not check or done.returncode == 0, f"docker {' '.join(arguments)}: {output}"
     return done
 
 
 def shell(
-    command: str, folder: Path, *, timeout: float = 900, **more: str
+    command: str, folder: Path, *, timeout: float = 900, **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command of the guide, letter by letter, with a terminal as a person has one."""
+    """Run a command exactly as a guide prints it, with a terminal.
+
+    Parameters:
+        command: the line.
+        folder: the one that the guide names.
+        timeout: in seconds.
+        variables: environment variables.
+    """
     line = ["script", "--quiet", "--return", "--echo", "never", "--command", command, "/dev/null"]
     return subprocess.run(
         line,
         cwd=folder,
-        env={**ENVIRONMENT, **more},
+        env={**ENVIRONMENT, **variables},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -59,22 +72,18 @@ def shell(
 
 
 def unique(stem: str) -> str:
-    """A name that no other test uses."""
+    """Return a name that no other test uses."""
     return f"{stem}-{os.getpid()}-{next(_numbers)}"
 
 
-def until(condition: Callable[[], bool], seconds: float, what: str) -> float:
-    """Wait for something; returns how long it took."""
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < seconds, f"not within {seconds} s: {what}"
-        time.sleep(0.1)
-    return time.monotonic() - started
+def env_options(*variables: str) -> list[str]:
+    """Return the options of `docker run` that set or pass on environment variables."""
+    return [option for variable in variables for option in ("--env", variable)]
 
 
 @dataclass
 class Database:
-    """A PostgreSQL container."""
+    """A container that runs PostgreSQL."""
 
     name: str
     network: str
@@ -82,63 +91,41 @@ class Database:
 
     @classmethod
     def start(cls, network: str, password: str, *options: str, wait: bool = True) -> Database:
-        """Start one, as `db` on the network."""
+        """Start a database, which is reachable as `db` on its network.
+
+        Parameters:
+            network: a Docker network; `bridge` doesn't resolve names.
+            password: of the role recaller.
+            options: of `docker run`.
+            wait: until it accepts connections.
+        """
         database = cls(unique("db"), network, password)
-        variables = [
-            "-e",
-            "POSTGRES_USER=recaller",
-            "-e",
-            "POSTGRES_PASSWORD",
-            "-e",
-            "POSTGRES_DB=recaller",
-        ]
-        where = ["--network", network, *(["--network-alias", "db"] if network != "bridge" else [])]
-        docker(
-            "run",
-            "--detach",
-            "--name",
-            database.name,
-            *where,
-            *variables,
-            *options,
-            "postgres:18",
-            POSTGRES_PASSWORD=password,
+        alias = [] if network == "bridge" else ["--network-alias", "db"]
+        variables = env_options(
+            "POSTGRES_USER=recaller", "POSTGRES_PASSWORD", "POSTGRES_DB=recaller"
         )
+        start = ["run", "--detach", "--name", database.name, "--network", network]
+        docker(*start, *alias, *variables, *options, "postgres:18", POSTGRES_PASSWORD=password)
         if wait:
             until(database.ready, 60, "the database is ready")
         return database
 
     def ready(self) -> bool:
-        """Whether it answers by TCP."""
+        """Tell whether it accepts connections over TCP."""
         assert Container(self.name).running, Container(self.name).logs
-        return (
-            docker("exec", self.name, "pg_isready", "-h", "127.0.0.1", check=False).returncode == 0
-        )
+        done = docker("exec", self.name, "pg_isready", "-h", "127.0.0.1", check=False)
+        return done.returncode == 0
 
     def rows(self, query: str) -> list[str]:
-        """The lines of a query's answer."""
-        command = [
-            "psql",
-            "-XAt",
-            "-h",
-            "/run/postgresql",
-            "-U",
-            "recaller",
-            "-c",
-            query,
-            "recaller",
-        ]
-        return docker("exec", self.name, *command).stdout.splitlines()
+        """Run a query and return its rows as psql prints them, with | between the columns."""
+        command = ["psql", "-XAt", "-h", "/run/postgresql", "-U", "recaller", "-c", query]
+        return docker("exec", self.name, *command, "recaller").stdout.splitlines()
 
     @property
     def address(self) -> str:
-        """Its address on its network."""
-        return docker(
-            "inspect",
-            "--format",
-            "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}",
-            self.name,
-        ).stdout.strip()
+        """The IP address on its network."""
+        template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        return docker("inspect", "--format", template, self.name).stdout.strip()
 
     def run(
         self,
@@ -146,49 +133,55 @@ class Database:
         *command: str,
         options: tuple[str, ...] = (),
         server: str = "db",
-        **more: str,
+        **variables: str,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a container of an image on this database, to its end."""
+        """Run a container that uses this database until it ends, and remove it.
+
+        Parameters:
+            image: of the container.
+            command: instead of the image's own.
+            options: of `docker run`.
+            server: the host name of the database.
+            variables: environment variables of the Docker client.
+        """
         return docker(
             "run",
             "--rm",
-            *self._options(server, options),
+            *self._options(server),
+            *options,
             image,
             *command,
             check=False,
             POSTGRES_PASSWORD=self.password,
-            **more,
+            **variables,
         )
 
     def start_container(
         self, image: str, *command: str, options: tuple[str, ...] = (), server: str = "db"
     ) -> Container:
-        """Start a container of an image on this database."""
+        """Start a container that uses this database; see `run` for the parameters."""
         name = unique("backend")
         docker(
             "run",
             "--detach",
             "--name",
             name,
-            *self._options(server, options),
+            *self._options(server),
+            *options,
             image,
             *command,
             POSTGRES_PASSWORD=self.password,
         )
         return Container(name)
 
-    def _options(self, server: str, options: tuple[str, ...]) -> list[str]:
-        variables = [
-            "-e",
+    def _options(self, server: str) -> list[str]:
+        variables = env_options(
             f"POSTGRES_SERVER={server}",
-            "-e",
             "POSTGRES_USER=recaller",
-            "-e",
             "POSTGRES_PASSWORD",
-            "-e",
             "POSTGRES_DB=recaller",
-        ]
-        return ["--network", self.network, *variables, *options]
+        )
+        return ["--network", self.network, *variables]
 
 
 @dataclass
@@ -197,32 +190,30 @@ class Container:
 
     name: str
 
+    def inspect(self, template: str) -> str:
+        """Return a part of the container's state, as a Go template names it."""
+        return docker("inspect", "--format", template, self.name).stdout.strip()
+
     @property
     def running(self) -> bool:
-        """Whether it runs."""
-        return (
-            docker("inspect", "--format", "{{.State.Running}}", self.name).stdout.strip() == "true"
-        )
+        """Tell whether it runs."""
+        return self.inspect("{{.State.Running}}") == "true"
 
     @property
     def exit_code(self) -> int:
-        """What it ended with."""
-        return int(docker("inspect", "--format", "{{.State.ExitCode}}", self.name).stdout)
+        """The exit code of its process 1."""
+        return int(self.inspect("{{.State.ExitCode}}"))
 
     @property
     def logs(self) -> str:
-        """All that it wrote."""
+        """All output so far."""
         done = docker("logs", self.name)
         return done.stdout + done.stderr
 
     def ready(self) -> bool:
-        """Whether its service says so."""
-        return (
-            docker(
-                "exec", self.name, "python", "-m", "recaller.healthcheck", check=False
-            ).returncode
-            == 0
-        )
+        """Tell whether its service is ready."""
+        command = ["python", "-m", "recaller.healthcheck"]
+        return docker("exec", self.name, *command, check=False).returncode == 0
 
     def signal(self, name: str) -> None:
         """Send a signal to its process 1."""

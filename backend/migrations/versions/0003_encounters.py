@@ -1,4 +1,4 @@
-"""Encounters, and who was there."""
+"""Encounters with people."""
 
 import sqlalchemy as sa
 from alembic import op

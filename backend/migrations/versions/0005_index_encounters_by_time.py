@@ -1,4 +1,4 @@
-"""The list of encounters became slow: index it, and who was there."""
+"""Index encounters by time and by person, because their list became slow."""
 
 from alembic import op
 

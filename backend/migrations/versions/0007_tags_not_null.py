@@ -1,4 +1,4 @@
-"""People without tags have none, rather than nothing: backfill, then NOT NULL."""
+"""People without tags have an empty list instead of NULL: backfill, then NOT NULL."""
 
 import sqlalchemy as sa
 from alembic import op

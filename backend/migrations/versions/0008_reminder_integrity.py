@@ -1,4 +1,4 @@
-"""Reminders belong to people who exist, and repeat within reason."""
+"""Reminders refer to existing people, and repeat at most every ten years."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""One account for one e-mail address."""
+"""One account for each e-mail address."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""Search that forgives typing errors: trigrams."""
+"""Search that tolerates typing errors, by trigrams."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""Not everybody works for a company: `workplace` replaces it. Step one of two, the old release keeps working."""
+"""Add `workplace`, which replaces `company`. Step one of two: the old release keeps working."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""`workplace` has replaced `company`. Step two of two, once no release reads the old column."""
+"""Drop `company`, which `workplace` replaces. Step two of two: no release reads it any more."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""80 characters were too few for some names."""
+"""Allow names of more than 80 characters."""
 
 import sqlalchemy as sa
 from alembic import op

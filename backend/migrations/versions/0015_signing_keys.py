@@ -1,4 +1,4 @@
-"""Replicas share the key that signs their tokens."""
+"""A key that signs tokens, shared by all replicas."""
 
 import sqlalchemy as sa
 from alembic import op

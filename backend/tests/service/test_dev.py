@@ -6,17 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
-from recaller_helpers import BACKEND
-
-from liftlock.shadow import embedded
+from recaller_helpers import BACKEND, free_port, until
 
 
 def start(folder: Path, port: str) -> subprocess.Popen[bytes]:
-    """Start it, and wait until it is ready."""
+    """Start the launcher, and wait until the service is ready."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -29,24 +26,25 @@ def start(folder: Path, port: str) -> subprocess.Popen[bytes]:
         "RECALLER_HOST": "127.0.0.1",
     }
     launcher = subprocess.Popen([sys.executable, "-m", "recaller.dev"], cwd=BACKEND, env=variables)
-    end = time.monotonic() + 60
-    while not answers(port):
-        assert launcher.poll() is None, "it ended"
-        assert time.monotonic() < end, "it didn't start"
-        time.sleep(0.2)
+
+    def ready() -> bool:
+        assert launcher.poll() is None, "the launcher ended"
+        return is_ready(port)
+
+    until(ready, 60, "the service is ready")
     return launcher
 
 
-def answers(port: str) -> bool:
-    """Whether it is ready."""
+def is_ready(port: str) -> bool:
+    """Tell whether the service is ready."""
     try:
         return httpx.get(f"http://127.0.0.1:{port}/health/ready").is_success
     except httpx.TransportError:
         return False
 
 
-def listens(port: str) -> bool:
-    """Whether anything does."""
+def is_listening(port: str) -> bool:
+    """Tell whether a process listens on the service's port."""
     try:
         httpx.get(f"http://127.0.0.1:{port}/health/live")
     except httpx.TransportError:
@@ -54,16 +52,13 @@ def listens(port: str) -> bool:
     return True
 
 
-def test_when_it_is_killed_the_service_goes_with_it(tmp_path: Path) -> None:
-    """Else the next start would find its port taken, by a service whose database is gone."""
-    port = str(embedded.free_ports()[0])
+def test_service_ends_when_its_launcher_is_killed(tmp_path: Path) -> None:
+    """Otherwise the next start finds the port taken, by a service whose database is gone."""
+    port = free_port()
     launcher = start(tmp_path, port)
     launcher.kill()
     launcher.wait()
-    end = time.monotonic() + 30
-    while listens(port):
-        assert time.monotonic() < end, "the service was left"
-        time.sleep(0.2)
-    again = start(tmp_path, port)
-    again.send_signal(signal.SIGTERM)
-    assert again.wait(30) == 0
+    until(lambda: not is_listening(port), 30, "the service has ended")
+    second = start(tmp_path, port)
+    second.send_signal(signal.SIGTERM)
+    assert second.wait(30) == 0

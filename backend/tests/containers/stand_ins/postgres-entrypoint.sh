@@ -1,6 +1,6 @@
 #!/bin/sh
-# The stand-in's entrypoint: on an empty data folder it makes the cluster, role and database that the official
-# image's variables ask for, and runs the files of /docker-entrypoint-initdb.d on a server without a network.
+# The stand-in's entrypoint. On an empty data folder it creates the cluster, the role and the database that the
+# official image's variables name, and runs the files of /docker-entrypoint-initdb.d on a server without TCP.
 set -eu
 
 socket=/run/postgresql

