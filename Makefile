@@ -64,7 +64,7 @@ bench-start-up: backend/.venv/.done  ## Measure only what liftlock costs a conta
 bench-check: backend/.venv/.done  ## Measure only a check of one new revision on a chain of 300
 	backend/.venv/bin/python benchmarks/check.py
 
-clean:  ## Remove what was made here, but for the data of `make up`
+clean:  ## Remove what was made here, except the data of `make up`
 	rm -rf .cache backend/.venv backend/liftlock.json backend/snapshot.sql
 
 SYNC = cd backend && $(UV) sync --frozen --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"

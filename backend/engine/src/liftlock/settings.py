@@ -36,7 +36,7 @@ class Address:
 
     __slots__ = ("dbname", "host", "options", "password", "port", "user")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of an address
         self,
         *,
         host: str,

@@ -80,7 +80,7 @@ CREATE TABLE IF NOT EXISTS liftlock.answers (
     PRIMARY KEY (execution, shape, occurrence)
 );
 COMMENT ON TABLE liftlock.answers IS
-'What the database answered to a revision that is not finished, so that a resumed one takes the same path; removed when it is.';
+'Results of the queries of a revision that is not finished, so that a resumed one takes the same path; deleted at its end.';
 
 -- name: present
 -- Return a row if the database has a ledger.

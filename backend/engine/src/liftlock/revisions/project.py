@@ -275,11 +275,15 @@ def _duplicate(revision: str, first: Path, second: Path) -> UnsafeRevision:
 def missing_parents(sources: Sequence[Source]) -> list[UnsafeRevision]:
     """Return an error for each revision that follows a revision without a file."""
     known = {source.id for source in sources}
+
+    def is_known(parent: str) -> bool:
+        return any(revision.startswith(parent) for revision in known)
+
     return [
         _missing_parent(source, parent)
         for source in sources
         for parent in source.parents
-        if not any(revision.startswith(parent) for revision in known)
+        if not is_known(parent)
     ]
 
 
