@@ -1,4 +1,4 @@
-"""`liftlock drift`: databases that somebody changed by hand."""
+"""`liftlock drift`: databases that were changed by hand."""
 
 from __future__ import annotations
 
