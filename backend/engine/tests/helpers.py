@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import random
 import re
 import select
 import shutil
@@ -232,6 +233,11 @@ PairFactory = Callable[[str], tuple[Project, Project]]
 """Makes one project for plain Alembic and one for liftlock, with the same revisions."""
 Done = subprocess.CompletedProcess[str]
 """A command that has ended, with its exit code and output."""
+
+
+def random_numbers(seed: object) -> random.Random:
+    """Return random numbers that are the same in each run of a test."""
+    return random.Random(str(seed))  # noqa: S311 - numbers of a test
 
 
 def until(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from helpers import (
     connected,
     ended,
     make_project,
+    random_numbers,
     rows,
 )
 
@@ -222,7 +222,7 @@ def test_backfill_killed_at_each_commit_updates_each_row_once(counting_project: 
 def test_concurrent_writes_are_kept(counting_project: Project) -> None:
     """Rows changed while the backfill runs keep their values."""
     running = counting_project.start("upgrade", LIFTLOCK_LOCK_TIMEOUT="4", **ALL_TABLES_LARGE)
-    chance = random.Random(1)  # noqa: S311 - the writes of a test
+    chance = random_numbers(1)
     written = {}
     end = time.monotonic() + 60
     with connected(counting_project.database) as session:

@@ -22,7 +22,7 @@ def test_failing_revision_ends_the_check(check_project: Project, cache: Path) ->
 
 
 def test_upgrade_that_works_only_once_is_found(check_project: Project, cache: Path) -> None:
-    """The classic: an enum that the downgrade does not drop."""
+    """The classic: the downgrade does not drop an enum."""
     table = (
         'op.create_table("mood", sa.Column("id", sa.Integer, primary_key=True),'
         ' sa.Column("kind", sa.Enum("a", name="kind")))'
@@ -106,7 +106,7 @@ op.drop_index("ix_x", postgresql_concurrently=True)"""
 
 
 def test_downgrades_of_branches_and_merges_are_checked(check_project: Project, cache: Path) -> None:
-    """Each is checked alone."""
+    """Each on its own, also beside a branch without downgrade."""
     add = 'op.add_column("person", sa.Column("{0}", sa.Integer))'
     drop = 'op.drop_column("person", "{0}")'
     check_project.revision("a1", "r0", add.format("a"))

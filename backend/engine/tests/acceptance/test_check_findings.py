@@ -16,8 +16,6 @@ WIDER_TYPES = """
 op.alter_column("person", "email", type_=sa.String(80))
 op.alter_column("person", "email", type_=sa.Text())
 """
-
-
 NEW_TABLES = """
 op.create_table("city", sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("name", sa.Text, nullable=False, unique=True),

@@ -21,7 +21,7 @@ def test_bad_example_is_found_by_its_rule(check_project: Project, cache: Path, r
     """The finding is in the revision's file, and fails the check unless it is a note."""
     write_example(check_project, rule.bad)
     report = check_in_process(check_project, cache, way=rule.only or "liftlock")
-    # The refusal of the example has a code of its own.
+    # The error that refuses the example has a code of its own.
     code = "LL-STEP-FAILED" if rule.code == "LL-REVISION-FAILS" else rule.code
     findings = [finding for finding in report.findings if finding.code == code]
     assert findings, codes_of(report)

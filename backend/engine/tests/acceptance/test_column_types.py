@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import random
 import signal
 import time
 from pathlib import Path
@@ -28,6 +27,7 @@ from helpers import (
     begun_project,
     connected,
     ended,
+    random_numbers,
     rows,
     until,
 )
@@ -73,7 +73,7 @@ def test_concurrent_writes_reach_the_replacement_column(large_item_project: Proj
     """Rows inserted, updated and deleted while both columns exist are kept."""
     project = large_item_project(CHANGES_SIZE)
     running = project.start("upgrade", LIFTLOCK_LOCK_TIMEOUT="4", **ALL_TABLES_LARGE)
-    chance = random.Random(1)  # noqa: S311 - the writes of a test
+    chance = random_numbers(1)
     written = {key: key for key in range(1, ROWS + 1)}
     end = time.monotonic() + 60
     with connected(project.database) as session:

@@ -316,7 +316,7 @@ WHERE backend_type = 'autovacuum worker' AND query LIKE '%.item%'
 def test_autovacuum_is_cancelled_in_favor_of_the_operation(item_project: ProjectFactory) -> None:
     """PostgreSQL cancels an autovacuum only after deadlock_timeout, longer than a try.
 
-    No other session waits meanwhile.
+    No other session waits in the meantime.
     """
     project = item_project("op.add_column('item', sa.Column('x', sa.Integer))")
     with connected(project.database) as session:

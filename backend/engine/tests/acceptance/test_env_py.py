@@ -58,8 +58,6 @@ with engine.begin() as connection:
     context.run_migrations()
     {end}
 """
-
-
 BEGINS_AND_COMMITS = """
 from alembic import context
 from sqlalchemy import create_engine
@@ -76,8 +74,6 @@ except:
 finally:
     connection.close()
 """
-
-
 NESTED_CONTEXT_MANAGERS = """
 from alembic import context
 from sqlalchemy import create_engine

@@ -18,8 +18,6 @@ from playwright.sync_api import Browser, Locator, Page, sync_playwright
 from liftlock.check.formats import FORMATS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-
-
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -31,23 +29,15 @@ QUIET = [
 PHONE = 360
 DESK = 1280
 HOSTILE = "<script>alert(1)</script> " + "a_name_without_an_end" * 8
-
-
 CREATES_TABLE = (
     'op.create_table("person", sa.Column("id", sa.Integer, primary_key=True),'
     ' sa.Column("nick", sa.String(20)))'
 )
-
-
 CREATES_INDEX = 'op.create_index("ix_nick", "person", ["nick"])'
-
-
 ADDS_COLUMN = (
     'op.add_column("person", sa.Column("token", sa.Text,'
     ' server_default=sa.text("random()::text"), nullable=False))'
 )
-
-
 ADDS_CHECK = (
     f"op.execute(\"ALTER TABLE person ADD CONSTRAINT {'long_' * 12} CHECK (nick <> '{HOSTILE}')\")"
 )

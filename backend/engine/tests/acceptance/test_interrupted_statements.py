@@ -161,7 +161,7 @@ def test_do_block_that_commits_and_fails_is_not_taken_as_done(
 def test_different_index_with_the_name_of_an_interrupted_build_is_refused(
     case_project: ProjectFactory,
 ) -> None:
-    """An index that another session created under the name is reported.
+    """An index that was created under the name by hand is reported.
 
     When it is dropped, the revision is finished.
     """

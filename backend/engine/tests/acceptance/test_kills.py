@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import subprocess
 import time
 
@@ -27,6 +26,7 @@ from helpers import (
     assert_succeeded,
     connected,
     ended,
+    random_numbers,
     rows,
     until,
 )
@@ -113,7 +113,7 @@ def test_long_step_interrupted_midway_is_resumed(project: Project, name: str, wa
     project.revision("r0", None, LONG_TABLE.strip())
     assert_succeeded(project.run("upgrade"))
     project.revision("r1", "r0", LONG_STEPS[name])
-    chance = random.Random(f"{name} {way}")  # noqa: S311 - the moments of a test
+    chance = random_numbers(f"{name} {way}")
     for _ in range(3):
         running = project.start("upgrade", **ALL_TABLES_LARGE)
         _let_it_work(running, project, chance.random() * 0.3)

@@ -48,7 +48,7 @@ def test_lock_that_is_never_granted_ends_at_the_deadline(blocked_project: Projec
 
 
 def test_queries_wait_no_longer_than_the_lock_timeout(blocked_project: Project) -> None:
-    """A reader that queues after the waiting ALTER TABLE goes on after one try."""
+    """A reader that is blocked by the waiting ALTER TABLE goes on after one try."""
     running = blocked_project.start("upgrade", "--deadline", "4")
     end = time.monotonic() + 4
     with connected(blocked_project.database) as session:

@@ -1,4 +1,4 @@
-"""State of the previous release: unfinished revisions are resumed, manifests are read.
+"""State of the previous release: unfinished revisions are resumed, manifests are trusted.
 
 `data/previous_release` has ledgers that liftlock wrote at 0f0fe0f when it was killed or failed, and
 the manifest that `bake` wrote. The revisions are in `projects/previous_release`: the ledger knows

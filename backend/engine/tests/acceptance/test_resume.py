@@ -18,8 +18,6 @@ from helpers import (
 )
 
 pytestmark = pytest.mark.every_major
-
-
 FAILS_AFTER_INDEX = (
     "op.create_index('ix_a', 't', ['a'])\n"
     "op.execute('SELECT 1 / (SELECT count(*) FROM t WHERE a < 0)')"
