@@ -160,9 +160,12 @@ def test_a_commit_before_the_restoration_is_refused(removed: RemovedObjects) -> 
         "  which a later operation of the revision restores:\n"
         "  CREATE INDEX ix ON item (n)\n"
         "  Committing in between would leave the application without the removed object.\n"
-        "  Move this step before the removal or after the restoration; or allow it here: with"
-        ' liftlock.allow("LL-NON-ATOMIC-REPLACE", because="…"); or for this run:'
-        " LIFTLOCK_ALLOW=LL-NON-ATOMIC-REPLACE."
+        "  Move this step before the removal or after the restoration\n"
+        "  Or allow it in the revision, and give the reason:\n"
+        '    with liftlock.allow("LL-NON-ATOMIC-REPLACE", because="…"):\n'
+        "        op.…\n"
+        "  Or allow it for one run: LIFTLOCK_ALLOW=LL-NON-ATOMIC-REPLACE\n"
+        f"  docs: {caught.value.docs}"
     )
     assert removed.awaits_restoration
 
@@ -174,7 +177,7 @@ def test_a_commit_without_a_default_has_another_remedy(removed: RemovedObjects) 
     with pytest.raises(UnsafeRevision) as caught:
         removed.refuse_commit_between(CREATE_INDEX, NONE_ALLOWED)
     assert caught.value.now.startswith(
-        "If each INSERT of the application names the column, its default isn't needed; or allow"
+        "If each INSERT of the application names the column, its default isn't needed\nOr allow"
     )
 
 

@@ -17,9 +17,12 @@ from liftlock.execution.revision_errors import (
 
 
 def assert_error(error: LiftlockError, family: type[LiftlockError], message: str) -> None:
-    """Compare the class of an error, which decides the exit code, and its whole message."""
+    """Compare the class of an error, which decides the exit code, and its whole message.
+
+    The last line, with the address of the code's entry, is the same for all errors.
+    """
     assert type(error) is family
-    assert str(error) == message
+    assert str(error) == f"{message}\n  docs: {error.docs}"
 
 
 def blocked(*lines: str) -> FakeMonitor:
