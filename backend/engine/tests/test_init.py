@@ -37,7 +37,7 @@ def test_public_names_are_listed_before_they_are_imported() -> None:
 def test_unknown_name_is_an_attribute_error() -> None:
     """As of any module."""
     with pytest.raises(AttributeError, match="has no attribute 'upgrad'"):
-        liftlock.__getattr__("upgrad")  # type: ignore[attr-defined]
+        liftlock.__getattr__("upgrad")
 
 
 def test_import_of_the_package_loads_nothing_heavy() -> None:

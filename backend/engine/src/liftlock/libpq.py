@@ -82,10 +82,10 @@ def columns(keywords: Mapping[str, str], statement: str, *optional: str) -> list
     connection = ctypes.c_void_p(_connect(pq, keywords))
     try:
         if pq.PQstatus(connection) != _CONNECTION_OK:
-            raise OSError
+            raise OSError("the connection failed")
         first = _column(pq, connection, statement)
         if first is None:
-            raise OSError
+            raise OSError("the first query failed")
         return [first, *(_column(pq, connection, query) or [] for query in optional)]
     finally:
         pq.PQfinish(connection)

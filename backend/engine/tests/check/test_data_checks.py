@@ -25,7 +25,7 @@ def result(after: Schema, *statements: ObservedStatement) -> RevisionResult:
 def with_column(**changes: object) -> Schema:
     """Return the schema with a changed column."""
     fields = {"table": "t", "name": "a", "type": "text", "not_null": False, **changes}
-    return Schema(tables=BEFORE.tables, columns={(1, 1): SchemaColumn(**fields)})  # type: ignore[arg-type]
+    return Schema(tables=BEFORE.tables, columns={(1, 1): SchemaColumn(**fields)})
 
 
 def test_not_null_asks_for_null() -> None:

@@ -47,7 +47,7 @@ def test_plan_as_dict() -> None:
     """JSON for programs."""
     body = PLANNED.as_dict()
     assert (body["revision"], body["phase"], body["asks_database"]) == ("r1", "contract", True)
-    assert [operation["operation"] for operation in body["operations"]] == [  # type: ignore[attr-defined]
+    assert [operation["operation"] for operation in body["operations"]] == [
         "create_check_constraint",
         "drop_table",
     ]
