@@ -146,7 +146,7 @@ class DryRun:
         replacement: for a type change, the column as it is after the change.
         moves_rows: for a backfill, true when it changes the key or the partition of rows.
         type_rewrites: for a new column, true when its type alone makes PostgreSQL rewrite the table
-            (a domain with a check).
+            (a domain with a constraint).
     """
 
     rewrites: bool = False

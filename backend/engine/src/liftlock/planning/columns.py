@@ -30,7 +30,7 @@ Crash: the column exists, perhaps without its default, some values or some const
 continues with the step that wasn't recorded. Rows that violate a constraint drop the column again.
 
 SERIAL and IDENTITY columns are in ``sequences``. A stored generated column, a primary key and a
-domain with a check have no online form.
+domain with a constraint have no online form.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def _add_without_rewrite(
     obstacles = list(table.obstacles)
     type_rewrites = facts.dry_run is not None and facts.dry_run.type_rewrites
     if type_rewrites:
-        obstacles.insert(0, f"{column.type}, a domain with a check, which is tested for each row")
+        obstacles.insert(0, f"{column.type}, a domain with a constraint, tested for each row")
     if not obstacles:
         steps = _add_and_fill(operation, column, table, facts)
         if steps is not None:
@@ -199,7 +199,7 @@ def _fill_in_batches(operation: Operation, column: ColumnDetails) -> str:
 
 def _use_base_type(operation: Operation, column: ColumnDetails) -> str:
     lines = [
-        f"Give it the base type of the domain {column.type}, and a check like the domain's:",
+        f"Give it the base type of the domain {column.type}, and a constraint like the domain's:",
         f"  {_add_bare(operation, replace(column, type='…'))}",
         f"  {write_check(operation.relation, '…')}",
     ]
