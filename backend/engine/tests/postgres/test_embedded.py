@@ -15,6 +15,8 @@ from liftlock.errors import NotNow
 from liftlock.settings import Address
 from liftlock.shadow import embedded
 
+pytestmark = pytest.mark.server
+
 
 def test_a_port_that_somebody_else_takes_meanwhile(server: Address, tmp_path: Path) -> None:
     """Another server that answers there, by the same password even, isn't taken for it; a further port is."""

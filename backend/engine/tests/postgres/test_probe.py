@@ -18,6 +18,8 @@ from liftlock.postgres.probe import probe
 from liftlock.settings import Address
 from liftlock.shadow import embedded
 
+pytestmark = pytest.mark.server
+
 SECONDS = 5.0
 """A generous bound for "within a second"."""
 

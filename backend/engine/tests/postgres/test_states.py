@@ -6,7 +6,11 @@ import contextlib
 import fcntl
 from pathlib import Path
 
+import pytest
+
 from liftlock.shadow.database import embedded_shadow
+
+pytestmark = pytest.mark.server
 
 
 def test_the_state_that_is_wanted_is_never_the_one_that_is_dropped(tmp_path: Path) -> None:
