@@ -1,6 +1,6 @@
 # Needs Python 3.11 or newer, git and make; everything else is installed into backend/.venv.
 .DEFAULT_GOAL := help
-.PHONY: help up demo test test-fast test-containers test-rules test-storms test-majors test-chains test-patience test-release lint bench bench-check bench-start-up clean
+.PHONY: help up demo test test-fast test-containers test-rules test-kills test-storms test-majors test-chains test-slow-readers test-patience test-release lint bench bench-check bench-start-up clean
 
 PYTHON ?= python3
 TOOLS := .cache/tools
@@ -20,23 +20,27 @@ demo: backend/.venv/.up  ## Fill the database of `make up` (in another terminal)
 test: lint test-fast test-containers  ## Run all checks and tests; those of containers when a Docker engine answers
 
 test-fast: backend/.venv/.done  ## Run the tests that need no Docker engine
-	$(RUN)python -m pytest -q -n 3 --dist worksteal -m "not containers and not storms and not rules and not chains and not patience" $(ARGS)
+	$(RUN)python -m pytest -q -n 3 --dist worksteal -m "not containers and not kills and not rules and not chains and not slow_readers" $(ARGS)
 
 test-rules: backend/.venv/.done  ## Try each rule of `liftlock check`, and each statement of the table of locks
 	$(RUN)python -m pytest -q -n 2 --dist worksteal -m rules $(ARGS)
 
-test-storms: backend/.venv/.done  ## Run each operation on real tables: as Alembic does it, killed at each step, against held locks
-	$(RUN)python -m pytest -q -n 3 --dist worksteal -m "storms and not patience" $(ARGS)
+test-kills: backend/.venv/.done  ## Run each operation on real tables: as Alembic does it, killed at each step, against held locks
+	$(RUN)python -m pytest -q -n 3 --dist worksteal -m "kills and not slow_readers" $(ARGS)
+
+test-storms: test-kills  # the former name
 
 test-containers: backend/.venv/.done  ## Run the tests of the containers
 	$(RUN)python -m pytest -q -m containers $(ARGS)
 
 test-majors: backend/.venv/.done  ## Run the tests of the operations on PostgreSQL 13 to 17 as well (needs npm)
-	$(RUN)python -c 'import sys; sys.path.insert(0, "engine/tests"); import majors; print(*[majors.folder(one) for one in majors.VERSIONS], sep="\n")'
-	for major in 13 14 15 16 17; do $(RUN)python -m pytest -q -n 3 --dist worksteal engine/tests/online -m "" engine/tests/postgres/test_observer.py engine/tests/acceptance -k "same_schema or twins or sequences or interrupted or hidden_state or backfills or test_upgrade or resuming or postgresql_does or added_columns or test_statements or test_observer or check_data or test_drift or another_server or roles_that_revisions" --postgres $$major $(ARGS) && cd .. || exit 1; done
+	$(RUN)python -c 'import sys; sys.path.insert(0, "engine/tests"); import majors; print(*map(majors.programs_of, majors.VERSIONS), sep="\n")'
+	for major in 13 14 15 16 17; do $(RUN)python -m pytest -q -n 3 --dist worksteal engine/tests -m "" -k "every_major or test_observer or test_lock_observer" --postgres $$major $(ARGS) && cd .. || exit 1; done
 
-test-patience: backend/.venv/.done  ## Run each operation beside a reader of 10 s that comes back each second
-	$(RUN)python -m pytest -q -n 6 --dist worksteal -m patience --timeout 900 $(ARGS)
+test-slow-readers: backend/.venv/.done  ## Run each operation beside a reader of 10 s that comes back each second
+	$(RUN)python -m pytest -q -n 6 --dist worksteal -m slow_readers --timeout 900 $(ARGS)
+
+test-patience: test-slow-readers  # the former name
 
 test-release: backend/.venv/.done  ## Run the tests of the last release's API on this schema: RELEASE=origin/main
 	backend/.venv/bin/python .ci/last_release.py $(or $(RELEASE),origin/main)
@@ -60,7 +64,7 @@ bench-start-up: backend/.venv/.done  ## Measure only what liftlock costs a conta
 bench-check: backend/.venv/.done  ## Measure only a check of one new revision on a chain of 300
 	backend/.venv/bin/python benchmarks/check.py
 
-clean:  ## Remove what was made here, but for the data of `make up`
+clean:  ## Remove what was made here, except the data of `make up`
 	rm -rf .cache backend/.venv backend/liftlock.json backend/snapshot.sql
 
 SYNC = cd backend && $(UV) sync --frozen --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"

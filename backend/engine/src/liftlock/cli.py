@@ -1,69 +1,39 @@
-"""The command line: parse, call, print. It and ``console`` are the only places that exit or print."""
+"""Command line: parse, call a command, print. Only it and ``console`` print and exit.
+
+Each command is imported when it is called, so that one command doesn't load the others' modules.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING
 
 import click
 
-from liftlock import __version__, settings
+from liftlock import settings
+from liftlock.cli_check import check
+from liftlock.cli_options import (
+    console_argument,
+    deadline_option,
+    ready_address,
+    run_command,
+    server_of,
+    shadow_option,
+    wait_option,
+)
 from liftlock.console import Console
 from liftlock.errors import LiftlockError, SettingsError
 from liftlock.postgres.signals import Signals
+from liftlock.version import __version__
 
 if TYPE_CHECKING:
-    from liftlock.broker.process import DataBroker
+    from liftlock.commands.doctor import Diagnosis
+    from liftlock.revisions.runner import RunReport
 
-P = ParamSpec("P")
-
-
-def _run(console: Console, call: Callable[[settings.Settings, Signals], int | None]) -> None:
-    """Call a command, let signals stop it, and end with the right exit code."""
-    code: int | None = 0
-    try:
-        found = console.settings()
-        with Signals() as interrupts:
-            code = call(found, interrupts)
-    except LiftlockError as error:
-        console.fail(error)
-    except BrokenPipeError:
-        code = 0
-    if code:
-        sys.exit(code)
-
-
-def _seconds(
-    name: str, variable: str, default: float, text: str
-) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """An option in seconds that stands for an environment variable, and shows its default."""
-
-    def keep(context: click.Context, _parameter: click.Parameter, value: float | None) -> None:
-        if value is not None:
-            context.ensure_object(dict)
-            context.find_object(Console).overrides[variable] = str(value)  # type: ignore[union-attr]
-
-    return click.option(
-        name,
-        type=float,
-        metavar="SECONDS",
-        expose_value=False,
-        callback=keep,
-        help=f"{text} [{variable}; default: {default:g}]",
-    )
-
-
-_wait = _seconds(
-    "--wait", "LIFTLOCK_WAIT", settings.WAIT_SECONDS, "How long to wait for the database."
-)
-_deadline = _seconds(
-    "--deadline", "LIFTLOCK_DEADLINE", settings.DEADLINE_SECONDS, "How long to try for locks."
-)
-_console = click.make_pass_decorator(Console)
+_RECENT_REVISIONS = 5
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -79,36 +49,42 @@ _console = click.make_pass_decorator(Console)
     "x_arguments",
     metavar="KEY=VALUE",
     multiple=True,
-    help="Passed to env.py, as Alembic's -x.",
+    help="Value that env.py can read, as with Alembic's -x.",
 )
 @click.option(
-    "--format", "shape", type=click.Choice(["text", "json"]), default="text", show_default=True
+    "--format",
+    "shape",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Format of results, events and errors.",
 )
 @click.pass_context
 def cli(
     context: click.Context, config: str | None, x_arguments: tuple[str, ...], shape: str
 ) -> None:
-    """Move a PostgreSQL database along its Alembic revisions: exactly once, whoever else tries.
+    """Run Alembic revisions on PostgreSQL: each exactly once, without blocking the application.
 
-    Exit codes: 0 done; 1 the answer is no; 2 settings; 3 a revision; 4 not now, run again; 5 a step failed.
+    Exit codes: 0 success; 1 the answer is no, such as pending revisions or findings; 2 wrong
+    settings; 3 unsafe revision; 4 not possible now, run it again; 5 a step failed.
     """
     context.obj = Console(as_json=shape == "json", config=config, x_arguments=x_arguments)
 
 
+cli.add_command(check)
+
+
 @cli.command()
-@_wait
-@_console
+@wait_option
+@console_argument
 def wait(console: Console) -> None:
-    """Wait until the database can be used; tell at once what waiting can't heal."""
-    from liftlock.commands import wait as waiting
-    from liftlock.revisions import build
+    """Wait until the database can be used. Fail at once on errors that waiting can't resolve."""
 
     def call(found: settings.Settings, interrupts: Signals) -> None:
-        address = build.address_of(found)
-        waiting.wait(address, found.wait, interrupts=interrupts, notify=console.tell)
+        address = ready_address(console, found, interrupts, writable=True)
         console.result({"ready": repr(address)}, [f"{address!r} is ready"])
 
-    _run(console, call)
+    run_command(console, call)
 
 
 @cli.command(
@@ -117,22 +93,20 @@ def wait(console: Console) -> None:
 @click.option(
     "--require",
     is_flag=True,
-    help="Never migrate: wait until somebody else has. [LIFTLOCK_REQUIRE=1]",
+    help="Never migrate: wait until another process has. [LIFTLOCK_REQUIRE=1]",
 )
-@_wait
-@_deadline
+@wait_option
+@deadline_option
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-@_console
+@console_argument
 def exec_(console: Console, command: tuple[str, ...], *, require: bool) -> None:
-    """Bring the database to what this build requires, then become COMMAND."""
+    """Migrate the database to what this build requires, then replace this process by COMMAND."""
     from liftlock.commands.exec import prepare_exec
 
-    _run(
-        console,
-        lambda found, interrupts: prepare_exec(
-            found, command, require=require, interrupts=interrupts, notify=console.tell
-        ),
-    )
+    def call(found: settings.Settings, interrupts: Signals) -> None:
+        prepare_exec(found, command, require=require, interrupts=interrupts, notify=console.tell)
+
+    run_command(console, call)
     try:
         os.execvp(command[0], command)
     except OSError as error:
@@ -140,96 +114,101 @@ def exec_(console: Console, command: tuple[str, ...], *, require: bool) -> None:
             SettingsError(
                 "LL-COMMAND-NOT-STARTED",
                 f"{command[0]}: {error.strerror}",
-                now="Check the command after exec.",
+                now="Correct the command that follows exec.",
             )
         )
 
 
 @cli.command()
 @click.argument("target", default="head")
-@_wait
-@_deadline
-@_console
+@wait_option
+@deadline_option
+@console_argument
 def upgrade(console: Console, target: str) -> None:
     """Run the pending revisions up to TARGET (default: head)."""
     from liftlock.commands.upgrade import upgrade as run
 
-    _run(console, lambda found, interrupts: _moved(console, run, found, target, interrupts))
+    def call(found: settings.Settings, interrupts: Signals) -> None:
+        reports = run(
+            found,
+            target,
+            interrupts=interrupts,
+            notify=console.tell,
+            x_arguments=console.x_arguments,
+        )
+        _show_runs(console, reports)
+
+    run_command(console, call)
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})
 @click.argument("target")
-@_wait
-@_deadline
-@_console
+@wait_option
+@deadline_option
+@console_argument
 def downgrade(console: Console, target: str) -> None:
-    """Take revisions back, down to TARGET."""
+    """Revert revisions, down to TARGET."""
     from liftlock.commands.downgrade import downgrade as run
 
-    _run(console, lambda found, interrupts: _moved(console, run, found, target, interrupts))
+    def call(found: settings.Settings, interrupts: Signals) -> None:
+        reports = run(
+            found,
+            target,
+            interrupts=interrupts,
+            notify=console.tell,
+            x_arguments=console.x_arguments,
+        )
+        _show_runs(console, reports)
+
+    run_command(console, call)
 
 
-def _moved(
-    console: Console,
-    run: Callable[..., Any],
-    found: settings.Settings,
-    target: str,
-    interrupts: Signals,
-) -> None:
-    reports = run(
-        found, target, interrupts=interrupts, notify=console.tell, x_arguments=console.x_arguments
-    )
+def _show_runs(console: Console, reports: Sequence[RunReport]) -> None:
     value = [
         {
-            "version_table": one.version_table,
-            "before": sorted(one.before),
-            "after": sorted(one.after),
-            "ran": one.ran,
+            "version_table": report.version_table,
+            "before": sorted(report.before),
+            "after": sorted(report.after),
+            "ran": report.ran,
         }
-        for one in reports
+        for report in reports
     ]
     lines = [
-        f"{one.version_table}: {', '.join(sorted(one.after)) or 'base'} ({len(one.ran)} revisions run)"
-        for one in reports
+        f"{report.version_table}: {', '.join(sorted(report.after)) or 'base'}"
+        f" ({len(report.ran)} revisions run)"
+        for report in reports
     ]
     console.result(value, lines)
 
 
 @cli.command()
-@_console
+@console_argument
 def status(console: Console) -> None:
-    """Tell where the database stands; exit 1 when revisions are pending."""
-    from liftlock.commands import status as looking
-    from liftlock.commands import wait as waiting
-    from liftlock.revisions import build
+    """Show the revision of the database; exit 1 when revisions are pending."""
+    from liftlock.commands.status import status as run
 
     def call(found: settings.Settings, interrupts: Signals) -> int:
-        address = build.address_of(found)
-        waiting.wait(
-            address, found.wait, interrupts=interrupts, notify=console.tell, writable=False
-        )
-        seen = looking.status(found, address)
+        state = run(found, ready_address(console, found, interrupts))
         recent = [
             f"  {row.at:%Y-%m-%d %H:%M}  {row.revision.id}  {row.revision.message}  by {row.by}"
-            for row in seen.applied[-5:]
+            for row in state.applied[-_RECENT_REVISIONS:]
         ]
-        console.result(seen.as_dict(), [seen.describe(), *recent])
-        return 0 if seen.satisfied else 1
+        console.result(state.as_dict(), [state.describe(), *recent])
+        return 0 if state.satisfied else 1
 
-    _run(console, call)
+    run_command(console, call)
 
 
 @cli.command()
 @click.argument("target", default="head")
-@_wait
-@_console
+@wait_option
+@console_argument
 def plan(console: Console, target: str) -> None:
     """Show the steps that an upgrade to TARGET would run."""
-    from liftlock.commands import plan_text as text
-    from liftlock.commands.plan import plan as look
+    from liftlock.commands.plan import plan as run
 
     def call(found: settings.Settings, interrupts: Signals) -> None:
-        planned = look(
+        planned = run(
             found,
             target,
             interrupts=interrupts,
@@ -237,220 +216,89 @@ def plan(console: Console, target: str) -> None:
             x_arguments=console.x_arguments,
         )
         lines = [
-            click.style(line, bold=bold)
-            for one in planned
-            for line, bold in text.lines(one.revision, one.look)
+            click.style(line, bold=bold) for revision in planned for line, bold in revision.lines()
         ]
-        console.result([one.as_dict() for one in planned], lines or ["Nothing is pending."])
+        value = [revision.as_dict() for revision in planned]
+        console.result(value, lines or ["Nothing is pending."])
 
-    _run(console, call)
+    run_command(console, call)
 
 
 @cli.command()
 @click.argument("verb", required=False, type=click.Choice(["pause", "resume", "cancel"]))
-@_console
+@console_argument
 def backfill(console: Console, verb: str | None) -> None:
-    """Show the backfills that are begun and not finished; pause, resume or cancel them; exit 1 when there are none."""
-    from liftlock.commands import backfill as filling
-    from liftlock.commands import wait as waiting
-    from liftlock.revisions import build
+    """Show unfinished backfills; pause, resume or cancel them; exit 1 when there are none."""
+    from liftlock.commands.backfill import backfill as run
 
     def call(found: settings.Settings, interrupts: Signals) -> int:
-        address = build.address_of(found)
-        waiting.wait(
-            address,
-            found.wait,
-            interrupts=interrupts,
-            notify=console.tell,
-            writable=verb is not None,
-        )
-        seen = filling.backfill(address, verb)
-        console.result(
-            [one.as_dict() for one in seen],
-            [one.explained() for one in seen] or ["No backfill is unfinished."],
-        )
-        return 0 if seen else 1
+        address = ready_address(console, found, interrupts, writable=verb is not None)
+        unfinished = run(address, verb)
+        lines = [backfill.describe() for backfill in unfinished]
+        value = [backfill.as_dict() for backfill in unfinished]
+        console.result(value, lines or ["No backfill is unfinished."])
+        return 0 if unfinished else 1
 
-    _run(console, call)
+    run_command(console, call)
 
 
 @cli.command()
-@click.argument("revisions", default="")
-@click.option(
-    "--as",
-    "way",
-    type=click.Choice(["liftlock", "plain"]),
-    default="liftlock",
-    show_default=True,
-    help="How they will be run.",
-)
-@click.option("--chain", is_flag=True, help="Check the chain as a whole, from its base.")
-@click.option(
-    "--shadow-url",
-    envvar="LIFTLOCK_SHADOW_URL",
-    metavar="URL",
-    help="Try them on this server instead. [LIFTLOCK_SHADOW_URL]",
-)
-@click.option(
-    "--data-url",
-    envvar="LIFTLOCK_DATA_URL",
-    metavar="URL",
-    help="Look at the rows of this database too. [LIFTLOCK_DATA_URL]",
-)
-@click.option(
-    "--trust",
-    is_flag=True,
-    envvar="LIFTLOCK_TRUST",
-    help="Run them beside --data-url though they can't be confined. [LIFTLOCK_TRUST]",
-)
-@click.option(
-    "-o",
-    "--output",
-    metavar="KIND=FILE",
-    multiple=True,
-    help="Write a file too: github, html, json, junit, markdown or sarif.",
-)
-@_console
-def check(
-    console: Console,
-    revisions: str,
-    way: str,
-    shadow_url: str | None,
-    data_url: str | None,
-    output: tuple[str, ...],
-    *,
-    chain: bool,
-    trust: bool,
-) -> None:
-    """Try REVISIONS on a throwaway PostgreSQL, and judge what it reports; exit 1 when something is found.
-
-    REVISIONS is a:b (what comes after a, up to b) or a single one; by default what is new against git's main branch,
-    else what is pending on the database, else all.
-    """
-
-    def call(found: settings.Settings, interrupts: Signals) -> int:
-        report = run(
-            found,
-            revisions,
-            way=way,
-            chain=chain,
-            data=data,
-            server=server,
-            interrupts=interrupts,
-            notify=console.tell,
-            x_arguments=console.x_arguments,
-        )
-        for write, path in files:
-            console.write(path, write(report))
-        shown = [
-            click.style(line, fg=colour, bold=bold) for line, colour, bold in text.lines(report)
-        ]
-        console.result(report.as_dict(), shown)
-        return 0 if report.ok else 1
-
-    with _confined(console, data_url, shadow_url, trust=trust) as (data, server):
-        # It imports Alembic, and that its plugins, which may be the project's.
-        from liftlock.check.formats import text
-        from liftlock.commands.check import check as run
-
-        files = console.files(output)
-        _run(console, call)
-
-
-@contextlib.contextmanager
-def _confined(
-    console: Console, data_url: str | None, shadow_url: str | None, *, trust: bool
-) -> Iterator[tuple[DataBroker | None, settings.Address | None]]:
-    """What keeps the address of a real database from the revisions, and where these are tried.
-
-    With an address, this command begins anew. Without it, it comes here again, and is kept from the network but for the shadow.
-    """
-    from liftlock.broker import process as broker
-    from liftlock.broker.sandbox import ports_of
-
-    try:
-        server = settings.from_url(shadow_url) if shadow_url else None
-        if data_url:
-            broker.start_broker(data_url)
-        data = broker.connect_to_broker(ports_of(server), trust=trust, notify=console.tell)
-    except LiftlockError as error:
-        console.fail(error)
-    with contextlib.closing(data) if data else contextlib.nullcontext():
-        yield data, server
-
-
-@cli.command()
-@click.option(
-    "--shadow-url",
-    envvar="LIFTLOCK_SHADOW_URL",
-    metavar="URL",
-    help="Run the history on this server instead. [LIFTLOCK_SHADOW_URL]",
-)
-@_wait
-@_console
+@shadow_option("Server for the throwaway database; an embedded one by default.")
+@wait_option
+@console_argument
 def drift(console: Console, shadow_url: str | None) -> None:
-    """Compare the database with what its revisions make, and with the models; exit 1 when they differ."""
-    from liftlock.commands import wait as waiting
+    """Compare the database with its revisions and with the models; exit 1 when they differ."""
     from liftlock.commands.drift import drift as run
-    from liftlock.revisions import build
 
     def call(found: settings.Settings, interrupts: Signals) -> int:
-        waiting.wait(
-            build.address_of(found),
-            found.wait,
-            interrupts=interrupts,
-            notify=console.tell,
-            writable=False,
-        )
-        server = settings.from_url(shadow_url) if shadow_url else None
-        seen = run(
+        ready_address(console, found, interrupts)
+        differences = run(
             found,
-            server=server,
+            server=server_of(shadow_url),
             interrupts=interrupts,
             notify=console.tell,
             x_arguments=console.x_arguments,
         )
-        lines = [
-            f"{one.kind:<9}  {line if not number else '  ' + line}"
-            for one in seen
-            for number, line in enumerate(one.what.splitlines())
-        ]
-        console.result(
-            [one.as_dict() for one in seen], lines or ["The database is what its revisions make."]
-        )
-        return 1 if seen else 0
+        lines = []
+        for difference in differences:
+            for number, line in enumerate(difference.what.splitlines()):
+                indent = "  " if number else ""
+                lines.append(f"{difference.kind:<9}  {indent}{line}")
+        value = [difference.as_dict() for difference in differences]
+        console.result(value, lines or ["The database has the schema of its revisions."])
+        return 1 if differences else 0
 
-    _run(console, call)
+    run_command(console, call)
 
 
 @cli.command()
-@_console
+@console_argument
 def doctor(console: Console) -> None:
-    """Look at what usually goes wrong; exit 1 when something is."""
-    from liftlock.commands import doctor as looking
+    """Look for the usual causes of trouble; exit 1 when there is one."""
+    from liftlock.commands import doctor as module
 
     def call(found: settings.Settings, _interrupts: Signals) -> int:
-        return _told(console, looking.doctor(found))
+        return _show_diagnoses(console, module.doctor(found))
 
     try:
         console.settings()
     except LiftlockError as error:
-        sys.exit(_told(console, [looking.failed(error, "setting")]))
-    _run(console, call)
+        sys.exit(_show_diagnoses(console, [module.failed(error, "setting")]))
+    run_command(console, call)
 
 
-def _told(console: Console, findings: Sequence[Any]) -> int:
+def _show_diagnoses(console: Console, diagnoses: Sequence[Diagnosis]) -> int:
     lines = []
-    for one in findings:
-        mark = (
-            click.style("ok  ", fg="green") if one.ok else click.style("FIX ", fg="red", bold=True)
-        )
-        lines.append(
-            f"{mark} {one.topic:<12} {one.text}"
-            + ("" if one.ok else f"\n                  → {one.remedy}")
-        )
-    console.result([one.as_dict() for one in findings], lines)
-    return 0 if all(one.ok for one in findings) else 1
+    for diagnosis in diagnoses:
+        if diagnosis.ok:
+            mark = click.style("ok  ", fg="green")
+        else:
+            mark = click.style("FIX ", fg="red", bold=True)
+        lines.append(f"{mark} {diagnosis.topic:<12} {diagnosis.text}")
+        if not diagnosis.ok:
+            lines.append(f"                  → {diagnosis.remedy}")
+    console.result([diagnosis.as_dict() for diagnosis in diagnoses], lines)
+    return 0 if all(diagnosis.ok for diagnosis in diagnoses) else 1
 
 
 @cli.command()
@@ -459,31 +307,19 @@ def _told(console: Console, findings: Sequence[Any]) -> int:
     type=click.Path(path_type=Path),
     default="snapshot.sql",
     show_default=True,
-    help="Where the schema snapshot goes.",
+    help="Path of the SQL script that creates the migrated database.",
 )
-@click.option(
-    "--shadow-url",
-    envvar="LIFTLOCK_SHADOW_URL",
-    metavar="URL",
-    help="Prove it on this server instead. [LIFTLOCK_SHADOW_URL]",
-)
-@_console
+@shadow_option("Server for the throwaway database; an embedded one by default.")
+@console_argument
 def bake(console: Console, snapshot: Path, shadow_url: str | None) -> None:
-    """At build: prove the chain on a throwaway PostgreSQL; write the manifest and the schema snapshot."""
+    """Prove the chain on a throwaway PostgreSQL, at build time; write manifest and snapshot."""
+    from liftlock.commands.bake import BakeOptions
     from liftlock.commands.bake import bake as run
 
     def call(found: settings.Settings, interrupts: Signals) -> None:
-        server = settings.from_url(shadow_url) if shadow_url else None
-        baked = run(
-            found,
-            snapshot,
-            server=server,
-            interrupts=interrupts,
-            notify=console.tell,
-            x_arguments=console.x_arguments,
-        )
-        console.result(
-            baked.as_dict(), [f"{baked.revisions} revisions proven on PostgreSQL {baked.postgres}"]
-        )
+        options = BakeOptions(snapshot, server_of(shadow_url), console.x_arguments)
+        baked = run(found, options, interrupts=interrupts, notify=console.tell)
+        text = f"{baked.revisions} revisions proven on PostgreSQL {baked.postgres}"
+        console.result(baked.as_dict(), [text])
 
-    _run(console, call)
+    run_command(console, call)

@@ -1,119 +1,118 @@
-"""How a call speaks to its user: plain lines, colour and bars on a terminal, or JSON."""
+"""Console: output of the command line, as lines, colors and progress bars, or as JSON."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from liftlock import settings
+from liftlock import settings, variables
 from liftlock.errors import LiftlockError, SettingsError
 from liftlock.events import Event
 
-_LINE_SECONDS = 5.0
-_COLOURS = {True: "yellow", False: None}
+if TYPE_CHECKING:
+    from click._termui_impl import ProgressBar
+
+_PROGRESS_SECONDS = 5.0
+_COLORS = {True: "yellow", False: None}
 
 
 @dataclass(slots=True)
 class Console:
-    """How this call speaks: plain lines, colour on a terminal, or JSON."""
+    """Output of one call of the command line.
+
+    Parameters:
+        as_json: write JSON for programs instead of text for people.
+        config: path of ``alembic.ini``; None for the environment's.
+        x_arguments: values of Alembic's ``-x``.
+        overrides: environment variables that options of the call replace.
+    """
 
     as_json: bool
     config: str | None
     x_arguments: tuple[str, ...]
     overrides: dict[str, str] = field(default_factory=dict)
-    _bar: Any = None
-    _advanced: float = 0.0
+    _bar: ProgressBar[int] | None = None
+    _progress_shown: float = 0.0
 
     def tell(self, event: Event) -> None:
-        """Show an event, on standard error: standard output is for results.
+        """Show an event on standard error, because standard output is for results.
 
-        Progress is a bar on a terminal; elsewhere it is a line now and then.
+        Progress is shown by a bar on a terminal, and by a line every few seconds elsewhere.
         """
-        if event.name.endswith(".advanced") and not event.facts.get("last"):
-            if not self.as_json and sys.stderr.isatty() and event.facts.get("total"):
+        if self._is_progress(event):
+            if self._draws_bar(event):
                 self._draw(event)
                 return
-            if time.monotonic() - self._advanced < _LINE_SECONDS:
+            if time.monotonic() - self._progress_shown < _PROGRESS_SECONDS:
                 return
-            self._advanced = time.monotonic()
+            self._progress_shown = time.monotonic()
+        self._finish_bar()
+        if self.as_json:
+            fields = {"event": event.name, "text": event.text, **event.facts}
+            click.echo(json.dumps(fields, default=str), err=True)
+            return
+        clock = time.strftime("%H:%M:%S")
+        click.secho(f"{clock} liftlock  {event.text}", err=True, fg=_COLORS[event.warning])
+
+    @staticmethod
+    def _is_progress(event: Event) -> bool:
+        return event.name.endswith(".advanced") and not event.facts.get("last")
+
+    def _draws_bar(self, event: Event) -> bool:
+        return not self.as_json and sys.stderr.isatty() and bool(event.facts.get("total"))
+
+    def _draw(self, event: Event) -> None:
+        done = int(str(event.facts["rows"]))
+        if self._bar is None:
+            self._bar = click.progressbar(
+                length=int(str(event.facts["total"])),
+                label=f"backfill of {event.facts['relation']}",
+                file=sys.stderr,
+                show_pos=True,
+                item_show_func=_rate,
+            )
+            self._bar.update(done)
+        # The bar shows the current item beside it, and so the rate.
+        rate = int(str(event.facts["rate"]))
+        self._bar.update(max(done - self._bar.pos, 0), rate)
+
+    def _finish_bar(self) -> None:
         if self._bar is not None:
             self._bar.render_finish()
             self._bar = None
-        if self.as_json:
-            click.echo(
-                json.dumps({"event": event.name, "text": event.text, **event.facts}, default=str),
-                err=True,
-            )
-            return
-        clock = time.strftime("%H:%M:%S")
-        click.secho(f"{clock} liftlock  {event.text}", err=True, fg=_COLOURS[event.warning])
-
-    def _draw(self, event: Event) -> None:
-        total, done = int(str(event.facts["total"])), int(str(event.facts["rows"]))
-        if self._bar is None:
-            label = f"backfill of {event.facts['relation']}"
-            self._bar = click.progressbar(
-                length=total,
-                label=label,
-                file=sys.stderr,
-                show_pos=True,
-                item_show_func=lambda rate: rate or "",
-            )
-            self._bar.update(done)
-        self._bar.update(max(done - self._bar.pos, 0), f"{event.facts['rate']} rows a second")
 
     def result(self, value: object, lines: Sequence[str]) -> None:
-        """Show a result: JSON for programs, lines for people."""
-        click.echo(json.dumps(value, indent=1, default=str) if self.as_json else "\n".join(lines))
+        """Show a result on standard output.
 
-    def files(self, wanted: Sequence[str]) -> list[tuple[Callable[[Any], str], Path]]:
-        """What ``--output`` asks for: how it is written, and where; a mistake ends the call."""
-        from liftlock.check.formats import FORMATS
-
-        pairs = [one.partition("=") for one in wanted]
-        for kind, _, path in pairs:
-            if kind not in FORMATS or not path:
-                now = f"Write KIND=FILE, with one of {', '.join(FORMATS)}."
-                self.fail(
-                    SettingsError(
-                        "LL-OUTPUT-SYNTAX", f"--output {kind}={path} can't be understood.", now=now
-                    )
-                )
-            if kind == "html" and importlib.util.find_spec("jinja2") is None:
-                now = "Install the extra: pip install 'liftlock[check]'."
-                self.fail(
-                    SettingsError(
-                        "LL-OUTPUT-NEEDS-JINJA",
-                        "--output html needs Jinja2, which isn't installed.",
-                        now=now,
-                    )
-                )
-        return [(FORMATS[kind], Path(path)) for kind, _, path in pairs]
+        Parameters:
+            value: the result for programs, written as JSON.
+            lines: the result for people.
+        """
+        text = json.dumps(value, indent=1, default=str) if self.as_json else "\n".join(lines)
+        click.echo(text)
 
     def write(self, path: Path, text: str) -> None:
-        """Write a file; a fault ends the call."""
+        """Write a file; end the process with an error if that fails."""
         try:
             path.write_text(text, encoding="utf-8")
         except OSError as error:
-            self.fail(
-                SettingsError(
-                    "LL-OUTPUT-NOT-WRITTEN",
-                    f"{path} can't be written: {error.strerror}.",
-                    now="Name another file.",
-                )
+            fault = SettingsError(
+                "LL-OUTPUT-NOT-WRITTEN",
+                f"{path} can't be written: {error.strerror}.",
+                now="Name another file.",
             )
+            self.fail(fault)
 
     def fail(self, error: LiftlockError) -> NoReturn:
-        """Show an error and end with its exit code."""
+        """Show an error and end the process with its exit code."""
         if self.as_json:
             click.echo(json.dumps(error.as_dict()), err=True)
         else:
@@ -121,8 +120,16 @@ class Console:
         sys.exit(error.exit_code)
 
     def settings(self) -> settings.Settings:
-        """The environment's settings, with the options of this call on top."""
-        given = {**os.environ, **self.overrides}
+        """Return the settings of the environment, with this call's options instead of theirs.
+
+        Raises:
+            SettingsError: some are wrong.
+        """
+        environ = {**os.environ, **self.overrides}
         if self.config:
-            given["ALEMBIC_CONFIG"] = self.config
-        return settings.read(given)
+            environ[variables.ALEMBIC_CONFIG.name] = self.config
+        return settings.read(environ)
+
+
+def _rate(rows_per_second: int | None) -> str:
+    return "" if rows_per_second is None else f"{rows_per_second} rows a second"

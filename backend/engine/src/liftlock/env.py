@@ -1,17 +1,20 @@
-"""The one call for a project's own ``env.py``: plain ``alembic upgrade head`` goes through the engine."""
+"""One call for a project's ``env.py``, by which liftlock runs plain ``alembic upgrade head``.
+
+It is optional: ``liftlock upgrade`` works with any ``env.py``.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from logging.config import fileConfig
-from typing import Any
 
 from alembic import context
 from sqlalchemy import MetaData, create_engine, pool
 
 from liftlock import settings as environment
-from liftlock.errors import LiftlockError, SettingsError
+from liftlock.errors import LiftlockError, no_address
 from liftlock.events import Event
 from liftlock.postgres.signals import Signals
 from liftlock.postgres.wait import wait
@@ -23,66 +26,65 @@ from liftlock.settings import Address, Settings
 _log = logging.getLogger("liftlock")
 
 
-def run(target_metadata: MetaData | None = None, **options: Any) -> None:
+def run(target_metadata: MetaData | None = None, **options: object) -> None:
     """Run Alembic's command on the database that the environment names.
 
     Parameters:
-        target_metadata: the project's models, for autogenerate.
+        target_metadata: metadata of the project's models, for autogenerate.
         options: further arguments of ``context.configure``.
 
     Raises:
-        LiftlockError: see its families. Under Alembic's own command line it is shown, and the process
-            ends with its exit code.
+        LiftlockError: the run stopped. Under Alembic's own command line, the message is printed
+            and the process ends with the error's exit code.
     """
     options["target_metadata"] = target_metadata
     if context.is_offline_mode():
-        context.configure(dialect_name="postgresql", literal_binds=True, **options)
+        configure: Callable[..., None] = context.configure
+        configure(dialect_name="postgresql", literal_binds=True, **options)
         context.run_migrations()
     elif active():
-        _online(options)
+        _run_online(options)
     else:
-        _by_alembic(options)
+        _run_under_own_guard(options)
 
 
-def _by_alembic(options: dict[str, Any]) -> None:
-    """Stand guard ourselves, since liftlock's own command line doesn't."""
-    by_hand = getattr(context.config, "cmd_opts", None) is not None
-    if by_hand and context.config.config_file_name:
+def _run_under_own_guard(options: dict[str, object]) -> None:
+    """Run under a guard of this module's own, because liftlock's command line isn't the caller."""
+    by_command_line = getattr(context.config, "cmd_opts", None) is not None
+    if by_command_line and context.config.config_file_name:
         fileConfig(context.config.config_file_name, disable_existing_loggers=False)
     try:
-        found = environment.read()
+        settings = environment.read()
         with Signals() as interrupts:
-            wait(_address(found), found.wait, interrupts=interrupts, notify=_tell)
-            with Guard(found, "alembic", interrupts, _tell) as guard:
-                _online(options)
+            wait(_address(settings), settings.wait, interrupts=interrupts, notify=_log_event)
+            with Guard(settings, "alembic", interrupts, _log_event) as guard:
+                _run_online(options)
             if guard.reports:
-                _tell(run_finished(guard.reports))
+                _log_event(run_finished(guard.reports))
     except LiftlockError as error:
-        if not by_hand:
+        if not by_command_line:
             raise
         sys.stderr.write(f"{error}\n")
         raise SystemExit(error.exit_code) from error
 
 
-def _online(options: dict[str, Any]) -> None:
+def _run_online(options: dict[str, object]) -> None:
     guard = active()
-    address = guard.redirect if guard else None
-    engine = create_engine(url_of(address or _address(environment.read())), poolclass=pool.NullPool)
+    redirect = guard.redirect if guard else None
+    address = redirect or _address(environment.read())
+    engine = create_engine(url_of(address), poolclass=pool.NullPool)
+    configure: Callable[..., None] = context.configure
     with engine.connect() as connection:
-        context.configure(connection=connection, **options)
+        configure(connection=connection, **options)
         with context.begin_transaction():
             context.run_migrations()
 
 
-def _address(found: Settings) -> Address:
-    if found.address is not None:
-        return found.address
-    raise SettingsError(
-        "LL-NO-ADDRESS",
-        "No database is named.",
-        now="Set POSTGRES_SERVER, POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB, or DATABASE_URL.",
-    )
+def _address(settings: Settings) -> Address:
+    if settings.address is None:
+        raise no_address()
+    return settings.address
 
 
-def _tell(event: Event) -> None:
+def _log_event(event: Event) -> None:
     _log.log(logging.WARNING if event.warning else logging.INFO, event.text)

@@ -1,16 +1,19 @@
-"""What can go wrong, grouped by who must act. The exit code follows from the group."""
+"""Foreseeable errors, in families by who must act. The exit code follows from the family."""
 
 from __future__ import annotations
 
+DOCS = "docs/reference/errors.md"
+"""Page with an entry for each code."""
+
 
 class LiftlockError(Exception):
-    """A foreseeable fault, told in three parts.
+    """An error with a message in three parts.
 
     Parameters:
-        code: a stable name for searching, such as ``LL-LOCK-REFUSED``.
-        what: what happened, with the reader's own names in it.
-        why: why it matters; may be empty.
-        now: what to do now.
+        code: the stable code, such as ``LL-LOCK-REFUSED``.
+        what: the fact, with the names of the user's own objects.
+        why: the reason why it matters; may be empty.
+        now: the remedy.
     """
 
     exit_code = 5
@@ -22,13 +25,19 @@ class LiftlockError(Exception):
         self.why = why
         self.now = now
 
+    @property
+    def docs(self) -> str:
+        """Address of the code's entry in the documentation."""
+        return f"{DOCS}#{self.code.lower()}"
+
     def __str__(self) -> str:
-        """The whole message: the code and what happened, then why, then the remedy."""
-        body = "\n".join(part for part in (self.what, self.why, self.now) if part)
+        """Return the whole message: code and fact, reason, remedy, address of the entry."""
+        parts = (self.what, self.why, self.now, f"docs: {self.docs}")
+        body = "\n".join(part for part in parts if part)
         return f"{self.code}  " + body.replace("\n", "\n  ")
 
     def as_dict(self) -> dict[str, object]:
-        """The message for programs."""
+        """Return the message for programs."""
         return {
             "error": self.code,
             "family": type(self).__name__,
@@ -36,6 +45,7 @@ class LiftlockError(Exception):
             "what": self.what,
             "why": self.why,
             "now": self.now,
+            "docs": self.docs,
         }
 
 
@@ -52,7 +62,7 @@ class UnsafeRevision(LiftlockError):
 
 
 class NotNow(LiftlockError):
-    """Nobody must act yet: nothing is half done, run again later."""
+    """Waiting helps: nothing is half done, and the same command succeeds later."""
 
     exit_code = 4
 
@@ -61,3 +71,14 @@ class StepFailed(LiftlockError):
     """The operator must act: the database refused a step."""
 
     exit_code = 5
+
+
+def no_address() -> SettingsError:
+    """Return the error for a database that neither the environment nor the project names."""
+    return SettingsError(
+        "LL-NO-ADDRESS",
+        "No database is named.",
+        now="Set POSTGRES_SERVER, POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB (POSTGRES_PORT"
+        " is 5432 by default), or DATABASE_URL; or, unless env.py calls liftlock.env.run,"
+        " sqlalchemy.url in alembic.ini.",
+    )

@@ -1,4 +1,4 @@
-"""What happens during a run, as values. Who shows them is decided by the caller."""
+"""Events of a run, as values. The caller decides how they are shown."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened.
+    """One event.
 
     Parameters:
         name: ``noun.past``, such as ``revision.finished``.
         text: one line for people.
         facts: the same for programs; JSON values only.
-        warning: whether a reader should stop at it.
+        warning: whether a reader should pay attention.
     """
 
     name: str

@@ -1,41 +1,42 @@
-"""The environment, parsed once into values that can be trusted. Nothing else reads it.
+"""Settings: the environment variables, parsed once into values that can be trusted.
 
-This module is on the path of ``exec`` at head, where every import is start-up time of the
-service: it imports nothing but ``os``.
+This module is imported at each start of a container, so it imports nothing that takes time.
 """
 
 from __future__ import annotations
 
 import os
 
+from liftlock import variables
 from liftlock.errors import SettingsError
+from liftlock.variables import Reader
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # typing's constant, without the cost of importing typing
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DEFAULT_PORT = "5432"
-WAIT_SECONDS = 60.0
-LOCK_TIMEOUT_MS = 100
-DEADLINE_SECONDS = 900.0
-SMALL_TABLE_BYTES = 1 << 20
-BACKFILL_LAG_SECONDS = 10.0
-MANIFEST = "liftlock.json"
+DEFAULT_PORT = variables.POSTGRES_PORT.default
+_DEFAULT_HOST = "localhost"
+_DEFAULT_USER = "postgres"
+_MANIFEST_NAME = "liftlock.json"
+_SCHEMES = ("postgresql", "postgres")
 
 
 class Address:
-    """Where the database is and who asks. Its ``repr`` never holds the password.
+    """Address of a database, and the role that connects. Its ``repr`` has no password.
 
     Parameters:
-        host: a name, an address or the folder of a socket.
-        port: TCP port, or the socket's number, as text.
-        user, password, dbname: as libpq means them. What is empty is left to libpq and its own variables.
-        options: further libpq keywords, such as ``sslmode``.
+        host: a name, an IP address or the folder of a socket; several are separated by commas.
+        port: the TCP port, or the number of the socket; several are separated by commas.
+        user: the role. An empty value is left to libpq and its variables; so are those below.
+        password: the role's password.
+        dbname: the database.
+        options: further keywords of libpq, such as ``sslmode``.
     """
 
     __slots__ = ("dbname", "host", "options", "password", "port", "user")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of an address
         self,
         *,
         host: str,
@@ -53,18 +54,23 @@ class Address:
         self.options = dict(options or {})
 
     def __repr__(self) -> str:
-        """The address as people write it, without the password."""
+        """Return the address as people write it, without the password."""
         return f"{self.user}@{self.host}:{self.port}/{self.dbname}"
 
     def keywords(self) -> dict[str, str]:
-        """Libpq's connection keywords."""
-        words = {"host": self.host, "port": self.port, "user": self.user, "dbname": self.dbname}
-        words["password"] = self.password or ""
-        return {key: value for key, value in words.items() if value} | self.options
+        """Return the connection keywords of libpq."""
+        keywords = {
+            "host": self.host,
+            "port": self.port,
+            "user": self.user,
+            "dbname": self.dbname,
+            "password": self.password or "",
+        }
+        return {name: value for name, value in keywords.items() if value} | self.options
 
     def environ(self) -> dict[str, str]:
-        """The same address in the variables of the migration guide."""
-        given = {
+        """Return the environment variables that name this address."""
+        values = {
             "POSTGRES_SERVER": self.host,
             "POSTGRES_PORT": self.port,
             "POSTGRES_USER": self.user,
@@ -72,31 +78,20 @@ class Address:
             "POSTGRES_DB": self.dbname,
         }
         if "sslmode" in self.options:
-            given["POSTGRES_SSLMODE"] = self.options["sslmode"]
-        return given
+            values["POSTGRES_SSLMODE"] = self.options["sslmode"]
+        return values
 
 
 class Settings:
-    """Everything that the environment says.
+    """Values of the environment variables; ``docs/reference/settings.md`` has their meanings.
 
     Parameters:
-        address: the database, or None where the project's own files know it.
-        sources: for each setting, where its value came from; no secrets.
-        wait: seconds to wait for a database that may still come up.
-        lock_timeout: the stall budget, milliseconds a try.
-        deadline: seconds after which a run that got no lock gives up.
-        small_table: bytes up to which a table is small: what scans or rewrites it is brief.
-        backfill_share: which part of the time a backfill may take, above 0 and up to 1.
-        backfill_lag: seconds that a replica may be behind, before a backfill waits for it.
-        backfill_workers: how many sessions work on a backfill at once.
-        cancel: application names, with wildcards, of sessions that may be cancelled when they keep us from a lock.
-        standbys: hosts of standbys, each with or without a port, whose long queries are to be named.
-        allow: codes of rules that the operator permits to be broken.
-        cache: the folder of what is kept from one call to the next.
-        config: path of ``alembic.ini``.
-        manifest: path of the file that ``bake`` writes.
-        require: ``exec`` never migrates, and waits until somebody else has.
-        release: what the ledger calls this build, such as an image tag.
+        environ: the variables.
+
+    Attributes:
+        address: the database; None where only the project's own files name it.
+        sources: the origin of each value, by variable; without secrets.
+        cache: the folder for files that are kept between calls.
     """
 
     __slots__ = (
@@ -120,189 +115,163 @@ class Settings:
     )
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        reader = _Reader(environ)
-        self.address = reader.address()
-        self.wait = reader.number("LIFTLOCK_WAIT", WAIT_SECONDS)
-        self.lock_timeout = int(reader.number("LIFTLOCK_LOCK_TIMEOUT", LOCK_TIMEOUT_MS))
-        self.deadline = reader.number("LIFTLOCK_DEADLINE", DEADLINE_SECONDS)
-        self.small_table = int(reader.number("LIFTLOCK_SMALL_TABLE", SMALL_TABLE_BYTES, least=0))
-        self.backfill_share = reader.number("LIFTLOCK_BACKFILL_SHARE", 1.0, most=1.0)
-        self.backfill_lag = reader.number("LIFTLOCK_BACKFILL_LAG", BACKFILL_LAG_SECONDS)
-        self.backfill_workers = int(reader.number("LIFTLOCK_BACKFILL_WORKERS", 1, least=1, most=64))
-        self.cancel = tuple(
-            (reader.text("LIFTLOCK_CANCEL_BLOCKERS") or "").replace(",", " ").split()
-        )
-        self.standbys = tuple((reader.text("LIFTLOCK_STANDBYS") or "").replace(",", " ").split())
-        self.allow = frozenset((reader.text("LIFTLOCK_ALLOW") or "").replace(",", " ").split())
-        self.cache = os.path.join(
-            environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "liftlock"
-        )
-        self.config = environ.get("ALEMBIC_CONFIG") or "alembic.ini"
-        beside = os.path.join(os.path.dirname(self.config), MANIFEST)
-        self.manifest = environ.get("LIFTLOCK_MANIFEST") or beside
-        self.require = reader.flag("LIFTLOCK_REQUIRE")
-        self.release = environ.get("LIFTLOCK_RELEASE", "")
+        reader = Reader(environ)
+        self.address = _address(reader)
+        self.wait = reader.number(variables.WAIT)
+        self.lock_timeout = int(reader.number(variables.LOCK_TIMEOUT))
+        self.deadline = reader.number(variables.DEADLINE)
+        self.small_table = int(reader.number(variables.SMALL_TABLE))
+        self.backfill_share = reader.number(variables.BACKFILL_SHARE)
+        self.backfill_lag = reader.number(variables.BACKFILL_LAG)
+        self.backfill_workers = int(reader.number(variables.BACKFILL_WORKERS))
+        self.cancel = reader.words(variables.CANCEL_BLOCKERS)
+        self.standbys = reader.words(variables.STANDBYS)
+        self.allow = frozenset(reader.words(variables.ALLOW))
+        cache = environ.get(variables.XDG_CACHE_HOME.name) or os.path.expanduser("~/.cache")
+        self.cache = os.path.join(cache, "liftlock")
+        self.config = environ.get(variables.ALEMBIC_CONFIG.name) or "alembic.ini"
+        default_manifest = os.path.join(os.path.dirname(self.config), _MANIFEST_NAME)
+        self.manifest = environ.get(variables.MANIFEST.name) or default_manifest
+        self.require = reader.flag(variables.REQUIRE)
+        self.release = environ.get(variables.RELEASE.name, "")
         self.sources = reader.sources
         reader.complain()
 
 
 def read(environ: Mapping[str, str] | None = None) -> Settings:
-    """Parse the environment.
+    """Return the settings of the environment.
 
     Parameters:
-        environ: the variables; the process's own by default.
+        environ: the variables; those of the process by default.
 
     Raises:
-        SettingsError: all mistakes at once.
+        SettingsError: some are wrong; the message names all mistakes.
     """
     return Settings(os.environ if environ is None else environ)
 
 
 def shadow_server() -> Address | None:
-    """Where revisions are to be tried, if the environment says it: ``LIFTLOCK_SHADOW_URL``.
+    """Return the server for throwaway databases that ``LIFTLOCK_SHADOW_URL`` names; None for none.
 
     Raises:
-        SettingsError: it isn't a PostgreSQL URL.
+        SettingsError: it isn't a URL of PostgreSQL.
     """
-    url = os.environ.get("LIFTLOCK_SHADOW_URL")
+    url = os.environ.get(variables.SHADOW_URL.name)
     return from_url(url) if url else None
 
 
 def from_url(url: str) -> Address:
-    """An address from ``postgresql[+driver]://user:password@host:port/dbname?option=value``.
+    """Return the address of ``postgresql[+driver]://user:password@host:port/database?option=value``.
+
+    libpq parses it, so that several hosts, IPv6 addresses and options mean what they mean to it.
 
     Raises:
-        SettingsError: it isn't a PostgreSQL URL.
+        SettingsError: it isn't a URL of PostgreSQL.
     """
-    from urllib.parse import parse_qsl, unquote, urlsplit
-
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        parts, port = urlsplit(""), None
-    if parts.scheme.split("+")[0] not in {"postgresql", "postgres"}:
-        raise SettingsError(
-            "LL-DATABASE-URL",
-            "The database URL isn't one of PostgreSQL.",
-            now="Write it as postgresql://user:password@host:5432/dbname, with the special characters of the"
-            " password percent-encoded; or give POSTGRES_SERVER, POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB,"
-            " which need no encoding.",
-        )
-    options = dict(parse_qsl(parts.query))
-    user = unquote(parts.username or "") or options.pop("user", "postgres")
+    scheme, separator, rest = url.partition("://")
+    scheme = scheme.partition("+")[0]  # libpq doesn't know SQLAlchemy's drivers
+    if not separator or scheme not in _SCHEMES:
+        raise _not_a_url("The database URL isn't one of PostgreSQL.")
+    # SQLAlchemy writes a space in a password as it is, which libpq refuses.
+    keywords = _keywords(f"{scheme}://{rest.replace(' ', '%20')}")
+    port = keywords.pop("port", DEFAULT_PORT)
+    if not all(part.isdecimal() for part in port.split(",") if part):
+        raise _not_a_url("The port of the database URL isn't a number.")
+    user = keywords.pop("user", "") or _DEFAULT_USER
     return Address(
-        host=unquote(parts.hostname or "") or options.pop("host", "localhost"),
-        port=str(port or options.pop("port", DEFAULT_PORT)),
+        host=keywords.pop("host", "") or _DEFAULT_HOST,
+        port=port,
         user=user,
-        password=unquote(parts.password)
-        if parts.password is not None
-        else options.pop("password", None),
-        dbname=unquote(parts.path.lstrip("/")) or user,
-        options=options,
+        password=keywords.pop("password", None),
+        dbname=keywords.pop("dbname", "") or user,
+        options=keywords,
     )
 
 
-class _Reader:
-    """Reads variables, keeps their sources and gathers mistakes."""
+def _keywords(url: str) -> dict[str, str]:
+    """Return the connection keywords of a URL.
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self.environ = environ
-        self.sources: dict[str, str] = {}
-        self.mistakes: list[str] = []
+    Raises:
+        SettingsError: libpq can't parse it.
+    """
+    try:
+        return _parse(url)
+    except ValueError as error:
+        reason = str(error).strip()
+        # Other messages quote the URL, and so perhaps the password.
+        query = url.partition("?")[2]
+        options = [option.partition("=")[0] for option in query.split("&")]
+        about_option = any(option and f'"{option}"' in reason for option in options)
+        if about_option and "@" not in query:
+            raise _not_a_url(f"The database URL has a wrong option: {reason}") from None
+        raise _not_a_url("libpq can't parse the database URL.") from None
 
-    def text(self, name: str) -> str | None:
-        value = self.environ.get(name)
-        if value:
-            self.sources[name] = "environment"
-        return value or None
 
-    def number(
-        self, name: str, default: float, least: float = 1e-9, most: float = float("inf")
-    ) -> float:
-        raw = self.text(name)
-        try:
-            value = float(raw) if raw else default
-        except ValueError:
-            value = -1
-        if not least <= value <= most or value == float("inf"):
-            bound = f"a number of {least:g} or more" if least in {0, 1} else "a number above 0"
-            bound += f", and at most {most:g}" if most < float("inf") else ""
-            self.mistakes.append(f"{name} is {raw!r}; it must be {bound}, such as {default:g}.")
-        return value
+def _parse(url: str) -> dict[str, str]:
+    """Parse a URL by libpq, or by psycopg where ctypes finds no libpq.
 
-    def flag(self, name: str) -> bool:
-        raw = (self.text(name) or "0").lower()
-        if raw not in {"0", "1", "false", "true"}:
-            self.mistakes.append(f"{name} is {raw!r}; it must be 0 or 1.")
-        return raw in {"1", "true"}
+    Raises:
+        ValueError: it can't be parsed; the message is libpq's.
+    """
+    from liftlock import libpq
 
-    def password(self) -> str | None:
-        path = self.text("POSTGRES_PASSWORD_FILE")
-        given = self.text("POSTGRES_PASSWORD")
-        if path is None:
-            return given
-        if given is not None:
-            self.mistakes.append(
-                "POSTGRES_PASSWORD and POSTGRES_PASSWORD_FILE are both set; keep one."
-            )
-        try:
-            with open(path, encoding="utf-8") as file:
-                secret = file.read()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it isn't text"
-            self.mistakes.append(
-                f"POSTGRES_PASSWORD_FILE names {path}, which can't be read: {reason}."
-            )
-            return None
-        self.sources["POSTGRES_PASSWORD"] = f"the file {path}"
-        return secret.removesuffix("\n")
+    try:
+        return libpq.parse_url(url)
+    except OSError:
+        from psycopg import ProgrammingError
+        from psycopg.conninfo import conninfo_to_dict
+    try:
+        return {name: str(value) for name, value in conninfo_to_dict(url).items()}
+    except ProgrammingError as error:
+        raise ValueError(str(error)) from None
 
-    def address(self) -> Address | None:
-        url = self.text("DATABASE_URL")
-        server = self.text("POSTGRES_SERVER")
-        names = {name: self.text(name) for name in ("POSTGRES_USER", "POSTGRES_DB")}
-        sslmode, port, password = self.text("POSTGRES_SSLMODE"), self.port(), self.password()
-        given = from_url(url) if url else None
-        if server is None:
-            if given is None and any(names.values()):
-                self.mistakes.append(
-                    "POSTGRES_SERVER isn't set, but others of its family are; set it to the host."
-                )
-            return given
-        missing = [name for name, value in names.items() if value is None]
-        if missing:
-            self.mistakes.append(f"POSTGRES_SERVER is set, but {' and '.join(missing)} isn't.")
-        address = Address(
-            host=server,
-            port=port,
-            user=names["POSTGRES_USER"] or "",
-            password=password,
-            dbname=names["POSTGRES_DB"] or "",
-            options={"sslmode": sslmode} if sslmode else {},
+
+def _not_a_url(what: str) -> SettingsError:
+    return SettingsError(
+        "LL-DATABASE-URL",
+        what,
+        now="Write it as postgresql://user:password@host:5432/dbname, with special characters of"
+        " the password percent-encoded and with options of libpq only; or set POSTGRES_SERVER,"
+        " POSTGRES_USER, POSTGRES_PASSWORD and POSTGRES_DB, which need no encoding.",
+    )
+
+
+def _address(reader: Reader) -> Address | None:
+    """Return the address of ``POSTGRES_SERVER`` and its family, or of ``DATABASE_URL``."""
+    url = reader.text(variables.DATABASE_URL)
+    by_url = from_url(url) if url else None
+    by_names = _address_by_names(reader, has_url=by_url is not None)
+    if by_url is None or by_names is None:
+        return by_url or by_names
+    if repr(by_url) != repr(by_names):
+        reader.mistakes.append(
+            f"DATABASE_URL means {by_url!r}, but POSTGRES_… mean {by_names!r}; keep one of them."
         )
-        if given is not None and repr(given) != repr(address):
-            self.mistakes.append(
-                f"DATABASE_URL means {given!r}, but POSTGRES_… mean {address!r}; keep one of them."
-            )
-        return address
+    return by_names
 
-    def port(self) -> str:
-        raw = self.text("POSTGRES_PORT")
-        if raw is None:
-            self.sources["POSTGRES_PORT"] = "default"
-            return DEFAULT_PORT
-        if not raw.isdecimal() or not 0 < int(raw) < 65536:
-            self.mistakes.append(
-                f"POSTGRES_PORT is {raw!r}; it must be a number from 1 to 65535, such as 5432."
-            )
-        return raw
 
-    def complain(self) -> None:
-        if self.mistakes:
-            raise SettingsError(
-                "LL-SETTINGS-INVALID",
-                "\n".join(self.mistakes),
-                why="Without these the database can't be found.",
-                now="Set the variables and start again; `liftlock doctor` shows each one and where its value came from.",
+def _address_by_names(reader: Reader, *, has_url: bool) -> Address | None:
+    host = reader.text(variables.POSTGRES_SERVER)
+    user = reader.text(variables.POSTGRES_USER)
+    dbname = reader.text(variables.POSTGRES_DB)
+    sslmode = reader.text(variables.POSTGRES_SSLMODE)
+    port = reader.port()
+    password = reader.password()
+    if host is None:
+        if not has_url and (user or dbname):
+            reader.mistakes.append(
+                "POSTGRES_SERVER isn't set, but others of its family are; set it to the host."
             )
+        return None
+    named = ((variables.POSTGRES_USER.name, user), (variables.POSTGRES_DB.name, dbname))
+    missing = [name for name, value in named if value is None]
+    if missing:
+        reader.mistakes.append(f"POSTGRES_SERVER is set, but {' and '.join(missing)} isn't.")
+    return Address(
+        host=host,
+        port=port,
+        user=user or "",
+        password=password,
+        dbname=dbname or "",
+        options={"sslmode": sslmode} if sslmode else {},
+    )

@@ -145,7 +145,7 @@ def test_a_leftover_waits_for_both() -> None:
     ],
 )
 def test_owners(sql: str, expected: list[str]) -> None:
-    """Nobody misses the trigger of a table that the revision itself has created."""
+    """The application never saw the trigger of a table that the revision itself has created."""
     (missing,) = removed_by(sql)
     found = list(owners(missing))
     assert [f"{one.kind} {one.part}" for one in found] == expected

@@ -26,7 +26,7 @@ STORED = {
 
 
 def test_a_stored_cursor_keeps_its_keys_and_values() -> None:
-    """What an older liftlock has stored is read, and stored again as it was."""
+    """A cursor of an older liftlock is read, and stored again without a change."""
     cursor = Cursor.loads(json.dumps(STORED))
     assert json.loads(cursor.dumps()) == STORED
     assert cursor.at == ("7", "2024-01-01 12:30:00+00")

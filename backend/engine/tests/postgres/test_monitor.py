@@ -34,7 +34,7 @@ class Server:
         self.answers: dict[str, list[dict[str, Any]]] = {}
         self.error: psycopg.Error | None = None
         self.asked: list[str] = []
-        self.during_held: object = None
+        self.during_table_locks: object = None
 
     def query(
         self, _session: object, name: str, *_statements: object, **_parameters: object
@@ -43,8 +43,8 @@ class Server:
         self.asked.append(name)
         if self.error:
             raise self.error
-        if name == "held" and callable(self.during_held):
-            self.during_held()
+        if name == "table_locks" and callable(self.during_table_locks):
+            self.during_table_locks()
         return self.answers.get(name, [])
 
 
@@ -64,13 +64,13 @@ def events() -> list[Event]:
 
 
 @pytest.fixture
-def monitor(server: Server, events: list[Event]) -> SessionMonitor:  # noqa: ARG001
+def monitor(server: Server, events: list[Event]) -> SessionMonitor:
     """A monitor that may cancel reports."""
-    return SessionMonitor(None, events.append, ["rep*"])  # type: ignore[arg-type]
+    return SessionMonitor(server, events.append, ["rep*"])
 
 
 def stopped() -> Signals:
-    """Signals after SIGTERM."""
+    """Return signals that have received SIGTERM."""
     signals = Signals()
     signals.stopped = "SIGTERM"
     return signals
@@ -123,7 +123,7 @@ def test_a_statement_with_a_table_lock_is_cancelled_if_only_row_locks_are_allowe
     server: Server, monitor: SessionMonitor
 ) -> None:
     """The lock is reported afterwards."""
-    server.answers["held"] = [LOCK, LOCK]
+    server.answers["table_locks"] = [LOCK, LOCK]
     with monitor.watch(PID, patience=10):
         with monitor.observe_locks(rows_only=False):
             monitor.tick(Signals())
@@ -140,9 +140,9 @@ def test_table_locks_are_not_attributed_to_the_next_statement(
 ) -> None:
     """The answer to a query of the other thread may arrive after the statement has ended."""
     with monitor.watch(PID, patience=10), monitor.observe_locks(rows_only=False):
-        server.answers["held"] = [LOCK]
+        server.answers["table_locks"] = [LOCK]
         following = monitor.observe_locks(rows_only=True)
-        server.during_held = following.__enter__
+        server.during_table_locks = following.__enter__
         monitor.tick(Signals())
         assert monitor.lock_report() == ""
         assert "cancel" not in server.asked

@@ -1,5 +1,3 @@
-"""Every trouble, had for real."""
-
 from __future__ import annotations
 
 import contextlib
@@ -11,32 +9,101 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from helpers import PASSWORD, at, connected, standby_of
 
-from liftlock.postgres.probe import probe
+from liftlock.postgres.probe import ProbeResult, diagnose, probe, reason_of
 from liftlock.settings import Address
 from liftlock.shadow import embedded
 
 pytestmark = pytest.mark.server
 
 SECONDS = 5.0
-"""A generous bound for "within a second"."""
+"""A problem must be reported soon."""
 
 
 def verdict(address: Address, *, writable: bool = True) -> str:
-    """The kind of trouble, which must be told soon."""
+    """Return the kind of the problem; its message must not contain the password."""
     started = time.monotonic()
-    found = probe(address, writable=writable)
+    result = probe(address, writable=writable)
     assert time.monotonic() - started < SECONDS
-    if found is None:
+    if result is None:
         return "none"
-    assert PASSWORD not in found.text + str(found.error())
-    return found.trouble.kind
+    assert PASSWORD not in result.text + str(result.error())
+    return result.trouble.kind
 
 
-def test_a_usable_database_is_no_trouble(database: Address) -> None:
-    """With a password full of special characters."""
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (
+            'could not translate host name "ssl-db" to address: Name or service not known',
+            "no such host",
+        ),
+        ("connection refused", "refused"),
+        ("FATAL:  the database system is starting up", "starting up"),
+        ("FATAL:  sorry, too many clients already", "too many connections"),
+        (
+            'server at "ssl-db": FATAL:  password authentication failed for user "ssl"',
+            "wrong password",
+        ),
+        ('FATAL:  database "role " does not exist', "no such database"),
+        ('FATAL:  role "database" does not exist', "no such role"),
+        (
+            'FATAL:  no pg_hba.conf entry for host "1.2.3.4", user "u", no encryption',
+            "not admitted",
+        ),
+        ("server does not support SSL, but SSL was required", "TLS trouble"),
+        ("SSL error: certificate verify failed", "TLS trouble"),
+        ("connection timeout expired", "no answer"),
+        ("unsupported startup parameter: options", "pooler in transaction mode"),
+        ("FATAL:  Passwort-Authentifizierung fehlgeschlagen", "unknown"),
+    ],
+)
+def test_problems_are_identified_by_the_message(words: str, kind: str) -> None:
+    """Of libpq or the server; names in quotes don't count."""
+    assert diagnose(psycopg.OperationalError(words)).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (
+            'connection to server at "db", port 5432 failed: Connection refused\n\tIs it running?',
+            "Connection refused",
+        ),
+        (
+            'connection to server at "db" failed: FATAL:  password authentication failed for "u"',
+            ' password authentication failed for "u"',
+        ),
+        ("timeout expired", "timeout expired"),
+        ("several lines\nthe last", "the last"),
+        ("", "no message"),
+    ],
+)
+def test_the_reason_is_shown_without_the_address(message: str, reason: str) -> None:
+    """The error names the address itself."""
+    assert reason_of(psycopg.OperationalError(message)) == reason
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code", "code"),
+    [("connection refused", 4, "LL-REFUSED"), ("no password supplied", 2, "LL-WRONG-PASSWORD")],
+)
+def test_a_temporary_problem_asks_for_another_attempt(
+    words: str, exit_code: int, code: str
+) -> None:
+    """A permanent one asks for a change of the settings."""
+    address = Address(host="db", port="5432", user="shop", password=PASSWORD, dbname="shop")
+    result = ProbeResult(diagnose(psycopg.OperationalError(words)), address, words)
+    error = result.error(waited=30)
+    assert (error.exit_code, error.code) == (exit_code, code)
+    assert error.what.endswith(f": shop@db:5432/shop (waited 30 s)\n{words}")
+
+
+def test_a_usable_database_has_no_problem(database: Address) -> None:
+    """Its password is full of special characters."""
     assert verdict(database) == "none"
 
 
@@ -50,20 +117,20 @@ def test_a_usable_database_is_no_trouble(database: Address) -> None:
         ({"dbname": "nowhere"}, "no such database"),
     ],
 )
-def test_addresses_that_are_wrong(server: Address, changes: dict[str, str], kind: str) -> None:
-    """Host, port, password, database."""
+def test_wrong_addresses(server: Address, changes: dict[str, str], kind: str) -> None:
+    """The host, the port, the password and the database."""
     assert verdict(at(server, **{"dbname": "postgres", **changes})) == kind
 
 
-def test_a_server_without_tls(server: Address) -> None:
-    """When TLS is required."""
+def test_a_server_without_tls_if_tls_is_required(server: Address) -> None:
+    """POSTGRES_SSLMODE=require."""
     address = at(server, "postgres")
     address.options["sslmode"] = "require"
     assert verdict(address) == "TLS trouble"
 
 
-def test_a_role_without_a_free_connection(server: Address) -> None:
-    """It may pass, so it is waited for."""
+def test_a_role_at_its_connection_limit(server: Address) -> None:
+    """The problem may be temporary."""
     with connected(server) as session:
         session.execute("CREATE ROLE crowded LOGIN PASSWORD 'p' CONNECTION LIMIT 0")
         try:
@@ -77,14 +144,16 @@ def test_a_role_without_a_free_connection(server: Address) -> None:
 
 @pytest.fixture(scope="module")
 def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
-    """A server that trusts the role `ghost`, which doesn't exist, and admits nobody to the database `closed`."""
+    """A server that trusts the missing role `ghost`, and rejects all users of `closed`."""
     folder = tmp_path_factory.mktemp("open")
     data = folder / "data"
     with embedded.serve(data, PASSWORD) as address, connected(address) as session:
         rules = data / "pg_hba.conf"
         lines = rules.read_text()
         rules.write_text(
-            f"host all ghost all trust\nhost replication all all trust\nhost closed all all reject\n{lines}"
+            "host all ghost all trust\n"
+            "host replication all all trust\n"
+            "host closed all all reject\n" + lines
         )
         session.execute("SELECT pg_reload_conf()")
         time.sleep(0.5)
@@ -92,12 +161,12 @@ def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
 
 
 def test_a_role_that_does_not_exist(open_server: Address) -> None:
-    """A server that asks for no password can tell."""
+    """A server that asks for no password reports it."""
     assert verdict(at(open_server, "postgres", user="ghost")) == "no such role"
 
 
-def test_a_server_that_does_not_admit_us(open_server: Address) -> None:
-    """By pg_hba.conf."""
+def test_a_server_that_rejects_the_connection(open_server: Address) -> None:
+    """The reason is in pg_hba.conf."""
     assert verdict(at(open_server, "closed")) == "not admitted"
 
 
@@ -105,7 +174,7 @@ def test_a_server_that_does_not_admit_us(open_server: Address) -> None:
 def standby(
     request: pytest.FixtureRequest, open_server: Address, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, Address]]:
-    """A real standby; with hot_standby off it never gets past starting up."""
+    """A real standby; with hot_standby off it accepts no connection."""
     with standby_of(
         open_server, tmp_path_factory.mktemp("standby"), hot_standby=request.param
     ) as address:
@@ -118,8 +187,8 @@ def standby(
         yield request.param, address
 
 
-def test_a_standby_can_be_read_and_not_written(standby: tuple[str, Address]) -> None:
-    """And one that isn't open yet is starting up."""
+def test_a_standby_is_a_problem_for_writes_only(standby: tuple[str, Address]) -> None:
+    """A standby without hot_standby seems to be starting up."""
     hot, address = standby
     assert verdict(address) == ("read-only standby" if hot == "on" else "starting up")
     assert verdict(address, writable=False) == ("none" if hot == "on" else "starting up")
@@ -127,13 +196,14 @@ def test_a_standby_can_be_read_and_not_written(standby: tuple[str, Address]) -> 
 
 @contextlib.contextmanager
 def pgbouncer(server: Address, folder: Path, mode: str) -> Iterator[Address]:
-    """PgBouncer before a server."""
+    """Start PgBouncer in front of a server."""
     port = str(embedded.free_ports()[0])
     quoted = (server.password or "").replace('"', '""')
     (folder / "users.txt").write_text(f'"{server.user}" "{quoted}"\n')
     (folder / "pgbouncer.ini").write_text(
-        f"[databases]\n* = host={server.host} port={server.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n"
-        f"auth_type = scram-sha-256\nauth_file = {folder}/users.txt\npool_mode = {mode}\nunix_socket_dir =\n"
+        f"[databases]\n* = host={server.host} port={server.port}\n[pgbouncer]\n"
+        f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+        f"auth_type = scram-sha-256\nauth_file = {folder}/users.txt\npool_mode = {mode}\n"
     )
     command = ["pgbouncer", str(folder / "pgbouncer.ini")]
     if os.geteuid() == 0:
@@ -167,7 +237,9 @@ def pgbouncer(server: Address, folder: Path, mode: str) -> Iterator[Address]:
 @pytest.mark.parametrize(
     ("mode", "kind"), [("transaction", "pooler in transaction mode"), ("session", "none")]
 )
-def test_a_pooler(server: Address, tmp_path: Path, mode: str, kind: str) -> None:
-    """In transaction mode it would lose locks and settings; in session mode it is fine."""
+def test_a_pooler_is_a_problem_in_transaction_mode(
+    server: Address, tmp_path: Path, mode: str, kind: str
+) -> None:
+    """In transaction mode, session settings and advisory locks would be lost."""
     with pgbouncer(server, tmp_path, mode) as address:
         assert [verdict(address) for _ in range(3)] == [kind] * 3

@@ -1,1 +1,1 @@
-"""A process that holds the address of a real database, and answers questions about its rows."""
+"""A process that holds the address of a real database and answers requests about its rows."""

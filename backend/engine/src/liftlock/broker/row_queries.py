@@ -1,7 +1,8 @@
-"""What a real database is asked about the rows of a table: statements made from the names of its columns alone.
+"""Queries for rows that would break a revision, built from names of columns alone.
 
-Who asks may be a hostile revision. So a name becomes a part of a statement only where the database's own catalog has it: what
-isn't a column could be a function, which ``t.name`` calls as well.
+A request may come from a hostile revision. So a name becomes a part of a query only if the
+database's own catalog has a column of that name: PostgreSQL reads ``t.name`` as the function call
+``name(t)`` if the table has no such column.
 """
 
 from __future__ import annotations
@@ -11,39 +12,43 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from liftlock.model.operation import quote_name
+from liftlock.sql import quote_name
 
 SAMPLE = 5
-"""How many rows are shown."""
-_MOST = 32
-"""How many columns a key has at most."""
-_SOFT_INPUT = 160000
-"""The first server that tells whether a text is a value of a type, without an error: ``pg_input_is_valid``."""
+"""The number of rows that a query returns at most."""
+_MAX_KEY_COLUMNS = 32
+"""The most columns that an index of PostgreSQL can have."""
+_INPUT_IS_VALID_VERSION = 160000
+"""The first server with ``pg_input_is_valid``, which tests a conversion without an error."""
 
 
 class RowsWanted(StrEnum):
-    """Which rows are looked for."""
+    """The rows that a query looks for.
+
+    Members:
+        NULL: rows whose column is null.
+        SAME: rows that have duplicates.
+        ORPHANED: rows that refer to a row that doesn't exist.
+        UNFIT: rows whose value can't be converted to a type.
+    """
 
     NULL = "null"
-    """Those without a value."""
     SAME = "same"
-    """Those that others are like."""
     ORPHANED = "orphaned"
-    """Those that refer to nothing."""
     UNFIT = "unfit"
-    """Those whose value is none of a type."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowQuery:
-    """A question.
+    """A request for rows of a table.
 
     Parameters:
-        rows: which are looked for.
-        table: its name as SQL text.
-        columns: by which columns; for nulls and types it is one.
-        refers, refers_columns: what the columns refer to.
-        type: what values should be of.
+        rows: the rows that are wanted.
+        table: the table as SQL text.
+        columns: the columns that decide; exactly one for ``NULL`` and ``UNFIT``.
+        refers: for ``ORPHANED``, the table that the columns refer to, as SQL text.
+        refers_columns: for ``ORPHANED``, the columns of that table.
+        type: for ``UNFIT``, the type that the values should have, as SQL text.
     """
 
     rows: RowsWanted
@@ -54,39 +59,37 @@ class RowQuery:
     type: str = ""
 
     @classmethod
-    def from_dict(cls, asked: Mapping[str, Any]) -> RowQuery:
-        """One that was written down by ``asdict``, as JSON gives it back.
+    def from_dict(cls, fields: Mapping[str, Any]) -> RowQuery:
+        """Read a query that ``dataclasses.asdict`` and JSON wrote.
 
         Raises:
-            KeyError, TypeError, ValueError: it wasn't.
+            KeyError, TypeError, ValueError: the fields aren't those of a query.
         """
-        columns, others = (
-            tuple(str(name) for name in asked[part]) for part in ("columns", "refers_columns")
-        )
         return cls(
-            RowsWanted(asked["rows"]),
-            str(asked["table"]),
-            columns,
-            str(asked["refers"]),
-            others,
-            str(asked["type"]),
+            RowsWanted(fields["rows"]),
+            str(fields["table"]),
+            tuple(str(name) for name in fields["columns"]),
+            str(fields["refers"]),
+            tuple(str(name) for name in fields["refers_columns"]),
+            str(fields["type"]),
         )
 
     @property
     def since(self) -> int:
-        """The first server version that can tell."""
-        return _SOFT_INPUT if self.rows is RowsWanted.UNFIT else 0
+        """The first server version that can run the query, such as ``160000``; 0 for any."""
+        return _INPUT_IS_VALID_VERSION if self.rows is RowsWanted.UNFIT else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A table as the database's own catalog has it.
+    """A table as the database's catalog describes it.
 
     Parameters:
-        name: as SQL text.
-        columns: all of them.
-        key: those of its primary key.
-        partitioned: whether its rows are those of its partitions; those of tables that inherit from it aren't its own.
+        name: the table as SQL text, with its schema.
+        columns: the names of all columns.
+        key: the columns of the primary key, in their order; empty if there is none.
+        partitioned: whether its rows are in its partitions. The rows of tables that inherit from
+            it don't count as its rows.
     """
 
     name: str
@@ -95,56 +98,92 @@ class Relation:
     partitioned: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """The clauses of a query."""
+
+    select: str
+    source: str
+    conditions: list[str]
+    grouping: str = ""
+
+    def __str__(self) -> str:
+        clauses = ["SELECT", self.select, "FROM", self.source]
+        clauses += ["WHERE", " AND ".join(self.conditions)]
+        if self.grouping:
+            clauses.append(self.grouping)
+        return " ".join([*clauses, "LIMIT", str(SAMPLE)])
+
+
 def statement(
-    question: RowQuery, table: Relation, refers: Relation | None = None
+    row_query: RowQuery, table: Relation, refers: Relation | None = None
 ) -> tuple[str, dict[str, object]]:
-    """A query for some of the rows, by their primary key, else by their place, with its parameters; never other values.
+    """Build the SQL of a query and its parameters.
+
+    The query returns the primary key of some of the rows, or their ``ctid`` if there is no key. It
+    returns no other values: reports and logs must not contain the data of users.
 
     Parameters:
-        question: what is asked.
-        table, refers: what its tables are.
+        row_query: the query.
+        table: its table.
+        refers: the table that it refers to.
 
     Raises:
-        ValueError: a column isn't one of these tables'.
+        ValueError: a column doesn't exist in these tables.
     """
-    columns = _columns("t", question.columns, table)
-    present = " AND ".join(f"{name} IS NOT NULL" for name in columns)
-    sample = (
-        ", ".join(_columns("t", table.key, table)) if table.key else "CAST(t.ctid AS text) AS ctid"
-    )
-    rows = f"FROM {_source('t', table)} WHERE"
-    match question.rows:
+    columns = _columns("t", row_query.columns, table)
+    present = [f"{column} IS NOT NULL" for column in columns]
+    match row_query.rows:
         case RowsWanted.NULL:
-            sql = f"SELECT {sample} FROM {_escaped(table.name)} AS t WHERE {columns[0]} IS NULL"
+            query = _Query(_row_identifier(table), _any_source(table), [f"{columns[0]} IS NULL"])
         case RowsWanted.UNFIT:
-            fits = f"pg_catalog.pg_input_is_valid(CAST({columns[0]} AS pg_catalog.text), :type)"
-            sql = f"SELECT {sample} FROM {_escaped(table.name)} AS t WHERE {present} AND NOT {fits}"
+            text = f"CAST({columns[0]} AS pg_catalog.text)"
+            unfit = f"NOT pg_catalog.pg_input_is_valid({text}, :type)"
+            query = _Query(_row_identifier(table), _any_source(table), [*present, unfit])
         case RowsWanted.SAME:
-            sql = f"SELECT CAST(min(t.ctid) AS text) AS first, count(*) AS times {rows} {present}"
-            sql += f" GROUP BY {', '.join(columns)} HAVING count(*) > 1"
+            select = "CAST(min(t.ctid) AS text) AS first, count(*) AS times"
+            grouping = f"GROUP BY {', '.join(columns)} HAVING count(*) > 1"
+            query = _Query(select, _own_source("t", table), present, grouping)
         case RowsWanted.ORPHANED:
-            if refers is None:
-                raise ValueError(question.refers)
-            others = _columns("r", question.refers_columns, refers)
-            same = " AND ".join(
-                f"{other} = {name}" for other, name in zip(others, columns, strict=True)
-            )
-            sql = f"SELECT {sample} {rows} {present} AND NOT EXISTS (SELECT FROM {_source('r', refers)} WHERE {same})"
-    return f"{sql} LIMIT {SAMPLE}", {"type": question.type} if question.type else {}
+            orphaned = _not_referenced(row_query, columns, refers)
+            query = _Query(_row_identifier(table), _own_source("t", table), [*present, orphaned])
+    parameters: dict[str, object] = {"type": row_query.type} if row_query.type else {}
+    return str(query), parameters
 
 
-def _source(alias: str, relation: Relation) -> str:
-    """The rows that a constraint of a table is about."""
-    return f"{'' if relation.partitioned else 'ONLY '}{_escaped(relation.name)} AS {alias}"
+def _not_referenced(row_query: RowQuery, columns: list[str], refers: Relation | None) -> str:
+    if refers is None:
+        raise ValueError(row_query.refers)
+    referred = _columns("r", row_query.refers_columns, refers)
+    equal = [f"{other} = {column}" for other, column in zip(referred, columns, strict=True)]
+    subquery = " ".join(["SELECT FROM", _own_source("r", refers), "WHERE", " AND ".join(equal)])
+    return f"NOT EXISTS ({subquery})"
+
+
+def _row_identifier(table: Relation) -> str:
+    if not table.key:
+        return "CAST(t.ctid AS text) AS ctid"
+    return ", ".join(_columns("t", table.key, table))
+
+
+def _any_source(table: Relation) -> str:
+    """Return the table with its children: NOT NULL and a change of type reach them too."""
+    return f"{_escaped(table.name)} AS t"
+
+
+def _own_source(alias: str, relation: Relation) -> str:
+    """Return the table without its children: they don't inherit unique and foreign keys."""
+    only = "" if relation.partitioned else "ONLY "
+    return f"{only}{_escaped(relation.name)} AS {alias}"
 
 
 def _columns(alias: str, names: tuple[str, ...], relation: Relation) -> list[str]:
-    if not names or len(names) > _MOST or not relation.columns.issuperset(names):
+    if not names or len(names) > _MAX_KEY_COLUMNS or not relation.columns.issuperset(names):
         message = f"{relation.name} has no columns {', '.join(names)}"
         raise ValueError(message)
     return [f"{alias}.{_escaped(quote_name(name))}" for name in names]
 
 
 def _escaped(text: str) -> str:
-    """A colon would be taken for the beginning of a parameter."""
+    """Escape colons: ``liftlock.postgres.session.execute`` reads ``:name`` as a parameter."""
     return text.replace(":", "\\:")

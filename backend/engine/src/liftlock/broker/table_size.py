@@ -1,4 +1,4 @@
-"""The size of a table of a real database."""
+"""The size of a table in a real database."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A table of a real database, with its partitions.
+    """The size of a table, including its partitions, and its write load.
 
     Parameters:
-        bytes: without indexes.
-        rows: as the planner counts them.
-        writes: rows written a second; None on a standby, which counts only its own.
+        bytes: size of the table without its indexes.
+        rows: the planner's estimate of the number of rows (``pg_class.reltuples``).
+        writes: rows inserted, updated and deleted a second; None on a standby, where the
+            statistics don't include the primary's writes.
     """
 
     bytes: int

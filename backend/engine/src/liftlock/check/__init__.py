@@ -1,1 +1,1 @@
-"""Judging revisions: data checks, rules, and reports."""
+"""Check: judge revisions by what PostgreSQL reports when they run on a shadow."""

@@ -1,46 +1,32 @@
-"""What in the rows of a table would keep a revision from running: questions that look for it."""
+"""Data checks: questions about existing rows that would make a revision fail or lose values."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from liftlock.broker.row_queries import RowQuery, RowsWanted
-from liftlock.check.finding import Finding, Severity
-from liftlock.check.rules.rule import FindingType
+from liftlock.check.finding import Finding
+from liftlock.check.rules import rows_not_checked, rows_violate
+from liftlock.check.rules.matching import RAW_KINDS
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import ColumnDetails
 from liftlock.shadow.observed import ObservedStatement
 from liftlock.shadow.result import RevisionResult
-from liftlock.shadow.schema import Schema, holds_all
-
-DATA = FindingType(
-    "LL-ROWS-VIOLATE",
-    "rows of a real database would break the revision; looked for with `--data-url`",
-    Severity.ERROR,
-    "The revision would fail on them, or lose them.",
-    "Correct those rows first.",
-)
-UNSEEN = FindingType(
-    "LL-ROWS-NOT-CHECKED",
-    "what depends on rows wasn't seen",
-    Severity.NOTE,
-    "It is looked for when the revision runs, and ends it.",
-    "Look beforehand: liftlock check --data-url.",
-)
+from liftlock.shadow.schema import ForeignKey, Schema, SchemaConstraint, holds_all
+from liftlock.sql import parse
 
 
 @dataclass(frozen=True, slots=True)
 class DataCheck:
-    """Something to look for.
+    """A question about the rows of one table.
 
     Parameters:
-        what: for people, behind "rows of …".
-        table: as SQL text.
-        table_oid: its identity.
-        question: looks for it; None where there is none.
-        unseen: why there is none.
+        what: the fact asked for; it completes the sentence "rows of TABLE …".
+        table: the table as SQL text.
+        table_oid: OID of the table on the shadow.
+        question: the query for such rows; None where no query can be asked.
+        unseen: the reason why no query can be asked.
     """
 
     what: str
@@ -49,161 +35,146 @@ class DataCheck:
     question: RowQuery | None = None
     unseen: str = ""
 
+    @property
+    def asks_for_type(self) -> bool:
+        """Tell whether the question is for values that a new type doesn't hold."""
+        return self.question is not None and self.question.rows is RowsWanted.UNFIT
 
-def data_checks(checked: RevisionResult) -> Iterator[DataCheck]:
-    """What to look for in a database that a revision is going to change."""
-    before, after = checked.before, checked.after
-    yield from _columns(checked)
+
+def data_checks(result: RevisionResult) -> Iterator[DataCheck]:
+    """Yield what to ask a database about the tables that a revision changes."""
+    yield from _columns(result)
+    before, after = result.before, result.after
     yield from _expressions(before, after)
-    demanded = {one.demand for one in before.uniques.values()} | {
-        one.demand for one in before.keys.values()
-    }
-    for _, one in sorted(after.uniques.items()):
-        if one.demand in demanded or not _known(before, one.table_oid, one.columns):
-            continue
-        what = f"have the same {', '.join(one.columns)}, which are to be unique"
-        yield DataCheck(
-            what, one.table, one.table_oid, RowQuery(RowsWanted.SAME, one.table, one.columns)
-        )
+    known = {constraint.demand for constraint in (*before.uniques.values(), *before.keys.values())}
+    for _, unique in sorted(after.uniques.items()):
+        if unique.demand not in known and _has_columns(before, unique.table_oid, unique.columns):
+            yield _duplicates(unique)
     for _, key in sorted(after.keys.items()):
-        if key.demand in demanded or not _known(before, key.table_oid, key.columns):
-            continue
-        what = f"refer to nothing in {key.refers}, by {', '.join(key.columns)}"
-        if key.refers not in before.tables.values():
-            yield DataCheck(
-                what, key.table, key.table_oid, unseen="the revision makes that table itself"
-            )
-            continue
-        asked = RowQuery(
-            RowsWanted.ORPHANED, key.table, key.columns, key.refers, key.refers_columns
-        )
-        yield DataCheck(what, key.table, key.table_oid, asked)
+        if key.demand not in known and _has_columns(before, key.table_oid, key.columns):
+            yield _orphans(before, key)
 
 
-def _columns(checked: RevisionResult) -> Iterator[DataCheck]:
-    before, after = checked.before, checked.after
-    for place, new in sorted(after.columns.items()):
-        old = before.columns.get(place)
+def _duplicates(unique: SchemaConstraint) -> DataCheck:
+    what = f"have the same {', '.join(unique.columns)}, which are to be unique"
+    question = RowQuery(RowsWanted.SAME, unique.table, unique.columns)
+    return DataCheck(what, unique.table, unique.table_oid, question)
+
+
+def _orphans(before: Schema, key: ForeignKey) -> DataCheck:
+    what = f"refer to nothing in {key.refers}, by {', '.join(key.columns)}"
+    check = DataCheck(what, key.table, key.table_oid)
+    if key.refers not in before.tables.values():
+        return replace(check, unseen="the revision creates that table itself")
+    columns = key.refers_columns
+    question = RowQuery(RowsWanted.ORPHANED, key.table, key.columns, key.refers, columns)
+    return replace(check, question=question)
+
+
+def _columns(result: RevisionResult) -> Iterator[DataCheck]:
+    """Yield the questions about columns that become NOT NULL or change their type."""
+    for (table, number), new in sorted(result.after.columns.items()):
+        old = result.before.columns.get((table, number))
         if old is None or new.inherited:
             continue
-        asked = RowQuery(RowsWanted.NULL, old.table, (old.name,))
+        null = RowQuery(RowsWanted.NULL, old.table, (old.name,))
         if new.not_null and not old.not_null:
-            yield DataCheck(
-                f"have no {old.name}, which is to be not null", old.table, place[0], asked
-            )
-        if new.type != old.type and not holds_all(old.type, new.type):
-            what = f"have a value of {old.name} that is no {new.type}"
-            if _converts(checked, place[0], old.name):
-                yield DataCheck(
-                    what,
-                    old.table,
-                    place[0],
-                    unseen="the revision makes the new value by an expression of its own",
-                )
-            else:
-                yield DataCheck(
-                    what, old.table, place[0], replace(asked, rows=RowsWanted.UNFIT, type=new.type)
-                )
+            what = f"have no {old.name}, which is to be not null"
+            yield DataCheck(what, old.table, table, null)
+        if new.type == old.type or holds_all(old.type, new.type):
+            continue
+        check = DataCheck(f"have a value of {old.name} that is no {new.type}", old.table, table)
+        if _converts(result, table, old.name):
+            unseen = "the revision computes the new value by an expression of its own"
+            yield replace(check, unseen=unseen)
+        else:
+            yield replace(check, question=replace(null, rows=RowsWanted.UNFIT, type=new.type))
 
 
-def _converts(checked: RevisionResult, table: int, column: str) -> bool:
-    """Whether a revision says how values become those of another type: by USING, in an operation or in a statement of its own."""
-    for one in checked.statements:
-        parts = one.operation.details
-        if (
-            one.own == table
-            and isinstance(parts, ColumnDetails)
-            and parts.name == column
-            and parts.using
-        ):
-            return True
-        raw = one.kind in {"execute", "connection"} and any(held.oid == table for held in one.held)
-        if raw and re.search(r"\bTYPE\b.*\bUSING\b", one.sql, re.IGNORECASE | re.DOTALL):
-            return True
-    return False
-
-
-def _expressions(before: Schema, after: Schema) -> Iterator[DataCheck]:
-    """What only the revision's own expressions can tell; they are sent nowhere."""
-    demanded = {one.demand for one in before.checks.values()}
-    for _, one in sorted(after.checks.items()):
-        if (
-            one.demand not in demanded
-            and one.table_oid in before.tables
-            and (not one.columns or _known(before, one.table_oid, one.columns))
-        ):
-            yield DataCheck(
-                f"don't satisfy {one.name}",
-                one.table,
-                one.table_oid,
-                unseen="the revision's own expression isn't sent there",
-            )
-
-
-def _known(before: Schema, table: int, columns: tuple[str, ...]) -> bool:
-    """Whether a table has had all of these columns."""
-    return set(columns) <= {
-        column.name for (oid, _), column in before.columns.items() if oid == table
-    }
-
-
-def unchecked_findings(checked: RevisionResult) -> Iterator[Finding]:
-    """What the shadow can't show of a revision, since its tables are empty; a type that the server changes in place loses nothing."""
-    rewritten = {name for one in checked.statements for name in one.work.rewrites}
-    texts = [
-        f"whether rows of {one.table} {one.what}"
-        for one in data_checks(checked)
-        if not _of_type(one) or one.table in rewritten
-    ]
-    if texts:
-        what = "\n".join(("the tables on which it was tried are empty; not seen is", *texts))
-        yield UNSEEN.found(what, revision=checked.revision.id, path=checked.path)
-
-
-def _of_type(hazard: DataCheck) -> bool:
-    return hazard.question is not None and hazard.question.rows is RowsWanted.UNFIT
-
-
-def found_in_rows(checked: RevisionResult, hazard: DataCheck, text: str, *, seen: bool) -> Finding:
-    """What was found in a real database, as a finding.
-
-    Parameters:
-        checked: the revision.
-        hazard: what was looked for.
-        text: the rows; or why they couldn't be looked for.
-        seen: whether they were.
-    """
-    place = {"revision": checked.revision.id, "path": checked.path}
-    if not seen:
-        what = f"whether rows of {hazard.table} {hazard.what}, wasn't seen: {text}"
-        return UNSEEN.found(
-            what, now="Look for yourself, or give it a replica with less to do.", **place
-        )
-    what = f"rows of {hazard.table} {hazard.what}:\n{text}"
-    if any(_changes_rows(one, hazard.table_oid) for one in checked.statements):
-        why, now = (
-            "The revision changes rows of that table itself.",
-            "Make sure that it corrects these.",
-        )
-        return DATA.found(what, severity=Severity.NOTE, why=why, now=now, **place)
-    return DATA.found(what, **place)
-
-
-def _changes_rows(one: ObservedStatement, table: int) -> bool:
-    return one.kind != "bulk_insert" and any(
-        held.oid == table and held.mode is LockMode.ROW_EXCLUSIVE for held in one.taken
+def _converts(result: RevisionResult, table: int, column: str) -> bool:
+    """Tell whether a revision computes the values of a column's new type by USING."""
+    return any(
+        _converts_by_operation(statement, table, column) or _converts_by_sql(statement, table)
+        for statement in result.statements
     )
 
 
-def unknown_sizes(error: str) -> Iterator[Finding]:
-    """The sizes of the tables weren't seen.
+def _converts_by_operation(statement: ObservedStatement, table: int, column: str) -> bool:
+    details = statement.operation.details
+    if statement.own != table or not isinstance(details, ColumnDetails):
+        return False
+    return details.name == column and bool(details.using)
+
+
+def _converts_by_sql(statement: ObservedStatement, table: int) -> bool:
+    locks_table = any(lock.oid == table for lock in statement.held)
+    is_raw = statement.kind in RAW_KINDS
+    return is_raw and locks_table and parse(statement.sql).changes_column_type_with_using
+
+
+def _expressions(before: Schema, after: Schema) -> Iterator[DataCheck]:
+    """Yield the new constraints with expressions of the revision.
+
+    The database isn't asked about them, because an expression may call any function.
+    """
+    known = {check.demand for check in before.checks.values()}
+    unseen = "the revision's own expression isn't sent there"
+    for _, check in sorted(after.checks.items()):
+        existed = check.table_oid in before.tables and (
+            not check.columns or _has_columns(before, check.table_oid, check.columns)
+        )
+        if existed and check.demand not in known:
+            what = f"don't satisfy {check.name}"
+            yield DataCheck(what, check.table, check.table_oid, unseen=unseen)
+
+
+def _has_columns(schema: Schema, table: int, columns: Collection[str]) -> bool:
+    """Tell whether a table has all of these columns."""
+    names = {column.name for (oid, _), column in schema.columns.items() if oid == table}
+    return names.issuperset(columns)
+
+
+def unchecked_findings(result: RevisionResult) -> Iterator[Finding]:
+    """Yield one finding for all that the empty tables of the shadow can't show of a revision.
+
+    A change of type is left out where the server doesn't rewrite the table: it then knows that
+    the new type holds every value.
+    """
+    rewritten = {name for statement in result.statements for name in statement.work.rewrites}
+    questions = [
+        f"whether rows of {check.table} {check.what}"
+        for check in data_checks(result)
+        if not check.asks_for_type or check.table in rewritten
+    ]
+    if questions:
+        yield _placed(rows_not_checked.not_looked_for(questions), result)
+
+
+def finding_of_answer(
+    result: RevisionResult, check: DataCheck, answer: str, *, seen: bool
+) -> Finding:
+    """Return the answer of a real database as a finding.
 
     Parameters:
-        error: why; empty when they were.
+        result: the revision.
+        check: the question.
+        answer: the rows; or the reason why they couldn't be queried.
+        seen: whether they were queried.
     """
-    if error:
-        why, now = (
-            "No step's time could be estimated.",
-            "Look again later, or give it a replica with less to do.",
-        )
-        yield UNSEEN.found(f"how large the tables are, wasn't seen: {error}", why=why, now=now)
+    if not seen:
+        question = f"whether rows of {check.table} {check.what}"
+        return _placed(rows_not_checked.not_answered(question, answer), result)
+    what = f"rows of {check.table} {check.what}:\n{answer}"
+    corrected = any(_changes_rows(statement, check.table_oid) for statement in result.statements)
+    return _placed(rows_violate.finding(what, corrected=corrected), result)
+
+
+def _placed(finding: Finding, result: RevisionResult) -> Finding:
+    return replace(finding, revision=result.revision.id, path=result.path)
+
+
+def _changes_rows(statement: ObservedStatement, table: int) -> bool:
+    """Tell whether a statement changes existing rows of a table."""
+    locks = (lock for lock in statement.taken if lock.oid == table)
+    locks_rows = any(lock.mode is LockMode.ROW_EXCLUSIVE for lock in locks)
+    return locks_rows and statement.kind != "bulk_insert"

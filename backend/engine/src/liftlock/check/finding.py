@@ -1,4 +1,4 @@
-"""A rule's hit."""
+"""Finding: one result of a rule."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Severity(StrEnum):
-    """How much a finding matters: notes don't fail a check."""
+    """Weight of a finding. Errors and warnings fail a check, notes don't."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -17,18 +17,18 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a rule found.
+    """One result of a rule.
 
     Parameters:
-        code: of the rule.
-        severity: how much it matters.
-        what: what was found, with the reader's own names.
-        why: why it matters.
-        now: what to do.
-        revision: where; empty for the history as a whole.
-        path: the revision's file.
-        line: in that file; None where none can be told.
-        because: the reason why it is allowed; empty where it isn't.
+        code: code of the rule.
+        severity: weight of the finding.
+        what: the fact, with the names of the user's own objects.
+        why: the reason why it matters.
+        now: the remedy.
+        revision: identifier of the revision; empty for a finding about the whole chain.
+        path: file of the revision.
+        line: line in that file; None where it isn't known.
+        because: reason why the finding is allowed; empty where it isn't.
     """
 
     code: str
@@ -43,9 +43,9 @@ class Finding:
 
     @property
     def counts(self) -> bool:
-        """Whether it fails the check."""
+        """Tell whether the finding fails the check."""
         return self.severity is not Severity.NOTE and not self.because
 
     def as_dict(self) -> dict[str, Any]:
-        """The finding for programs."""
+        """Return the finding for programs."""
         return asdict(self) | {"severity": self.severity.value}

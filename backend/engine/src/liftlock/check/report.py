@@ -1,4 +1,4 @@
-"""What a check found."""
+"""Report: the result of a check."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from liftlock.shadow.result import RevisionResult, RunResult
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """How long something takes on tables of known sizes, and how long others wait at most, in seconds.
+    """Estimated duration of a run or a statement on tables of known sizes, in seconds.
 
     Parameters:
-        takes, blocks: of the whole.
-        statements: of each statement of one way to run a revision; None of one that failed.
+        takes: duration of the work.
+        blocks: longest time for which queries of the application wait.
+        statements: estimates of a run's statements; None for one that failed.
     """
 
     takes: float
@@ -24,27 +25,27 @@ class Estimate:
     statements: tuple[Estimate | None, ...] = ()
 
     def as_dict(self) -> dict[str, float]:
-        """The estimate for programs, but for its parts'."""
+        """Return the estimate for programs, without those of its statements."""
         return {"takes": self.takes, "blocks": self.blocks}
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was checked, and what was found.
+    """Result of a check.
 
     Parameters:
-        told: how the revisions were chosen.
-        way: how they are to be run: ``plain`` or ``liftlock``.
-        postgres: on which server they were tried.
-        seconds: how long each part took.
-        checked: the revisions.
-        findings: what the rules found, those that are allowed as well.
-        sizes: of the tables of a real database, where one was looked at.
-        estimates: from those sizes, by revision: of plain Alembic and of liftlock.
-        prefix: what leads from the top of a git repository to the folder that the paths begin in.
+        selected: how the revisions were selected, for people.
+        way: how the revisions will be run: ``plain`` (Alembic) or ``liftlock``.
+        postgres: version of the shadow's server.
+        seconds: duration of each part of the check.
+        checked: the revisions, as they ran on the shadow.
+        findings: the findings, allowed ones as well.
+        sizes: sizes of tables, where a real database was asked.
+        estimates: estimates by revision, of the run by Alembic and of the run by liftlock.
+        prefix: path from the top of the git repository to the folder that ``path`` starts in.
     """
 
-    told: str
+    selected: str
     way: str
     postgres: str
     seconds: dict[str, float]
@@ -56,46 +57,45 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was found that counts."""
-        return not any(one.counts for one in self.findings)
+        """Tell whether no finding fails the check."""
+        return not any(finding.counts for finding in self.findings)
 
-    def of(self, revision: str) -> tuple[Finding, ...]:
-        """The findings of a revision."""
-        return tuple(one for one in self.findings if one.revision == revision)
+    def findings_of(self, revision: str) -> tuple[Finding, ...]:
+        """Return the findings of a revision; of the whole chain for an empty identifier."""
+        return tuple(finding for finding in self.findings if finding.revision == revision)
 
     def as_dict(self) -> dict[str, Any]:
-        """The report for programs."""
+        """Return the report for programs, as ``docs/reference/check.schema.json`` describes it."""
         return {
             "format": 1,
-            "selected": self.told,
+            "selected": self.selected,
             "way": self.way,
             "postgres": self.postgres,
             "ok": self.ok,
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
-            "revisions": [self._revision(one) for one in self.checked],
-            "findings": [one.as_dict() for one in self.findings],
-            "sizes": {name: asdict(one) for name, one in self.sizes.items()},
+            "revisions": [self._revision(result) for result in self.checked],
+            "findings": [finding.as_dict() for finding in self.findings],
+            "sizes": {table: asdict(size) for table, size in self.sizes.items()},
         }
 
-    def _revision(self, one: RevisionResult) -> dict[str, Any]:
-        estimates = dict(
-            zip(("plain", "liftlock"), self.estimates.get(one.revision.id, ()), strict=False)
-        )
+    def _revision(self, result: RevisionResult) -> dict[str, Any]:
+        by_way = self.estimates.get(result.revision.id, ())
+        estimates = dict(zip(("plain", "liftlock"), by_way, strict=False))
         return {
-            "revision": one.revision.id,
-            "message": one.revision.message,
-            "path": one.path,
-            "changes": list(one.changes),
-            "plain": _statements(one.alembic, estimates.get("plain")),
-            "liftlock": _statements(one.liftlock, estimates.get("liftlock")),
-            "estimates": {way: each.as_dict() for way, each in estimates.items()},
+            "revision": result.revision.id,
+            "message": result.revision.message,
+            "path": result.path,
+            "changes": list(result.changes),
+            "plain": _statements(result.alembic, estimates.get("plain")),
+            "liftlock": _statements(result.liftlock, estimates.get("liftlock")),
+            "estimates": {way: estimate.as_dict() for way, estimate in estimates.items()},
         }
 
 
-def _statements(trial: RunResult, estimate: Estimate | None) -> list[dict[str, Any]]:
-    known = estimate.statements if estimate is not None else (None,) * len(trial.observed)
-    pairs = zip(trial.observed, known, strict=True)
+def _statements(run: RunResult, estimate: Estimate | None) -> list[dict[str, Any]]:
+    unknown = (None,) * len(run.observed)
+    estimates = unknown if estimate is None else estimate.statements
     return [
-        statement.as_dict() | {"estimate": each.as_dict() if each is not None else None}
-        for statement, each in pairs
+        statement.as_dict() | {"estimate": known.as_dict() if known is not None else None}
+        for statement, known in zip(run.observed, estimates, strict=True)
     ]

@@ -1,10 +1,11 @@
-"""Which revisions are to be checked: a range that is given, what is new in git, or all."""
+"""Selection of the revisions to check: a given range, what is new in git, or all."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,10 @@ from alembic.util import CommandError
 from liftlock.errors import SettingsError
 from liftlock.revisions.project import Project
 
-_MAIN = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
+_MAIN_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
+
+Pending = Callable[[], tuple[frozenset[str] | None, str]]
+"""Returns the pending revisions of a database (None where it can't be asked), and a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,114 +26,129 @@ class Selection:
     """Revisions to check.
 
     Parameters:
-        revisions: in the order in which they run.
-        base: in the order in which they run, those that must have run before.
-        chosen: of the revisions, those that are judged; the others stand between them.
-        edited: those whose files have changed since they were merged.
-        told: how they were chosen, for people.
+        revisions: the revisions to run, in their order.
+        base: the revisions that must have run before, in their order.
+        chosen: the revisions to judge; the other ones lie between two of these.
+        edited: revisions whose files have changed since they were merged.
+        text: how the revisions were selected, for people.
     """
 
     revisions: tuple[str, ...]
     base: tuple[str, ...]
     chosen: frozenset[str]
     edited: frozenset[str]
-    told: str
+    text: str
 
 
-def select(
-    project: Project, wanted: str, pending: Callable[[], tuple[frozenset[str] | None, str]]
-) -> Selection:
-    """Choose revisions.
+@dataclass(frozen=True, slots=True)
+class _GitState:
+    """Revisions that the main branch doesn't have, and those that it has with another text."""
+
+    new: frozenset[str]
+    edited: frozenset[str]
+
+
+def select(project: Project, wanted: str, pending: Pending) -> Selection:
+    """Select the revisions to check.
 
     Parameters:
         project: the project.
-        wanted: ``a:b`` (what comes after a, up to b), a single revision, or nothing: what is new against git's main
-            branch, else what is pending, else all.
-        pending: what is pending on a database, and how that is told; None where it can't be asked.
+        wanted: ``a:b`` (after a, up to b), one revision, or nothing: then the revisions that are
+            new compared with git's main branch, else the pending ones, else all.
+        pending: is called where git knows no main branch.
 
     Raises:
         SettingsError: there is no such revision.
     """
     if wanted:
-        return _range(project, wanted)
-    new, edited = _in_git(project)
-    if new is None:
-        found, told = pending()
-        return _of(
-            project, set(project.chain.revisions if found is None else found), frozenset(), told
-        )
-    return _of(project, new | edited, frozenset(edited), "what is new against the main branch")
+        return _selection(project, _range(project, wanted), frozenset(), wanted)
+    git = _git_state(project)
+    if git is not None:
+        text = "what is new against the main branch"
+        return _selection(project, git.new | git.edited, git.edited, text)
+    ids, text = pending()
+    chosen = frozenset(project.chain.revisions) if ids is None else ids
+    return _selection(project, chosen, frozenset(), text)
 
 
-def _range(project: Project, wanted: str) -> Selection:
+def _range(project: Project, wanted: str) -> frozenset[str]:
+    lower, colon, upper = wanted.partition(":")
+    script = project.script
     try:
-        if ":" in wanted:
-            lower, upper = wanted.split(":", 1)
-            found = {
-                one.revision
-                for one in project.script.iterate_revisions(upper or "heads", lower or "base")
-            }
+        if colon:
+            scripts = list(script.iterate_revisions(upper or "heads", lower or "base"))
         else:
-            found = {
-                one.revision for one in project.script.get_revisions(wanted) if one is not None
-            }
+            scripts = [found for found in script.get_revisions(wanted) if found is not None]
     except (CommandError, RevisionError) as error:
         raise SettingsError(
             "LL-REVISION-NOT-FOUND",
             f"{wanted}: {error}",
             now="`alembic history` lists the revisions.",
         ) from error
-    return _of(project, found, frozenset(), wanted)
+    return frozenset(found.revision for found in scripts)
 
 
-def _of(project: Project, chosen: set[str], edited: frozenset[str], told: str) -> Selection:
-    """The chosen ones, those between two of them, and what must come before."""
+def _selection(
+    project: Project, chosen: AbstractSet[str], edited: frozenset[str], text: str
+) -> Selection:
+    """Add the revisions that lie between chosen ones, and those that must have run before."""
     chain = project.chain
     selected = {
-        one
-        for one in chain.ancestors(chosen)
-        if one in chosen or not chosen.isdisjoint(chain.ancestors([one]))
+        revision
+        for revision in chain.ancestors(chosen)
+        if revision in chosen or not chosen.isdisjoint(chain.ancestors([revision]))
     }
     needed = chain.ancestors(selected) - selected
-    ordered = [one.revision for one in project.script.iterate_revisions("heads", "base")][::-1]
-    revisions, base = (tuple(one for one in ordered if one in kind) for kind in (selected, needed))
-    return Selection(revisions, base, frozenset(chosen), edited, told)
-
-
-def _in_git(project: Project) -> tuple[set[str] | None, set[str]]:
-    """The revisions that git's main branch hasn't, and those that it has otherwise; None where it can't be asked."""
-    folder = Path(project.script.dir).resolve()
-    if shutil.which("git") is None:
-        return None, set()
-    base = next(
-        (found for name in _MAIN if (found := _git(folder, "merge-base", "HEAD", name))), None
+    newest_first = [found.revision for found in project.script.iterate_revisions("heads", "base")]
+    ordered = newest_first[::-1]
+    return Selection(
+        revisions=tuple(revision for revision in ordered if revision in selected),
+        base=tuple(revision for revision in ordered if revision in needed),
+        chosen=frozenset(chosen),
+        edited=edited,
+        text=text,
     )
+
+
+def _git_state(project: Project) -> _GitState | None:
+    """Return the state of the revision files; None where git knows no main branch."""
+    folder = Path(project.script.dir).resolve()
+    base = _merge_base(folder)
     if base is None:
-        return None, set()
+        return None
     top = Path((_git(folder, "rev-parse", "--show-toplevel") or [""])[0])
+    merged = {top / name for name in _git(top, "ls-tree", "-r", "--name-only", base) or []}
+    changed = {top / name for name in _git(top, "diff", "--name-only", base) or []}
     files = {
         Path(script.path).resolve(): script.revision for script in project.script.walk_revisions()
     }
-    there = {top / name for name in _git(top, "ls-tree", "-r", "--name-only", base[0]) or []}
-    changed = {top / name for name in _git(top, "diff", "--name-only", base[0]) or []}
-    new = {revision for path, revision in files.items() if path not in there}
-    return new, {revision for path, revision in files.items() if path in there & changed}
+    new = {revision for path, revision in files.items() if path not in merged}
+    edited = {revision for path, revision in files.items() if path in merged & changed}
+    return _GitState(frozenset(new), frozenset(edited))
+
+
+def _merge_base(folder: Path) -> str | None:
+    """Return the last common commit with the main branch."""
+    for name in _MAIN_BRANCHES:
+        lines = _git(folder, "merge-base", "HEAD", name)
+        if lines:
+            return lines[0]
+    return None
 
 
 def prefix() -> str:
-    """What leads from the top of the git repository to the current folder, such as ``backend/``; empty outside of any."""
-    return (
-        (_git(Path(), "rev-parse", "--show-prefix") or [""])[0]
-        if shutil.which("git") is not None
-        else ""
-    )
+    """Return the path from the top of the git repository to the working folder.
+
+    It ends with a slash, such as ``backend/``; it is empty at the top and outside of git.
+    """
+    return (_git(Path(), "rev-parse", "--show-prefix") or [""])[0]
 
 
 def _git(folder: Path, *arguments: str) -> list[str] | None:
-    done = subprocess.run(
-        ["git", "-C", str(folder), "-c", "core.quotePath=false", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """Return the lines that git writes; None where it fails or isn't installed."""
+    program = shutil.which("git")
+    if program is None:
+        return None
+    command = [program, "-C", str(folder), "-c", "core.quotePath=false", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.splitlines() if done.returncode == 0 else None

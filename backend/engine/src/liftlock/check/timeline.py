@@ -1,8 +1,11 @@
-"""How long a revision's statements take, one after another, and who waits meanwhile: for tables of known or of assumed sizes."""
+"""Timeline: duration of a revision's statements, and the queries that wait meanwhile.
+
+The durations are estimates for tables of known or of assumed sizes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from liftlock.broker.table_size import Size
@@ -13,19 +16,24 @@ from liftlock.shadow.observed import ObservedStatement
 from liftlock.shadow.result import RevisionResult, RunResult
 
 MOMENT = 0.01
-"""Seconds; of a statement that only changes the catalog, with its commit."""
+"""Seconds of a statement that only changes the catalog, with its commit."""
 ASSUMED = Size(1_000_000_000, 10_000_000, 0)
-"""A table that nobody has looked at."""
+"""Size of a table of which nothing is known."""
+_VALIDATION_LOCKS = frozenset(
+    {LockMode.SHARE_UPDATE_EXCLUSIVE, LockMode.SHARE_ROW_EXCLUSIVE, LockMode.ACCESS_EXCLUSIVE}
+)
+"""Lock modes on the referencing table while its foreign key is validated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A statement on a timeline.
+    """A statement's time on a timeline.
 
     Parameters:
-        statement: itself.
-        begins, lasts: in seconds.
-        rows: tables of which its transaction has locked rows.
+        statement: the statement.
+        begins: its start, in seconds after the first statement's.
+        lasts: its duration, in seconds.
+        rows: tables of which the transaction has locked rows.
     """
 
     statement: ObservedStatement
@@ -35,12 +43,12 @@ class Interval:
 
     @property
     def ends(self) -> float:
-        """In seconds."""
+        """Its end, in seconds after the first statement's start."""
         return self.begins + self.lasts
 
     @property
     def waits(self) -> str:
-        """Whose queries wait meanwhile: of the worst off; ``nothing`` for nobody's."""
+        """Return the queries that wait at most: ``reads and writes``, ``writes``, ``nothing``."""
         if "reads and writes" in self.statement.blocked:
             return "reads and writes"
         return "writes" if self.statement.blocked or self.rows else "nothing"
@@ -49,108 +57,116 @@ class Interval:
 def timeline(
     observed: Iterable[ObservedStatement], sizes: Mapping[str, Size]
 ) -> tuple[Interval, ...]:
-    """The statements one after another.
+    """Return the statements one after another, without those that failed.
 
     Parameters:
-        observed: of one way to run a revision; what failed is left out.
-        sizes: of the tables.
+        observed: statements of one run of a revision.
+        sizes: sizes of the tables.
     """
-    spans: list[Interval] = []
-    rows: dict[int, frozenset[str]] = {}
-    for one in observed:
-        if one.error:
+    intervals: list[Interval] = []
+    rows_locked: dict[int, frozenset[str]] = {}
+    begins = 0.0
+    for statement in observed:
+        if statement.error:
             continue
-        rows[one.transaction] = rows.get(one.transaction, frozenset()) | one.locks_rows
-        begins = spans[-1].ends if spans else 0.0
-        spans.append(
-            Interval(one, begins, seconds_of_work(one, sizes) or MOMENT, rows[one.transaction])
-        )
-    return tuple(spans)
+        transaction = statement.transaction
+        rows = rows_locked.get(transaction, frozenset()) | statement.locks_rows
+        rows_locked[transaction] = rows
+        lasts = seconds_of_work(statement, sizes) or MOMENT
+        intervals.append(Interval(statement, begins, lasts, rows))
+        begins = intervals[-1].ends
+    return tuple(intervals)
 
 
-def seconds_taken(spans: Sequence[Interval]) -> float:
-    """How long all of it takes, in seconds."""
-    return spans[-1].ends if spans else 0.0
+def seconds_taken(intervals: Sequence[Interval]) -> float:
+    """Return the duration of all statements."""
+    return intervals[-1].ends if intervals else 0.0
 
 
-def blocks(spans: Iterable[Interval]) -> float:
-    """How long queries wait at most, in seconds: while the same relation, or rows of it, are locked against them.
+def seconds_blocked(intervals: Iterable[Interval]) -> float:
+    """Return the longest time for which queries of one table wait, in seconds.
 
-    A transaction's later statements hold what its earlier ones took.
+    The later statements of a transaction prolong the locks of the earlier ones.
     """
-    longest, since = 0.0, dict[tuple[int, str], float]()
-    for one in spans:
-        for name in one.rows.union(*one.statement.blocked.values()):
-            begun = since.setdefault((one.statement.transaction, name), one.begins)
-            longest = max(longest, one.ends - begun)
+    longest = 0.0
+    locked_since: dict[tuple[int, str], float] = {}
+    for interval in intervals:
+        statement = interval.statement
+        for table in interval.rows.union(*statement.blocked.values()):
+            key = (statement.transaction, table)
+            since = locked_since.setdefault(key, interval.begins)
+            longest = max(longest, interval.ends - since)
     return longest
 
 
-def estimated(
-    checked: Iterable[RevisionResult], sizes: Mapping[str, Size]
+def estimates(
+    results: Iterable[RevisionResult], sizes: Mapping[str, Size]
 ) -> dict[str, tuple[Estimate, Estimate]]:
-    """The estimates of a report: of plain Alembic and of liftlock, by revision; none without sizes."""
-    found = {}
-    for one in checked if sizes else ():
-        found[one.revision.id] = _estimate(one.alembic, sizes), _estimate(one.liftlock, sizes)
-    return found
+    """Return the estimates of a report by revision: by Alembic, by liftlock; none without sizes."""
+    if not sizes:
+        return {}
+    return {
+        result.revision.id: (_estimate(result.alembic, sizes), _estimate(result.liftlock, sizes))
+        for result in results
+    }
 
 
-def _estimate(trial: RunResult, sizes: Mapping[str, Size]) -> Estimate:
-    spans = timeline(trial.observed, sizes)
-    each = (Estimate(span.lasts, 0.0 if span.waits == "nothing" else span.lasts) for span in spans)
-    return Estimate(
-        seconds_taken(spans),
-        blocks(spans),
-        tuple(None if one.error else next(each) for one in trial.observed),
+def _estimate(run: RunResult, sizes: Mapping[str, Size]) -> Estimate:
+    intervals = timeline(run.observed, sizes)
+    succeeded = iter(intervals)
+    statements = tuple(
+        None if statement.error else _estimate_of(next(succeeded)) for statement in run.observed
     )
+    return Estimate(seconds_taken(intervals), seconds_blocked(intervals), statements)
 
 
-def assumed(checked: Iterable[RevisionResult], sizes: Mapping[str, Size]) -> Mapping[str, Size]:
-    """The sizes of the tables that the revisions work on: assumed where no real database was looked at."""
+def _estimate_of(interval: Interval) -> Estimate:
+    blocks = 0.0 if interval.waits == "nothing" else interval.lasts
+    return Estimate(interval.lasts, blocks)
+
+
+def sizes_or_assumed(
+    results: Iterable[RevisionResult], sizes: Mapping[str, Size]
+) -> Mapping[str, Size]:
+    """Return the known sizes; without any, an assumed size for each table that is worked on."""
     if sizes:
         return sizes
-    observed = [
-        seen for one in checked for trial in (one.alembic, one.liftlock) for seen in trial.observed
-    ]
-    worked = {
-        name
-        for seen in observed
-        for name in (*seen.work.rewrites, *seen.work.scans, *seen.work.builds, *seen.work.updates)
-    }
-    return dict.fromkeys(
-        worked | {held.relation for seen in observed if seen.work.validates for held in seen.held},
-        ASSUMED,
-    )
+    runs = (run for result in results for run in (result.alembic, result.liftlock))
+    statements = (statement for run in runs for statement in run.observed)
+    tables = {table for statement in statements for table in _tables_worked(statement)}
+    return dict.fromkeys(tables, ASSUMED)
 
 
-_PROVES = frozenset(
-    {LockMode.SHARE_UPDATE_EXCLUSIVE, LockMode.SHARE_ROW_EXCLUSIVE, LockMode.ACCESS_EXCLUSIVE}
-)
-"""Locks under which a foreign key is proven, on the table that has it."""
+def _tables_worked(statement: ObservedStatement) -> Iterator[str]:
+    """Yield the tables on which a statement's work depends."""
+    work = statement.work
+    yield from (*work.rewrites, *work.scans, *work.builds, *work.updates)
+    if work.validates:
+        yield from (lock.relation for lock in statement.held)
 
 
 def seconds_of_work(statement: ObservedStatement, sizes: Mapping[str, Size]) -> float:
-    """Roughly how many seconds an observed statement works on tables of these sizes; 0 for what is brief.
+    """Return the rough duration of a statement's work; 0 for work that doesn't grow with a table.
 
     Parameters:
-        statement: what was observed.
-        sizes: of tables, by their names as SQL text.
+        statement: the statement.
+        sizes: sizes of tables, by their names as SQL text.
     """
 
-    def scan(name: str) -> float:
-        return sizes[name].bytes / BYTES_SCANNED if name in sizes else 0.0
+    def scan(table: str) -> float:
+        return sizes[table].bytes / BYTES_SCANNED if table in sizes else 0.0
 
-    def rows(name: str) -> float:
-        return sizes[name].rows if name in sizes else 0.0
+    def rows(table: str) -> float:
+        return sizes[table].rows if table in sizes else 0.0
 
     work = statement.work
-    written = sum(3 * scan(name) for name in work.rewrites)
-    built = sum(2 * scan(name) + rows(name) / ROWS_INDEXED for name in work.builds)
-    updated = sum(scan(name) + rows(name) / ROWS_BACKFILLED for name in work.updates)
-    validated = (
-        max((scan(one.relation) for one in statement.held if one.mode in _PROVES), default=0.0)
-        if work.validates
-        else 0.0
-    )
-    return written + built + updated + validated + sum(scan(name) for name in work.scans)
+    # Relative to one scan, a rewrite is counted as three, and an index build as two and its rows.
+    rewriting = sum(3 * scan(table) for table in work.rewrites)
+    building = sum(2 * scan(table) + rows(table) / ROWS_INDEXED for table in work.builds)
+    updating = sum(scan(table) + rows(table) / ROWS_BACKFILLED for table in work.updates)
+    scanning = sum(scan(table) for table in work.scans)
+    locks = (lock for lock in statement.held if lock.mode in _VALIDATION_LOCKS)
+    validating = max((scan(lock.relation) for lock in locks), default=0.0)
+    if not work.validates:
+        validating = 0.0
+    return rewriting + building + updating + validating + scanning

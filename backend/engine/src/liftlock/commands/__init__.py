@@ -1,1 +1,1 @@
-"""Verbs: one public function a file."""
+"""Commands: one module for each verb of the command line, with one public function."""

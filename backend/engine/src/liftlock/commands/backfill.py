@@ -1,11 +1,13 @@
-"""Looks at the backfills of a database, and pauses, resumes or cancels them, from another session than theirs."""
+"""Backfill: show unfinished backfills; pause, resume or cancel them from another session."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 import psycopg
 
@@ -15,22 +17,26 @@ from liftlock.postgres.queries import LEDGER
 from liftlock.postgres.session import Session, connect, query
 from liftlock.settings import Address
 
-WISHES = {"pause": "pause", "resume": "run", "cancel": "cancel"}
+_REQUESTS = {"pause": "pause", "resume": "run", "cancel": "cancel"}
+"""Requests as the ledger has them, by verb."""
+_STATES = {"run": "running", "pause": "paused", "cancel": "about to be cancelled"}
 
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """A backfill that is begun and not finished.
+    """A backfill that has begun and isn't finished.
 
     Parameters:
-        execution: its revision's row in the ledger.
-        version_table, revision: what asks for it.
+        execution: the revision's row in the ledger.
+        version_table: the version table of the project.
+        revision: the revision that asks for the backfill.
         relation: the table that is filled.
-        sql: what is set.
-        rows, total: how many are done, of how many, as far as is known.
-        wish: ``run``, ``pause`` or ``cancel``.
-        since: when it was begun.
-        runner: who runs it now; empty where nobody does.
+        sql: the SET clause.
+        rows: rows done.
+        total: estimated rows of the table; 0 where they aren't known.
+        wish: the requested state: ``run``, ``pause`` or ``cancel``.
+        since: the time at which it began.
+        runner: the session that runs it; empty for none.
     """
 
     execution: int
@@ -45,82 +51,88 @@ class Unfinished:
     runner: str
 
     def as_dict(self) -> dict[str, object]:
-        """The backfill for programs."""
+        """Return the backfill for programs."""
         return asdict(self)
 
-    def explained(self) -> str:
-        """One line for people."""
+    def describe(self) -> str:
+        """Return the backfill in two lines for people."""
         share = f" of about {self.total}" if self.total else ""
-        state = {"run": "running", "pause": "paused", "cancel": "about to be cancelled"}[self.wish]
-        later = (
-            "the next run waits for `liftlock backfill resume`"
-            if self.wish == "pause"
-            else "`liftlock upgrade` goes on with it"
-        )
-        doing = f"{state}, by {self.runner}" if self.runner else f"not running; {later}"
-        what = f"{self.relation} (revision {self.revision}): {self.rows} rows{share}, since {self.since:%Y-%m-%d %H:%M}"
-        return f"{what}; {doing}\n  SET {self.sql}"
+        progress = f"{self.rows} rows{share}, since {self.since:%Y-%m-%d %H:%M}"
+        head = f"{self.relation} (revision {self.revision}): {progress}"
+        return f"{head}; {self._state()}\n  SET {self.sql}"
+
+    def _state(self) -> str:
+        if self.runner:
+            return f"{_STATES[self.wish]}, by {self.runner}"
+        if self.wish == "pause":
+            return "not running; the next run waits for `liftlock backfill resume`"
+        return "not running; `liftlock upgrade` continues it"
 
 
 def backfill(address: Address, verb: str | None = None) -> list[Unfinished]:
-    """The backfills that aren't finished, after what was wished for.
+    """Return the unfinished backfills, after applying a verb to them.
 
     Parameters:
         address: the database.
-        verb: ``pause``, ``resume`` or ``cancel``, which is for one that runs; None only looks.
+        verb: ``pause``, ``resume``, or ``cancel`` (for one that is running); None only reads.
 
     Raises:
-        SettingsError: the role may not read or write the ledger, or it is of an older format.
+        SettingsError: the role may not read or write the ledger, or the ledger has an older format.
     """
     with contextlib.closing(connect(address, "backfill")) as session:
         if not query(session, "present", LEDGER):
             return []
-        try:
+        with _ledger_errors(address):
+            if verb:
+                _request(session, verb)
             rows = query(session, "backfills", LEDGER)
-            for row in rows if verb else []:
-                if verb == "cancel" and not _runner(session, row["version_table"]):
-                    continue  # the next run must not be cancelled instead
-                query(
-                    session,
-                    "make_wish",
-                    LEDGER,
-                    execution=row["execution"],
-                    wish=WISHES[verb or ""],
-                )
-            rows = query(session, "backfills", LEDGER)
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise SettingsError(
-                "LL-LEDGER-PERMISSION",
-                f"The role of {address!r} may not use the ledger: {str(error).splitlines()[0]}",
-                now="Use the role that runs the migrations.",
-            ) from error
-        except psycopg.errors.UndefinedColumn as error:
-            raise SettingsError(
-                "LL-LEDGER-OLDER",
-                f"The ledger of {address!r} is of an older format, which knows no pausing.",
-                now="The next `liftlock upgrade` that has something to do brings it up.",
-            ) from error
-        found = []
-        for row in rows:
-            cursor = json.loads(row["cursor"]) if row["cursor"] else {}
-            runner = _runner(session, row["version_table"])
-            counted = {"rows": cursor.get("rows", 0), "total": int(cursor.get("total", 0))}
-            named = {
-                name: row[name]
-                for name in ("execution", "version_table", "revision", "sql", "wish")
-            }
-            found.append(
-                Unfinished(
-                    **named,
-                    **counted,
-                    relation=cursor.get("relation", "?"),
-                    since=row["started_at"],
-                    runner=runner,
-                )
-            )
-        return found
+        return [_unfinished(session, row) for row in rows]
+
+
+def _request(session: Session, verb: str) -> None:
+    for row in query(session, "backfills", LEDGER):
+        # A cancellation that no session receives would cancel the next run instead.
+        if verb == "cancel" and not _runner(session, row["version_table"]):
+            continue
+        query(session, "make_wish", LEDGER, execution=row["execution"], wish=_REQUESTS[verb])
+
+
+@contextlib.contextmanager
+def _ledger_errors(address: Address) -> Iterator[None]:
+    """Turn PostgreSQL's errors about the ledger into errors with a remedy."""
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise SettingsError(
+            "LL-LEDGER-PERMISSION",
+            f"The role of {address!r} may not use the ledger: {str(error).splitlines()[0]}",
+            now="Use the role that runs the migrations.",
+        ) from error
+    except psycopg.errors.UndefinedColumn as error:
+        raise SettingsError(
+            "LL-LEDGER-OLDER",
+            f"The ledger of {address!r} has an older format, in which backfills can't be paused.",
+            now="The next `liftlock upgrade` with pending revisions converts it.",
+        ) from error
+
+
+def _unfinished(session: Session, row: Mapping[str, Any]) -> Unfinished:
+    cursor = json.loads(row["cursor"]) if row["cursor"] else {}
+    return Unfinished(
+        execution=row["execution"],
+        version_table=row["version_table"],
+        revision=row["revision"],
+        relation=cursor.get("relation", "?"),
+        sql=row["sql"],
+        rows=cursor.get("rows", 0),
+        total=int(cursor.get("total", 0)),
+        wish=row["wish"],
+        since=row["started_at"],
+        runner=_runner(session, row["version_table"]),
+    )
 
 
 def _runner(session: Session, version_table: str) -> str:
+    """Return the session that migrates a version table now; empty for none."""
     holders = query(session, "lock_holder", key=key_for(version_table))
     return f"pid {holders[0]['pid']}, {holders[0]['application_name']!r}" if holders else ""

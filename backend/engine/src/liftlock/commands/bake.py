@@ -1,39 +1,58 @@
-"""At build time: prove the whole chain on a throwaway server, and keep what was proven."""
+"""Bake: prove the chain on a throwaway server at build time, and write a manifest."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from liftlock.commands.upgrade import upgrade
-from liftlock.errors import LiftlockError, UnsafeRevision
+from liftlock.errors import UnsafeRevision
 from liftlock.events import Event, Notify
 from liftlock.model.manifest import Manifest
 from liftlock.postgres.ledger import applied
 from liftlock.postgres.queries import LEDGER
 from liftlock.postgres.session import connect, query
 from liftlock.postgres.signals import Signals
-from liftlock.revisions.project import load
+from liftlock.revisions.guard import Guard
+from liftlock.revisions.project import Project, load
+from liftlock.revisions.run import prepare
+from liftlock.revisions.runner import RunReport
+from liftlock.revisions.upgrade import run_upgrade
 from liftlock.settings import Address, Settings
 from liftlock.shadow.base_state import empty_at
 from liftlock.shadow.dump import dumped
 
 _ID_LENGTH = 32
+"""Length of Alembic's column ``version_num``."""
+
+
+@dataclass(frozen=True, slots=True)
+class BakeOptions:
+    """Options of a bake.
+
+    Parameters:
+        snapshot: path of the SQL script to write, which creates the migrated database.
+        server: server of the throwaway database; an embedded server by default.
+        x_arguments: values of Alembic's ``-x``, which ``env.py`` can read.
+    """
+
+    snapshot: Path
+    server: Address | None = None
+    x_arguments: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Baked:
-    """What was written.
+    """Result of a bake.
 
     Parameters:
         manifest: path of the manifest.
-        snapshot: path of the SQL script that makes the migrated database anew.
-        revisions: how many were proven.
-        postgres: on which server.
+        snapshot: path of the SQL script.
+        revisions: number of revisions that ran.
+        postgres: version of the server.
     """
 
     manifest: Path
@@ -42,7 +61,7 @@ class Baked:
     postgres: str
 
     def as_dict(self) -> dict[str, object]:
-        """The result for programs."""
+        """Return the result for programs."""
         return {
             "manifest": str(self.manifest),
             "snapshot": str(self.snapshot),
@@ -51,86 +70,75 @@ class Baked:
         }
 
 
-def bake(
-    settings: Settings,
-    snapshot: Path,
-    *,
-    server: Address | None = None,
-    interrupts: Signals,
-    notify: Notify,
-    x_arguments: Sequence[str] = (),
-) -> Baked:
-    """Run all revisions on an empty throwaway database; write the manifest and the schema snapshot.
+def bake(settings: Settings, options: BakeOptions, *, interrupts: Signals, notify: Notify) -> Baked:
+    """Run all revisions on an empty throwaway database; write the manifest and the snapshot.
 
-    Nothing else is touched, wherever the project's ``env.py`` wants to connect.
+    No other database is touched, even if the project's ``env.py`` names one.
 
     Parameters:
-        settings: the environment's; ``manifest`` says where the manifest goes.
-        snapshot: where the SQL script goes.
-        server: where the database is made; an embedded server of its own by default.
-        interrupts: stops it.
-        notify: is told what happens.
-        x_arguments: what Alembic's ``-x`` passes to ``env.py``.
+        settings: the settings; ``manifest`` is the path of the manifest.
+        options: further options.
+        interrupts: signals that stop it.
+        notify: is called with each event.
 
     Raises:
-        LiftlockError: the chain doesn't run, or no server can be started.
+        LiftlockError: a revision fails, or no server can be started.
     """
-    project = load(settings.config, x_arguments)
+    project = load(settings.config, options.x_arguments)
     project.head("head")
-    long_ids = [one for one in project.chain.revisions if len(one) > _ID_LENGTH]
-    if long_ids:
-        raise _too_long(long_ids[0])
-    notify(
-        Event(
-            "bake.started",
-            f"proving {len(project.chain.revisions)} revisions on a throwaway PostgreSQL",
-        )
-    )
-    with empty_at(project, server) as address:
-        (report,) = upgrade(
-            settings,
-            interrupts=interrupts,
-            notify=notify,
-            x_arguments=x_arguments,
-            redirect=address,
-        )
-        with contextlib.closing(connect(address, "bake")) as session:
-            rows = applied(session, report.version_table)
-            postgres = str(query(session, "server_facts")[0]["version"])
-            prints = query(session, "fingerprints", LEDGER, version_table=report.version_table)
-        script = dumped(
-            address, "--no-owner", "--no-privileges"
-        )  # with the version table, the ledger, and the rows that revisions insert
-    manifest_path = Path(settings.manifest)
-    folder = manifest_path.parent.resolve()
-    manifest = Manifest(
+    refuse_long_identifiers(project.chain.revisions)
+    count = len(project.chain.revisions)
+    notify(Event("bake.started", f"proving {count} revisions on a throwaway PostgreSQL"))
+    with empty_at(project, options.server) as address:
+        proven = prepare(settings, options.x_arguments, interrupts, notify, address)
+        guard = Guard(settings, "upgrade", interrupts, notify, redirect=address)
+        (report,) = run_upgrade(guard, proven)
+        manifest = _manifest(Path(settings.manifest), project, report, address)
+        # It includes the version table, the ledger, and the rows that revisions insert.
+        script = dumped(address, "--no-owner", "--no-privileges")
+    Path(settings.manifest).write_text(manifest.dumps(), encoding="utf-8")
+    options.snapshot.write_text(script, encoding="utf-8")
+    written = f"{settings.manifest} and {options.snapshot} written"
+    notify(Event("bake.finished", f"proven on PostgreSQL {manifest.postgres}: {written}"))
+    revisions = len(manifest.phases)
+    return Baked(Path(settings.manifest), options.snapshot, revisions, manifest.postgres)
+
+
+def _manifest(path: Path, project: Project, report: RunReport, address: Address) -> Manifest:
+    """Return the manifest of a project whose revisions have all run on a database."""
+    with contextlib.closing(connect(address, "bake")) as session:
+        rows = applied(session, report.version_table)
+        postgres = str(query(session, "server_facts")[0]["version"])
+        table = report.version_table
+        fingerprints = query(session, "fingerprints", LEDGER, version_table=table)
+    folder = path.parent.resolve()
+    return Manifest(
         version_table=report.version_table,
         chain=project.chain,
         required=report.after,
-        files={os.path.relpath(path, folder): path.stat().st_size for path in project.files},
+        files={os.path.relpath(file, folder): file.stat().st_size for file in project.files},
         phases={row.revision.id: row.phase.value for row in rows},
-        fingerprints={row["revision"]: _digest(row["fingerprints"]) for row in prints},
+        fingerprints={row["revision"]: _digest(row["fingerprints"]) for row in fingerprints},
         postgres=postgres,
     )
-    manifest_path.write_text(manifest.dumps(), encoding="utf-8")
-    snapshot.write_text(script, encoding="utf-8")
-    notify(
-        Event(
-            "bake.finished",
-            f"proven on PostgreSQL {postgres}: {manifest_path} and {snapshot} written",
-        )
-    )
-    return Baked(manifest_path, snapshot, len(rows), postgres)
 
 
 def _digest(fingerprints: Sequence[str]) -> str:
     return hashlib.sha256(" ".join(fingerprints).encode()).hexdigest()[:16]
 
 
-def _too_long(revision: str) -> LiftlockError:
-    return UnsafeRevision(
-        "LL-REVISION-ID-TOO-LONG",
-        f"The identifier {revision} has {len(revision)} characters; Alembic's version table holds {_ID_LENGTH}.",
-        why="The revision would run, and then fail to be marked as applied.",
-        now="Give it a shorter identifier.",
-    )
+def refuse_long_identifiers(revisions: Iterable[str]) -> None:
+    """Refuse a revision whose identifier Alembic's version table can't hold.
+
+    Raises:
+        UnsafeRevision: there is one.
+    """
+    for revision in revisions:
+        if len(revision) > _ID_LENGTH:
+            length = f"{len(revision)} characters; Alembic's version table holds {_ID_LENGTH}"
+            raise UnsafeRevision(
+                "LL-REVISION-ID-TOO-LONG",
+                f"The identifier {revision} has {length}.",
+                why="The revision would run, and then fail to be recorded as applied.",
+                now="Give it a shorter identifier.",
+            )

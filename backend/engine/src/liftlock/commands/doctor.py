@@ -1,4 +1,4 @@
-"""The troubleshooting page as a command: looks at all that usually goes wrong, and changes nothing."""
+"""Doctor: look for the usual causes of trouble, without changing anything."""
 
 from __future__ import annotations
 
@@ -7,31 +7,53 @@ import datetime as dt
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from liftlock.errors import LiftlockError
-from liftlock.model.diagnosis import Diagnosis
 from liftlock.postgres.probe import probe
-from liftlock.postgres.session import connect, query
+from liftlock.postgres.session import Session, connect, query
 from liftlock.postgres.standing import compare
-from liftlock.revisions.build import address_of
+from liftlock.revisions.build import address_of, build_of
 from liftlock.revisions.project import duplicates, load, missing_parents, revision_files, scan
 from liftlock.settings import Address, Settings
 
-_OLDEST = 130000
+_OLDEST_SERVER = 130000
 _CLOCK_SECONDS = 5
 _SCRIPTS = ("docker-entrypoint.sh", "run-migrations.sh")
 
 
-def doctor(settings: Settings) -> list[Diagnosis]:
-    """Look at the settings, the files and the database.
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """One observation.
 
     Parameters:
-        settings: the environment's.
+        topic: the object of the observation, such as ``setting`` or ``clock``.
+        text: the observation.
+        remedy: what to do; empty when nothing is wrong.
+    """
 
-    Returns:
-        What was seen, with a remedy where something is wrong.
+    topic: str
+    text: str
+    remedy: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether nothing is wrong."""
+        return not self.remedy
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the diagnosis for programs."""
+        return {**asdict(self), "ok": self.ok}
+
+
+def doctor(settings: Settings) -> list[Diagnosis]:
+    """Look at the settings, the files and the database, and return the observations.
+
+    Parameters:
+        settings: the settings.
     """
     return [
         *_variables(settings),
@@ -42,7 +64,7 @@ def doctor(settings: Settings) -> list[Diagnosis]:
 
 
 def failed(error: LiftlockError, topic: str) -> Diagnosis:
-    """An error as a finding."""
+    """Return an error as a diagnosis."""
     return Diagnosis(topic, f"{error.code}: {error.what}", error.now)
 
 
@@ -55,23 +77,20 @@ def _variables(settings: Settings) -> Iterator[Diagnosis]:
 
 def _scripts(folder: Path) -> Iterator[Diagnosis]:
     for path in (folder / name for name in _SCRIPTS):
-        if not path.exists():
-            continue
-        text = path.read_bytes()
-        if b"\r\n" in text:
-            yield Diagnosis(
-                "script",
-                f"{path} has Windows line endings",
-                f"Convert it: sed -i 's/\\r$//' {path}; and add `*.sh text eol=lf` to .gitattributes.",
-            )
-        elif not os.access(path, os.X_OK):
-            yield Diagnosis(
-                "script",
-                f"{path} isn't executable",
-                f"chmod +x {path}; in git: git update-index --chmod=+x {path}",
-            )
-        else:
-            yield Diagnosis("script", f"{path} is executable and has Unix line endings")
+        if path.exists():
+            yield _script(path)
+
+
+def _script(path: Path) -> Diagnosis:
+    if b"\r\n" in path.read_bytes():
+        remedy = (
+            f"Convert it: sed -i 's/\\r$//' {path}; and add `*.sh text eol=lf` to .gitattributes."
+        )
+        return Diagnosis("script", f"{path} has Windows line endings", remedy)
+    if not os.access(path, os.X_OK):
+        remedy = f"chmod +x {path}; in git: git update-index --chmod=+x {path}"
+        return Diagnosis("script", f"{path} isn't executable", remedy)
+    return Diagnosis("script", f"{path} is executable and has Unix line endings")
 
 
 def _project(settings: Settings) -> Iterator[Diagnosis]:
@@ -80,29 +99,33 @@ def _project(settings: Settings) -> Iterator[Diagnosis]:
         project.head("head")
     except LiftlockError as error:
         yield failed(error, "revisions")
-        yield from _files(Path(settings.config), error)
+        yield from _further_faults(Path(settings.config), error)
         return
+    count = len(project.chain.revisions)
     heads = ", ".join(sorted(project.chain.heads)) or "none"
-    yield Diagnosis(
-        "revisions",
-        f"{len(project.chain.revisions)} revisions in {project.script.dir}, head {heads}",
-    )
+    yield Diagnosis("revisions", f"{count} revisions in {project.script.dir}, head {heads}")
 
 
-def _files(config: Path, first: LiftlockError) -> Iterator[Diagnosis]:
-    """Further faults in the revision files, besides the one that stopped loading."""
+def _further_faults(config: Path, first: LiftlockError) -> Iterator[Diagnosis]:
+    """Yield faults of the revision files besides the one that stopped loading."""
     with contextlib.suppress(LiftlockError):
         files = revision_files(str(config))
         sources = scan(files)
-        faults: Iterable[LiftlockError] = [*duplicates(sources), *missing_parents(sources)]
-        yield from (failed(fault, "revisions") for fault in faults if fault.what != first.what)
+        for fault in (*duplicates(sources), *missing_parents(sources)):
+            if fault.what != first.what:
+                yield failed(fault, "revisions")
         for path in files:
-            try:
-                compile(path.read_bytes(), str(path), "exec")
-            except (SyntaxError, ValueError) as error:
-                place = f"{path}:{getattr(error, 'lineno', None) or 1}"
-                if place not in first.what:
-                    yield Diagnosis("revisions", f"{place}: {error}", "Correct that line.")
+            yield from _syntax_error(path, first)
+
+
+def _syntax_error(path: Path, first: LiftlockError) -> Iterator[Diagnosis]:
+    try:
+        compile(path.read_bytes(), str(path), "exec")
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None) or 1
+        place = f"{path}:{line}"
+        if place not in first.what:
+            yield Diagnosis("revisions", f"{place}: {error}", "Correct that line.")
 
 
 def _database(settings: Settings) -> Iterator[Diagnosis]:
@@ -112,71 +135,70 @@ def _database(settings: Settings) -> Iterator[Diagnosis]:
         yield failed(error, "database")
         return
     yield from _pg_isready(address)
-    verdict = probe(address)
-    if verdict is not None:
-        yield Diagnosis("database", verdict.text, verdict.error().now)
+    problem = probe(address)
+    if problem is not None:
+        yield Diagnosis("database", problem.text, problem.error().now)
         return
     yield Diagnosis("database", f"{address!r} can be used")
     with contextlib.closing(connect(address, "doctor")) as session:
         facts = query(session, "server_facts")[0]
         yield from _server(facts)
-        for row in query(session, "not_owned"):
-            remedy = f"Connect as {row['owner']}, or GRANT {row['owner']} TO {facts['role']}."
-            yield Diagnosis(
-                "permissions",
-                f"table {row['name']} belongs to {row['owner']}; {facts['role']} can't alter it",
-                remedy,
-            )
-        with contextlib.suppress(LiftlockError):
-            from liftlock.revisions.build import build_of
-
-            found = compare(session, build_of(settings))
-            yield Diagnosis(
-                "schema", found.describe(), "" if found.satisfied else "Run `liftlock upgrade`."
-            )
+        yield from _not_owned(session, facts)
+        yield from _schema(session, settings)
 
 
 def _pg_isready(address: Address) -> Iterator[Diagnosis]:
-    tool = shutil.which("pg_isready")
-    if tool is None:
+    program = shutil.which("pg_isready")
+    if program is None:
         return
-    arguments = [tool, "--host", address.host, "--port", address.port, "--timeout", "3"]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    remedy = (
-        ""
-        if done.returncode == 0
-        else "Start the database, or correct POSTGRES_SERVER and POSTGRES_PORT."
-    )
+    command = [program, "--host", address.host, "--port", address.port, "--timeout", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    remedy = ""
+    if done.returncode != 0:
+        remedy = "Start the database, or correct POSTGRES_SERVER and POSTGRES_PORT."
     yield Diagnosis("pg_isready", (done.stdout or done.stderr).strip(), remedy)
 
 
-def _server(facts: dict[str, object]) -> Iterator[Diagnosis]:
-    version, number = facts["version"], facts["version_num"]
-    old = isinstance(number, int) and number < _OLDEST
-    yield Diagnosis(
-        "server",
-        f"PostgreSQL {version}",
-        "Upgrade the server: 13 is the oldest that liftlock knows." if old else "",
-    )
-    clock = facts["clock"]
-    assert isinstance(clock, dt.datetime)
-    apart = abs((dt.datetime.now(dt.UTC) - clock).total_seconds())
-    remedy = "Set both clocks by NTP; times in the ledger and tokens of the service depend on them."
-    yield Diagnosis(
-        "clock", f"{apart:.1f} s apart from the server's", remedy if apart > _CLOCK_SECONDS else ""
-    )
-    for right, text in (
-        ("may_create_schema", "create the schema `liftlock` in this database"),
-        ("may_create_table", f"create tables in {facts['schema']}"),
-    ):
-        grant = (
-            f"GRANT CREATE ON DATABASE {facts['dbname']} TO {facts['role']};"
-            if right == "may_create_schema"
-            else f"GRANT CREATE ON SCHEMA {facts['schema']} TO {facts['role']};"
-        )
-        allowed = bool(facts[right])
-        yield Diagnosis(
-            "permissions",
-            f"{facts['role']} {'may' if allowed else 'may not'} {text}",
-            "" if allowed else grant,
-        )
+def _server(facts: Mapping[str, Any]) -> Iterator[Diagnosis]:
+    remedy = ""
+    if facts["version_num"] < _OLDEST_SERVER:
+        remedy = "Upgrade the server: 13 is the oldest version that liftlock supports."
+    yield Diagnosis("server", f"PostgreSQL {facts['version']}", remedy)
+    yield _clock(facts["clock"])
+    role = facts["role"]
+    database = f"GRANT CREATE ON DATABASE {facts['dbname']} TO {role};"
+    text = "create the schema `liftlock` in this database"
+    yield _right(role, text, allowed=facts["may_create_schema"], grant=database)
+    schema = f"GRANT CREATE ON SCHEMA {facts['schema']} TO {role};"
+    text = f"create tables in {facts['schema']}"
+    yield _right(role, text, allowed=facts["may_create_table"], grant=schema)
+
+
+def _clock(clock: dt.datetime) -> Diagnosis:
+    seconds = abs((dt.datetime.now(dt.UTC) - clock).total_seconds())
+    remedy = ""
+    if seconds > _CLOCK_SECONDS:
+        remedy = "Set both clocks by NTP: times in the ledger and tokens of the service need it."
+    return Diagnosis("clock", f"{seconds:.1f} s apart from the server's", remedy)
+
+
+def _right(role: str, text: str, *, allowed: bool, grant: str) -> Diagnosis:
+    if allowed:
+        return Diagnosis("permissions", f"{role} may {text}")
+    return Diagnosis("permissions", f"{role} may not {text}", grant)
+
+
+def _not_owned(session: Session, facts: Mapping[str, Any]) -> Iterator[Diagnosis]:
+    role = facts["role"]
+    for row in query(session, "not_owned"):
+        owner = row["owner"]
+        text = f"table {row['name']} belongs to {owner}; {role} can't alter it"
+        remedy = f"Connect as {owner}, or GRANT {owner} TO {role}."
+        yield Diagnosis("permissions", text, remedy)
+
+
+def _schema(session: Session, settings: Settings) -> Iterator[Diagnosis]:
+    with contextlib.suppress(LiftlockError):
+        status = compare(session, build_of(settings))
+        remedy = "" if status.satisfied else "Run `liftlock upgrade`."
+        yield Diagnosis("schema", status.describe(), remedy)

@@ -1,4 +1,4 @@
-"""Take revisions back."""
+"""Downgrade: revert revisions."""
 
 from __future__ import annotations
 
@@ -22,17 +22,20 @@ def downgrade(
     notify: Notify,
     x_arguments: Sequence[str] = (),
 ) -> list[RunReport]:
-    """Run the ``downgrade`` of revisions, down to a target, under the same guard as an upgrade.
+    """Run the ``downgrade`` of revisions down to a target, under the same guard as an upgrade.
 
     Parameters:
-        settings: the environment's.
-        target: a revision, ``base``, ``-1`` and so on: what Alembic takes.
-        interrupts: stops the run.
-        notify: is told what happens.
-        x_arguments: what Alembic's ``-x`` passes to ``env.py``.
+        settings: the settings.
+        target: a revision as Alembic's command line takes it: an identifier, ``base``, ``-1``.
+        interrupts: signals that stop the run.
+        notify: is called with each event.
+        x_arguments: values of Alembic's ``-x``, which ``env.py`` can read.
+
+    Returns:
+        One report for each version table that ``env.py`` migrated.
 
     Raises:
-        LiftlockError: see its families.
+        LiftlockError: the run stopped; the subclass says who must act.
     """
     project = prepare(settings, x_arguments, interrupts, notify)
     guard = Guard(settings, "downgrade", interrupts, notify)

@@ -1,20 +1,20 @@
-"""Compare a live database with its history and with the models."""
+"""Drift: compare a database with the schema of its revisions, and with the models."""
 
 from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from liftlock.errors import SettingsError
 from liftlock.events import Event, Notify
 from liftlock.postgres.queries import CATALOG
 from liftlock.postgres.session import connect, query
 from liftlock.postgres.signals import Signals
+from liftlock.postgres.standing import unknown_revision
 from liftlock.revisions.build import address_of
-from liftlock.revisions.project import load
+from liftlock.revisions.project import Project, load
 from liftlock.settings import Address, Settings
 from liftlock.shadow.base_state import shadow_at
 from liftlock.shadow.runner import ShadowRunner
@@ -25,16 +25,25 @@ class Difference:
     """One difference.
 
     Parameters:
-        kind: ``extra`` (the database has it, its history doesn't), ``missing``, ``models`` or ``half-made``.
-        what: the definition, or what the models want.
+        kind: ``extra`` (only in the database), ``missing`` (only in the revisions), ``models``
+            or ``half-made`` (an invalid index, or a constraint that is NOT VALID).
+        what: the definition; for ``models`` the operation that autogenerate would write.
     """
 
     kind: str
     what: str
 
     def as_dict(self) -> dict[str, str]:
-        """The difference for programs."""
+        """Return the difference for programs."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """Facts about the live database: the major version, and objects that are half-made."""
+
+    major: int
+    half_made: list[Difference]
 
 
 def drift(
@@ -45,70 +54,98 @@ def drift(
     notify: Notify,
     x_arguments: Sequence[str] = (),
 ) -> list[Difference]:
-    """Compare the database with what its revisions make on a shadow, and with the models; it is only read.
+    """Compare a database with a shadow on which its revisions have run, and with the models.
+
+    The database is only read.
 
     Parameters:
-        settings: the environment's.
-        server: where the shadow is made; the embedded server by default. Servers of two majors write some definitions otherwise.
-        interrupts: stops it.
-        notify: is told what happens.
-        x_arguments: what Alembic's ``-x`` passes to ``env.py``.
+        settings: the settings.
+        server: server of the shadow; the embedded server by default. It should have the same
+            major version, because others may write some definitions differently.
+        interrupts: signals that stop it.
+        notify: is called with each event.
+        x_arguments: values of Alembic's ``-x``, which ``env.py`` can read.
 
     Raises:
         SettingsError: the database is at a revision that no file has.
-        LiftlockError: there is no server for the shadow, or the revisions don't run there.
+        LiftlockError: there is no server for the shadow, or a revision fails there.
     """
     project = load(settings.config, x_arguments)
     address = address_of(settings)
-    trials = ShadowRunner(project, settings, interrupts)
-    heads = trials.standing(address).after
-    with contextlib.closing(connect(address, "drift")) as session:
-        version = session.info.server_version // 10000
-        half = list(_half_made(query(session, "half_made", CATALOG)))
-    unknown = sorted(heads - set(project.chain.revisions))
+    runner = ShadowRunner(project, settings, interrupts)
+    heads = runner.applied_heads(address).after
+    live = _server(address)
+    unknown = heads - set(project.chain.revisions)
     if unknown:
-        raise SettingsError(
-            "LL-UNKNOWN-REVISION",
-            f"The database is at {', '.join(unknown)}, which no file has.",
-            why="So its history is unknown.",
-            now="Use the build that belongs to this database.",
-        )
-    ordered = [one.revision for one in project.script.iterate_revisions("heads", "base")][::-1]
-    there = [one for one in ordered if one in project.chain.ancestors(heads)]
-    with shadow_at(trials, there, notify, server) as shadow:
-        if int(shadow.version.split(".")[0]) != version:
-            text = (
-                f"the database is of PostgreSQL {version}, and is compared with {shadow.version}, which may write the same otherwise:"
-                f" give a server of its major by --shadow-url"
-            )
-            notify(Event("drift.majors", text, {"database": version, "shadow": shadow.version}))
-        wanted = trials.dump(shadow.base)
-    found = trials.dump(address)
-    wants = trials.models(address, read_only=True) if heads == project.chain.heads else []
-    return [*_compared(wanted, found), *(Difference("models", one) for one in wants), *half]
+        raise unknown_revision(unknown, project.chain.heads)
+    with shadow_at(runner, _applied(project, heads), notify, server) as shadow:
+        _warn_of_other_major(live.major, shadow.version, notify)
+        expected = runner.objects(shadow.base)
+    actual = runner.objects(address)
+    at_head = heads == project.chain.heads
+    models = runner.model_differences(address, read_only=True) if at_head else []
+    return [
+        *compare_objects(expected, actual),
+        *(Difference("models", operation) for operation in models),
+        *live.half_made,
+    ]
 
 
-def _compared(wanted: str, found: str) -> Iterator[Difference]:
-    """By definition: what stands in one and not in the other."""
-    expected, actual = Counter(_definitions(wanted)), Counter(_definitions(found))
-    yield from (Difference("missing", one) for one in (expected - actual).elements())
-    yield from (Difference("extra", one) for one in (actual - expected).elements())
+def _server(address: Address) -> _Server:
+    with contextlib.closing(connect(address, "drift")) as session:
+        rows: list[dict[str, Any]] = query(session, "half_made", CATALOG)
+        half_made = [Difference("half-made", row["what"]) for row in rows]
+        return _Server(session.info.server_version // 10000, half_made)
 
 
-def _definitions(text: str) -> Iterator[str]:
-    """Each statement of a dump; a table's are one for each of its lines."""
-    for statement in text.split(";\n"):
-        head, *lines = statement.splitlines() or [""]
-        if not head.startswith("CREATE TABLE"):
-            yield "\n".join([head, *lines]).rstrip(";")
-            continue
-        yield head.rstrip(" (")
-        yield from (
-            f"{head.rstrip(' (').removeprefix('CREATE ')}: {line.strip()}"
-            for line in lines
-            if line.strip() not in {"", ")"}
-        )
+def _applied(project: Project, heads: frozenset[str]) -> list[str]:
+    """Return the revisions that a database has, in the order in which they ran."""
+    newest_first = [script.revision for script in project.script.iterate_revisions("heads", "base")]
+    applied = project.chain.ancestors(heads)
+    return [revision for revision in reversed(newest_first) if revision in applied]
 
 
-def _half_made(rows: Sequence[dict[str, Any]]) -> Iterator[Difference]:
-    yield from (Difference("half-made", row["what"]) for row in rows)
+def _warn_of_other_major(major: int, shadow: str, notify: Notify) -> None:
+    """Warn when the shadow's server has another major version than the database's.
+
+    Parameters:
+        major: version of the database's server.
+        shadow: version of the shadow's server.
+        notify: is called with the warning.
+    """
+    if int(shadow.partition(".")[0]) == major:
+        return
+    text = (
+        f"the database runs on PostgreSQL {major} and is compared with a shadow on {shadow}, which"
+        " may write the same definition differently: name a server of its major by --shadow-url"
+    )
+    notify(Event("drift.majors", text, {"database": major, "shadow": shadow}))
+
+
+def compare_objects(expected: Iterable[str], actual: Iterable[str]) -> Iterator[Difference]:
+    """Compare the objects of two databases definition by definition."""
+    wanted = Counter(_definitions(expected))
+    present = Counter(_definitions(actual))
+    yield from (Difference("missing", text) for text in (wanted - present).elements())
+    yield from (Difference("extra", text) for text in (present - wanted).elements())
+
+
+def _definitions(objects: Iterable[str]) -> Iterator[str]:
+    """Yield the definitions of objects; a table has one for each line of its CREATE TABLE."""
+    for definition in objects:
+        text = definition.rstrip(";")
+        if text.startswith("CREATE TABLE"):
+            table, *others = text.split(";\n")
+            yield from _lines_of_table(table)
+            yield from others
+        else:
+            yield text
+
+
+def _lines_of_table(table: str) -> Iterator[str]:
+    head, *lines = table.splitlines()
+    head = head.rstrip(" (")
+    yield head
+    for line in lines:
+        if line.strip() not in {"", ")"}:
+            yield f"{head.removeprefix('CREATE ')}: {line.strip()}"

@@ -1,4 +1,4 @@
-"""Bring the database to what this build requires, then become the service."""
+"""Exec: bring the database to what this build requires, before a command takes over the process."""
 
 from __future__ import annotations
 
@@ -6,25 +6,24 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import PurePath
 
-from liftlock.errors import LiftlockError, NotNow, SettingsError
+from liftlock.errors import NotNow
 from liftlock.events import Event, Notify
 from liftlock.model.revision import SchemaState
 from liftlock.postgres.retry import attempts
 from liftlock.postgres.session import connect
 from liftlock.postgres.signals import Signals
-from liftlock.postgres.standing import Status, compare
+from liftlock.postgres.standing import Build, Status, compare, unknown_revision
 from liftlock.postgres.wait import wait
 from liftlock.revisions.build import address_of, build_of
 from liftlock.settings import Address, Settings
 
-_OWN = frozenset({"alembic", "liftlock", "run-migrations.sh"})
-
-
+_MIGRATORS = frozenset({"alembic", "liftlock", "run-migrations.sh"})
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "psql", "pg_isready"})
+_POLL_SECONDS = 1.0
 
 
 class _NotYet(Exception):
-    """Somebody else hasn't migrated yet."""
+    """The schema still lacks revisions of this build."""
 
 
 def prepare_exec(
@@ -35,105 +34,111 @@ def prepare_exec(
     interrupts: Signals,
     notify: Notify,
 ) -> None:
-    """Do what must be done before a command takes this process over.
+    """Migrate the database if necessary, so that a command can start.
 
-    The question asked is whether the database has the revisions that this build requires; a database
-    that is newer is explained and accepted.
+    A database that is newer than this build is accepted, with an explanation.
 
     Parameters:
-        settings: the environment's.
-        command: what will be run. When it migrates by itself, or is a shell, the database is only waited for.
-        require: never migrate; wait until somebody else has (also by the settings).
-        interrupts: stops it.
-        notify: is told what happens.
+        settings: the settings.
+        command: the command. If it migrates itself or is a shell, the database is only awaited.
+        require: never migrate, and wait until another process has; the settings can say so too.
+        interrupts: signals that stop it.
+        notify: is called with each event.
 
     Raises:
         LiftlockError: the command must not be started.
     """
+    require = require or settings.require
     address = address_of(settings)
-    wait(
-        address,
-        settings.wait,
-        interrupts=interrupts,
-        notify=notify,
-        writable=not (require or settings.require),
-    )
+    wait(address, settings.wait, interrupts=interrupts, notify=notify, writable=not require)
     if manages_schema_itself(command):
         return
-    found = _status(settings, address)
-    if found.state is SchemaState.BEHIND:
-        if require or settings.require:
-            found = _await_others(settings, address, interrupts, notify)
+    status = _status(settings, address)
+    if status.state is SchemaState.BEHIND:
+        if require:
+            status = _await_migration(settings, address, interrupts, notify)
         else:
-            from liftlock.commands.upgrade import upgrade
-
-            upgrade(settings, interrupts=interrupts, notify=notify)
-            found = _status(settings, address)
-    if found.downgrade_unfinished:
-        raise NotNow(
-            "LL-DOWNGRADE-UNFINISHED",
-            found.describe(),
-            why="Some of what this build needs is taken away already.",
-            now="Finish the downgrade with the same files, by the same command; then upgrade.",
-        )
-    if not found.satisfied:
-        raise _foreign(found)
-    notify(
-        Event(
-            "schema.accepted",
-            found.describe(),
-            {"standing": found.state.value, "current": sorted(found.current)},
-        )
-    )
+            _upgrade(settings, interrupts, notify)
+            status = _status(settings, address)
+    _refuse_unusable(status)
+    facts = {"standing": status.state.value, "current": sorted(status.current)}
+    notify(Event("schema.accepted", status.describe(), facts))
 
 
 def manages_schema_itself(command: Sequence[str]) -> bool:
-    """Whether a command migrates by itself or is a shell: then the schema is its own business."""
-    name = PurePath(command[0]).name if command else ""
-    module = (
-        command[2] if len(command) > 2 and name.startswith("python") and command[1] == "-m" else ""
-    )
-    return name in _OWN | _SHELLS or module in _OWN
+    """Tell whether a command migrates the database itself, or is a shell in which a user may."""
+    if not command:
+        return False
+    name = PurePath(command[0]).name
+    runs_module = name.startswith("python") and command[1:2] == ["-m"]
+    module = command[2] if runs_module and command[2:] else ""
+    return name in _MIGRATORS | _SHELLS or module in _MIGRATORS
+
+
+def _upgrade(settings: Settings, interrupts: Signals, notify: Notify) -> None:
+    # Importing Alembic takes longer than all else here, and most starts have nothing to migrate.
+    from liftlock.revisions.guard import Guard
+    from liftlock.revisions.run import prepare
+    from liftlock.revisions.upgrade import run_upgrade
+
+    project = prepare(settings, (), interrupts, notify)
+    run_upgrade(Guard(settings, "upgrade", interrupts, notify), project)
 
 
 def _status(settings: Settings, address: Address) -> Status:
+    return _compare(address, build_of(settings))
+
+
+def _compare(address: Address, build: Build) -> Status:
     with contextlib.closing(connect(address, "exec")) as session:
-        return compare(session, build_of(settings))
+        return compare(session, build)
 
 
-def _await_others(
+def _await_migration(
     settings: Settings, address: Address, interrupts: Signals, notify: Notify
 ) -> Status:
+    """Wait until another process has migrated the database.
+
+    Raises:
+        NotNow: the time is up, or a signal came.
+    """
     build = build_of(settings)
-    shown = None
-    try:
-        for attempt in attempts(_NotYet, settings.wait, most=1.0):
+    shown: frozenset[str] | None = None
+    status = None
+    with contextlib.suppress(_NotYet):
+        for attempt in attempts(_NotYet, settings.wait, most=_POLL_SECONDS):
             with attempt:
                 interrupts.check()
-                with contextlib.closing(connect(address, "exec")) as session:
-                    found = compare(session, build)
-                if found.state is not SchemaState.BEHIND:
-                    return found
-                if found.current != shown:
-                    shown = found.current
-                    text = f"waiting for somebody else to migrate: {found.describe()}"
-                    notify(Event("schema.awaited", text, {"pending": sorted(found.pending)}))
+                status = _compare(address, build)
+                if status.state is not SchemaState.BEHIND:
+                    return status
+                if status.current != shown:
+                    shown = status.current
+                    text = f"waiting for another process to migrate: {status.describe()}"
+                    notify(Event("schema.awaited", text, {"pending": sorted(status.pending)}))
                 raise _NotYet
-    except _NotYet:
-        raise NotNow(
-            "LL-SCHEMA-NOT-MIGRATED",
-            f"Nobody migrated the database within {settings.wait:.0f} s. {found.describe()}",
-            why="This container only requires its schema and never migrates.",
-            now="Run the migration job (liftlock upgrade, or alembic upgrade head), or give it longer by --wait.",
-        ) from None
-    raise AssertionError
-
-
-def _foreign(found: Status) -> LiftlockError:
-    return SettingsError(
-        "LL-UNKNOWN-REVISION",
-        found.describe(),
-        why="Either this build is older than the database and liftlock didn't record how they relate, or this is"
-        " the database of another project.",
-        now="Start the build that belongs to this database; or, if it is a newer one of this project, compare with `liftlock status`.",
+    state = f" {status.describe()}" if status is not None else ""
+    raise NotNow(
+        "LL-SCHEMA-NOT-MIGRATED",
+        f"No process migrated the database within {settings.wait:.0f} s.{state}",
+        why="This container only requires its schema and never migrates.",
+        now="Run the migration job (liftlock upgrade, or alembic upgrade head), or raise --wait.",
     )
+
+
+def _refuse_unusable(status: Status) -> None:
+    """Refuse a schema with which the command can't work.
+
+    Raises:
+        NotNow: a downgrade is unfinished.
+        SettingsError: the database is at a revision that this build doesn't know.
+    """
+    if status.downgrade_unfinished:
+        raise NotNow(
+            "LL-DOWNGRADE-UNFINISHED",
+            status.describe(),
+            why="Some of what this build needs is removed already.",
+            now="Finish the downgrade with the same files, by the same command; then upgrade.",
+        )
+    if not status.satisfied:
+        raise unknown_revision(status.current, status.required)

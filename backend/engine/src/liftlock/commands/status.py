@@ -1,4 +1,4 @@
-"""Where a database stands, seen from this build. Reads only, and creates nothing."""
+"""Status: the state of a database, compared with this build."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from liftlock.settings import Address, Settings
 
 
 def status(settings: Settings, address: Address) -> Status:
-    """Compare a database with this build.
+    """Compare a database with this build. The database is only read.
 
     Raises:
         psycopg.OperationalError: the database can't be reached.

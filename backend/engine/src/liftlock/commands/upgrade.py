@@ -1,17 +1,16 @@
-"""Bring a database to a revision."""
+"""Upgrade: run the pending revisions."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from alembic import command
-
 from liftlock.events import Notify
 from liftlock.postgres.signals import Signals
 from liftlock.revisions.guard import Guard
-from liftlock.revisions.run import drive, prepare
+from liftlock.revisions.run import prepare
 from liftlock.revisions.runner import RunReport
-from liftlock.settings import Address, Settings
+from liftlock.revisions.upgrade import run_upgrade
+from liftlock.settings import Settings
 
 
 def upgrade(
@@ -21,25 +20,21 @@ def upgrade(
     interrupts: Signals,
     notify: Notify,
     x_arguments: Sequence[str] = (),
-    redirect: Address | None = None,
 ) -> list[RunReport]:
-    """Run the pending revisions, exactly once, whoever else tries.
+    """Run the pending revisions, each exactly once, even when several processes try to.
 
     Parameters:
-        settings: the environment's.
-        target: ``head``, ``heads``, a revision, ``+1`` and so on: what Alembic takes.
-        interrupts: stops the run.
-        notify: is told what happens.
-        x_arguments: what Alembic's ``-x`` passes to ``env.py``.
-        redirect: run there, wherever the project wants to.
+        settings: the settings.
+        target: a revision as Alembic's command line takes it: ``head``, ``heads``, ``+1``.
+        interrupts: signals that stop the run.
+        notify: is called with each event.
+        x_arguments: values of Alembic's ``-x``, which ``env.py`` can read.
 
     Returns:
-        What was done, for each version table that ``env.py`` ran.
+        One report for each version table that ``env.py`` migrated.
 
     Raises:
-        LiftlockError: see its families.
+        LiftlockError: the run stopped; the subclass says who must act.
     """
-    project = prepare(settings, x_arguments, interrupts, notify, redirect)
-    project.head(target)
-    guard = Guard(settings, "upgrade", interrupts, notify, redirect=redirect)
-    return drive(guard, project, lambda: command.upgrade(project.config, target))
+    project = prepare(settings, x_arguments, interrupts, notify)
+    return run_upgrade(Guard(settings, "upgrade", interrupts, notify), project, target)

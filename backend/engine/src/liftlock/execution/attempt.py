@@ -50,7 +50,7 @@ class PendingStep:
 
     @property
     def is_begun(self) -> bool:
-        """Whether an earlier attempt began the step, and didn't record its end."""
+        """Return whether the step is recorded as begun, and not as finished."""
         return self.number in self.progress.finished
 
 

@@ -20,7 +20,7 @@ from liftlock.execution.limits import RunLimits
 from liftlock.execution.memory import RunMemory
 from liftlock.execution.parallel_backfill import ParallelBackfill
 from liftlock.execution.revision_errors import blocked_by
-from liftlock.planning.steps import CONVERTS
+from liftlock.planning.steps import CONVERSION_SETTINGS
 from liftlock.postgres import batches, catalog, ranges
 from liftlock.postgres.queries import QUERIES
 from liftlock.sql import excerpt
@@ -112,7 +112,7 @@ class BackfillRunner:
         workers = self._limits.throttle.workers
         if workers == 1 or not task.where or not ranges.reads_blocks(self._connection.rows):
             return task
-        listed = {"names": ["search_path", *CONVERTS]}
+        listed = {"names": ["search_path", *CONVERSION_SETTINGS]}
         found = self._connection.rows(QUERIES["settings_named"], listed)
         settings = {str(row["name"]): str(row["value"]) for row in found}
         tables = {

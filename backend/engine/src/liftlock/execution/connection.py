@@ -35,16 +35,16 @@ class ProjectConnection:
 
     @property
     def is_internal(self) -> bool:
-        """Whether the statement that is being sent is the engine's, not the revision's."""
+        """Return whether the statement that is being sent is the engine's, not the revision's."""
         return self._internal
 
     @property
     def in_dry_run(self) -> bool:
-        """Whether the statements that are sent are rolled back afterwards."""
+        """Return whether the statements that are sent are rolled back afterwards."""
         return self._in_dry_run
 
     def is_same_as(self, connection: Connection) -> bool:
-        """Whether another SQLAlchemy connection uses the same session."""
+        """Return whether another SQLAlchemy connection uses the same session."""
         return connection.connection is self.connection.connection
 
     @contextlib.contextmanager

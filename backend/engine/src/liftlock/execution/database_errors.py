@@ -43,7 +43,7 @@ class RetryDifferently(Exception):
 
 
 def sqlstate(error: BaseException) -> str | None:
-    """Return the SQLSTATE of an error, whatever the driver; None where it has none.
+    """Return the SQLSTATE of an error of any driver; None where it has none.
 
     psycopg names it ``sqlstate``, psycopg2 ``pgcode``, asyncpg's adapter both; pg8000 gives a
     dictionary with the key ``C``.

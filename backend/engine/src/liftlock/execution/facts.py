@@ -15,7 +15,6 @@ from liftlock.model.operation import (
     EnumDetails,
     IndexDetails,
     Operation,
-    quote_name,
 )
 from liftlock.model.table import DryRun, Facts, Table
 from liftlock.planning.column_type import replacement_name
@@ -23,10 +22,10 @@ from liftlock.planning.plan import NEEDS_REHEARSAL
 from liftlock.postgres import catalog
 from liftlock.postgres.dry_run import DryRunFailed, EmptyCopy
 from liftlock.postgres.queries import CATALOG
-from liftlock.sql import parse
+from liftlock.sql import parse, quote_name
 
 _LARGE_NEW_TABLE_BYTES = 1_000_000
-"""A table that the run created and filled takes time from this size on, although nobody uses it."""
+"""A table that the run created and filled takes time from this size on, also while unused."""
 _INDEX_CONSTRAINTS = frozenset({"create_unique_constraint", "create_primary_key"})
 _NEEDS_COPY_WHEN_PARTITIONED = _INDEX_CONSTRAINTS | {"create_index"}
 
@@ -137,7 +136,7 @@ class FactCollector:
         )
 
     def _is_new(self, table: Table) -> bool:
-        """Return whether the run created a table that nobody uses yet.
+        """Return whether the run created a table that nothing else uses yet.
 
         Under another name it may be in use: the revision renamed it to take another one's place.
         """

@@ -53,12 +53,12 @@ class Journal:
 
     @property
     def is_begun(self) -> bool:
-        """Whether the ledger has a row for this execution of the revision."""
+        """Return whether the ledger has a row for this execution of the revision."""
         return self.progress.execution is not None
 
     @property
     def committed_unrecorded(self) -> bool:
-        """Whether an earlier attempt committed writes that the ledger doesn't record."""
+        """Return whether an earlier attempt committed writes that the ledger doesn't record."""
         return _UNRECORDED in self.progress.results
 
     def add(self, record: StepRecord | ResultRecord) -> None:

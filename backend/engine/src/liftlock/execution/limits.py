@@ -12,7 +12,7 @@ from liftlock.postgres.standbys import Standbys
 
 @dataclass(frozen=True, slots=True)
 class BackfillThrottle:
-    """How fast a backfill may be.
+    """The speed that a backfill may have.
 
     Parameters:
         share: the share of the time that it may use, from 0 to 1.

@@ -22,12 +22,12 @@ class LockWindow:
 
     @property
     def is_open(self) -> bool:
-        """Whether the transaction has asked for a lock."""
+        """Return whether the transaction has asked for a lock."""
         return self._opened is not None
 
     @property
     def is_exclusive(self) -> bool:
-        """Whether the transaction holds a table lock stronger than ROW EXCLUSIVE."""
+        """Return whether the transaction holds a table lock stronger than ROW EXCLUSIVE."""
         return self._exclusive
 
     @property
@@ -42,7 +42,7 @@ class LockWindow:
 
     @property
     def is_half_used(self) -> bool:
-        """Whether half of the stall budget is used up."""
+        """Return whether half of the stall budget is used up."""
         return self.is_open and self.elapsed > self.budget / 2
 
     def open(self) -> None:

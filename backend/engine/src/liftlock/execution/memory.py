@@ -1,4 +1,4 @@
-"""What the attempts of one run learn from each other."""
+"""The memory of a run: its attempts learn from each other."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ StatementKey = tuple[str, OperationKey]
 
 
 class Escalation(IntEnum):
-    """How the next attempt runs a statement whose locks or duration are unknown.
+    """The way in which the next attempt runs a statement whose locks or duration are unknown.
 
     Members:
-        SHARED: in the transaction that is open, within the stall budget.
-        ALONE: in a transaction of its own, within twice the stall budget.
-        NO_TIMEOUT: in a transaction of its own, without a statement timeout: it locks rows only.
-        ALLOWED: as ``NO_TIMEOUT``, although it locks tables: an allowance permits that.
+        SHARED: in the open transaction. Within the rest of the stall budget if that transaction
+            holds strong table locks, else within twice the stall budget.
+        ALONE: in a transaction without strong table locks, within twice the stall budget.
+        NO_TIMEOUT: as ``ALONE``, but without timeouts: it locks rows only.
+        ALLOWED: as ``ALONE``, but without a statement timeout, although it locks tables: an
+            allowance permits that. It is committed right after.
     """
 
     SHARED = 0
@@ -28,7 +30,7 @@ class Escalation(IntEnum):
 
 
 class RunMemory:
-    """What the attempts of a run have learned."""
+    """The findings of earlier attempts of a run."""
 
     def __init__(self) -> None:
         self._escalations: dict[StatementKey, Escalation] = {}
@@ -63,11 +65,11 @@ class RunMemory:
 
     @property
     def finished(self) -> int:
-        """How many steps the run has committed: its progress."""
+        """The number of steps and batches that the run has written to the ledger: its progress."""
         return self._finished
 
     def count_finished(self, steps: int) -> None:
-        """Count steps that are committed."""
+        """Count steps or batches that are written to the ledger."""
         self._finished += steps
 
     def note_maintained(self, tables: Iterable[str]) -> None:

@@ -77,7 +77,7 @@ class ParallelBackfill:
 
     @property
     def rows(self) -> int:
-        """How many rows the workers have updated."""
+        """The number of rows that the workers have updated."""
         return self._rows
 
     def run(

@@ -46,9 +46,9 @@ class RawStatementRunner:
     def run(self, pending: PendingStep, send: Send) -> str | None:
         """Run a statement, and record it.
 
-        It may share the open transaction while that holds no strong lock, or while it is quick. On a
-        shadow every statement is quick, because the tables are empty; so an observer has each one
-        run alone from the first attempt on.
+        It may share the open transaction while that holds no strong lock, or while it is quick. On
+        a shadow every statement is quick, because the tables are empty; so an observer has each
+        one run alone from the first attempt on.
 
         Parameters:
             pending: the step.
@@ -117,9 +117,10 @@ class RawStatementRunner:
         """Commit a statement that had to be alone; else note the locks that it left."""
         if in_block or escalation is Escalation.ALLOWED:
             self._transaction.commit()
-        elif pending.operation.kind == "execute" and not parse(pending.operation.sql).is_read:
-            if self._monitor.table_locks():
-                self._transaction.window.note_exclusive()
+            return
+        reads = pending.operation.kind != "execute" or parse(pending.operation.sql).is_read
+        if not reads and self._monitor.table_locks():
+            self._transaction.window.note_exclusive()
 
     def _too_long(self, pending: PendingStep, key: StatementKey, *, shared: bool) -> Exception:
         """Decide how the next attempt runs a statement that took too long.

@@ -26,7 +26,7 @@ class Cursor(Protocol):
 
     @property
     def rowcount(self) -> int:
-        """How many rows the statement returned or changed."""
+        """The number of rows that the statement returned or changed."""
 
     def fetchall(self) -> Sequence[Sequence[Any]]:
         """Return the rows that are left."""
@@ -123,5 +123,5 @@ def capture(cursor: Cursor) -> RecordedResult:
 
 
 def _type_oid(code: object) -> int | None:
-    """Return the OID of a column's type, whatever the driver's type code is."""
+    """Return the OID of a column's type from the type code of any driver."""
     return code if isinstance(code, int) else getattr(code, "oid", None)

@@ -46,7 +46,7 @@ class RemovedObjects:
 
     @property
     def awaits_restoration(self) -> bool:
-        """Whether the revision restores a removed object later, so nothing may be committed."""
+        """Return whether the revision restores an object later; until then nothing is committed."""
         return self._awaited is not None
 
     def look_ahead(self, coming: Sequence[Operation]) -> None:

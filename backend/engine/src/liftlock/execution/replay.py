@@ -182,7 +182,7 @@ class QueryReplay:
         )
 
     def _run_ddl(self, sent: _Sent) -> RecordedResult:
-        """Run DDL as if the revision had sent it by ``op.execute``; a procedure may have a result."""
+        """Run DDL as if it had come by ``op.execute``; a procedure may have a result."""
         exact, key = self._key(sent, reading=False)
         recorded = self._attempt.result(key)
         result = RecordedResult.loads(recorded[1]) if recorded is not None else _NO_RESULT
@@ -213,9 +213,9 @@ class QueryReplay:
             return RecordedResult.loads(recorded[1])
         if not reading:
             self._attempt.refuse_other_values(sent.text)
-        with self._transaction.running(self._operation(sent.text)):
-            with self._limited(key, reading=reading):
-                sent.send()
+        operation = self._operation(sent.text)
+        with self._transaction.running(operation), self._limited(key, reading=reading):
+            sent.send()
         result = capture(sent.cursor)
         self._record(key, exact, result)
         if self._transaction.in_block:

@@ -1,4 +1,4 @@
-"""What a revision sets for its transaction or its session, and what the engine repeats of it.
+"""Settings that a revision makes for its transaction or its session.
 
 The engine commits between the steps of a revision. Settings that the revision made for its
 transaction (``SET LOCAL``, ``SET CONSTRAINTS``) would end there, so they are sent again in each

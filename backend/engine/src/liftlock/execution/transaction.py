@@ -95,17 +95,17 @@ class Transaction:
 
     @property
     def is_atomic(self) -> bool:
-        """Whether nothing may be committed before the end of the revision."""
+        """Return whether nothing may be committed before the end of the revision."""
         return self._mode.is_atomic
 
     @property
     def in_block(self) -> bool:
-        """Whether the revision is in an autocommit block, or sent COMMIT without BEGIN."""
+        """Return whether the revision is in an autocommit block, or sent COMMIT without BEGIN."""
         return self._mode.is_block
 
     @property
     def is_external(self) -> bool:
-        """Whether a transaction of the project's own is open around the run."""
+        """Return whether a transaction of the project's own is open around the run."""
         return self._external
 
     @property
@@ -115,17 +115,17 @@ class Transaction:
 
     @property
     def has_committed(self) -> bool:
-        """Whether a part of the revision is committed."""
+        """Return whether a part of the revision is committed."""
         return self._has_committed or self._ended_by_revision
 
     @property
     def ended_by_revision(self) -> bool:
-        """Whether the revision committed by ``connection.commit()``."""
+        """Return whether the revision committed by ``connection.commit()``."""
         return self._ended_by_revision
 
     @property
     def keeps_unrecorded_writes(self) -> bool:
-        """Whether an autocommit block found unrecorded writes, which weren't committed for it."""
+        """Return whether an autocommit block found unrecorded writes, and didn't commit them."""
         return self._keeps_unrecorded_writes
 
     @contextlib.contextmanager
@@ -235,7 +235,7 @@ class Transaction:
         """Undo the committed steps of an operation.
 
         Rows violate the constraint that the operation adds. As long as it exists without being
-        validated, nobody could update those rows.
+        validated, the application could not update those rows.
 
         Parameters:
             key: the operation's.
@@ -255,7 +255,7 @@ class Transaction:
         with self.connection.as_internal():
             isolation_level = connection.get_isolation_level()
         before = self.connection.rows("SELECT pg_catalog.current_setting('lock_timeout') AS value")
-        driver.commit()  # the query began a transaction, in which drivers refuse to change the level
+        driver.commit()  # drivers refuse to change the level in the query's transaction
         connection.dialect.set_isolation_level(driver, "AUTOCOMMIT")
         try:
             self.connection.rows(_SET_LOCK_TIMEOUT, {"timeout": "0"})
@@ -302,7 +302,7 @@ class Transaction:
         """Wait for maintenance, such as an autovacuum, that refused the last attempt its lock.
 
         The wait is for SHARE UPDATE EXCLUSIVE, which doesn't conflict with reads and writes. An
-        autovacuum gives up when somebody has waited for it for ``deadlock_timeout`` (a second),
+        autovacuum gives up when a session has waited for it for ``deadlock_timeout`` (a second),
         which is longer than the stall budget:
         https://www.postgresql.org/docs/current/routine-vacuuming.html#AUTOVACUUM
         """

@@ -25,12 +25,12 @@ class Mode(Enum):
 
     @property
     def is_atomic(self) -> bool:
-        """Whether nothing may be committed before the end of the revision."""
+        """Return whether nothing may be committed before the end of the revision."""
         return self in {Mode.ATOMIC, Mode.ATOMIC_BLOCK}
 
     @property
     def is_block(self) -> bool:
-        """Whether the revision asked for autocommit, and hasn't begun a transaction since."""
+        """Return whether the revision asked for autocommit, and sent no BEGIN since."""
         return self in {Mode.AUTOCOMMIT, Mode.ATOMIC_BLOCK}
 
 

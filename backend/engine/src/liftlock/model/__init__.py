@@ -1,1 +1,1 @@
-"""Nouns: frozen values without input or output."""
+"""Frozen values of a run: operations, steps, tables, revisions. No input or output."""

@@ -1,4 +1,4 @@
-"""PostgreSQL's table locks, by mode."""
+"""PostgreSQL's table lock modes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from enum import StrEnum
 
 
 class LockMode(StrEnum):
-    """A table lock mode, from the weakest to the strongest.
+    """A table lock mode. The members go from the weakest to the strongest.
 
-    What each conflicts with: https://www.postgresql.org/docs/current/explicit-locking.html
+    The manual has the table of conflicts:
+    https://www.postgresql.org/docs/current/explicit-locking.html
     """
 
     ACCESS_SHARE = "ACCESS SHARE"
@@ -22,8 +23,9 @@ class LockMode(StrEnum):
 
     @property
     def blocks(self) -> str:
-        """Which of an application's queries wait for it: nothing, writes, or reads and writes."""
+        """Return the queries that it blocks: ``nothing``, ``writes`` or ``reads and writes``."""
         if self is LockMode.ACCESS_EXCLUSIVE:
             return "reads and writes"
-        strong = (LockMode.SHARE, LockMode.SHARE_ROW_EXCLUSIVE, LockMode.EXCLUSIVE)
-        return "writes" if self in strong else "nothing"
+        if self in {LockMode.SHARE, LockMode.SHARE_ROW_EXCLUSIVE, LockMode.EXCLUSIVE}:
+            return "writes"
+        return "nothing"

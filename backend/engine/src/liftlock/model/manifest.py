@@ -1,4 +1,4 @@
-"""What ``bake`` proves at build time and ``exec`` trusts at start: one JSON file."""
+"""The manifest: a JSON file that ``bake`` writes at build time and ``exec`` reads at start."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A proven chain.
+    """A chain of revisions that ran on a throwaway database at build time.
 
     Parameters:
-        version_table: the version table, with its schema where it has one.
+        version_table: the version table, with its schema where the project sets one.
         chain: the revisions.
-        required: the revisions that the build needs.
-        files: size in bytes of each revision file, by path from the folder of the manifest; a
-            manifest whose files differ is stale and not trusted.
-        phases: for each revision, ``expand`` or ``contract``.
-        fingerprints: for each revision, of its steps, as they ran on the throwaway database.
-        postgres: the server on which it was proven; empty when it was not.
+        required: the revisions that the build needs in its database.
+        files: the size in bytes of each revision file, by its path relative to the manifest's
+            folder. A manifest is stale, and not used, when the sizes differ.
+        phases: ``expand`` or ``contract``, by revision.
+        fingerprints: the digest of the steps that ran on the throwaway database, by revision.
+        postgres: the version of that server; empty for a chain that didn't run.
     """
 
     version_table: str
@@ -34,7 +34,7 @@ class Manifest:
     postgres: str
 
     def dumps(self) -> str:
-        """The file's text."""
+        """Return the text of the file."""
         body = {
             "format": FORMAT,
             "version_table": self.version_table,
@@ -49,10 +49,10 @@ class Manifest:
 
     @classmethod
     def loads(cls, text: str) -> Manifest:
-        """A manifest from the file's text.
+        """Return the manifest that a file's text describes.
 
         Raises:
-            ValueError: it isn't a manifest of this format.
+            ValueError: the text isn't a manifest of this format.
         """
         body = json.loads(text)
         if body.get("format") != FORMAT:

@@ -1,39 +1,22 @@
-"""One ``op.*`` call of a revision, as it reached the database's door."""
+"""One ``op.*`` call of a revision, as the recorder takes it from the migration context."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass, field
 
-_LEADING = re.compile(r"\A(?:[\s(]|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*", re.DOTALL)
-_LITERAL = re.compile(r"'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b")
-
-
-def quote_name(name: str) -> str:
-    """An identifier as SQL text, whatever its characters."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def unqualified(relation: str) -> str:
-    """The name in SQL text, without its schema and quotes."""
-    return (
-        re.sub(r'^.*\.(?=[^."]+$|"(?:[^"]|"")*"$)', "", relation)
-        .removeprefix('"')
-        .removesuffix('"')
-        .replace('""', '"')
-    )
+from liftlock.sql import mask_literals, quote_name
 
 
 @dataclass(frozen=True, slots=True)
 class IndexDetails:
-    """What an operation on an index is made of.
+    """The parts of an operation on an index.
 
     Parameters:
         name: the index's name.
-        relation: the same as SQL text, with the schema where one is written.
-        unique: whether it forbids duplicates.
-        optional: whether the operation says IF [NOT] EXISTS.
+        relation: the same name as SQL text, with the schema where the revision writes one.
+        unique: true for a unique index.
+        optional: true where the operation has IF [NOT] EXISTS.
     """
 
     name: str
@@ -44,18 +27,18 @@ class IndexDetails:
 
 @dataclass(frozen=True, slots=True)
 class ConstraintDetails:
-    """What an operation on a constraint is made of.
+    """The parts of an operation on a constraint.
 
     Parameters:
-        name: the constraint's name; None leaves it to PostgreSQL.
-        definition: the SQL text behind the name.
-        columns: the table's columns in it.
-        expression: of a check.
-        refers: the table that a foreign key refers to, as SQL text.
-        refers_columns: that table's columns.
-        index: what stands behind the columns in the index of a unique constraint, such as INCLUDE.
-        deferral: DEFERRABLE and so on.
-        not_valid: whether the project itself asks for NOT VALID.
+        name: the constraint's name; None where PostgreSQL is to choose it.
+        definition: the SQL text that follows the name.
+        columns: the columns of the constraint's own table.
+        expression: the condition of a check constraint.
+        refers: the table that a foreign key references, as SQL text.
+        refers_columns: the referenced columns.
+        index: the SQL text that follows the columns of a unique constraint's index (INCLUDE …).
+        deferral: DEFERRABLE, INITIALLY DEFERRED.
+        not_valid: true where the revision itself writes NOT VALID.
     """
 
     name: str | None
@@ -71,19 +54,20 @@ class ConstraintDetails:
 
 @dataclass(frozen=True, slots=True)
 class ColumnDetails:
-    """What an operation on a column is made of.
+    """The parts of an operation on a column.
 
     Parameters:
         name: the column's name.
-        type: its type as SQL text; empty where the operation doesn't say.
-        default: its default as SQL text; empty where there is none.
-        not_null: whether it must not be null.
-        checks: checks that are written with the column.
-        special: SERIAL, IDENTITY, GENERATED, PRIMARY KEY or REFERENCES: what more PostgreSQL does with it.
-        identity: of an identity column, how its values are generated, as SQL text.
-        using: of a type change, the expression that makes the new values; empty where the cast does.
-        optional: whether the operation says IF [NOT] EXISTS.
-        key: the foreign key that is written with the column.
+        type: its type as SQL text; empty where the operation doesn't name one.
+        default: its default as SQL text; empty for a column without one.
+        not_null: true for a NOT NULL column.
+        checks: the check constraints in the column's definition.
+        special: SERIAL, IDENTITY, GENERATED, PRIMARY KEY or REFERENCES, for a column that
+            PostgreSQL fills, or for which it creates another object.
+        identity: the GENERATED … AS IDENTITY clause of an identity column.
+        using: the USING expression of a type change; empty where the cast converts the values.
+        optional: true where the operation has IF [NOT] EXISTS.
+        key: the foreign key in the column's definition.
     """
 
     name: str
@@ -99,16 +83,23 @@ class ColumnDetails:
 
     @property
     def written(self) -> str:
-        """The column by itself, as a definition: without its constraints but NOT NULL."""
-        first_words = [quote_name(self.name), self.type]
-        first_words += [f"DEFAULT {self.default}"] if self.default else []
-        first_words += ["NOT NULL"] if self.not_null else []
-        return " ".join(first_words)
+        """Return the column's definition with NOT NULL, but without its other constraints."""
+        words = [quote_name(self.name), self.type]
+        if self.default:
+            words.append(f"DEFAULT {self.default}")
+        if self.not_null:
+            words.append("NOT NULL")
+        return " ".join(words)
 
 
 @dataclass(frozen=True, slots=True)
 class BackfillDetails:
-    """What a backfill is made of: the SET clause, and which rows still need it (empty for all, once)."""
+    """The parts of a backfill.
+
+    Parameters:
+        values: the SET clause.
+        where: the condition of the rows that still need it; empty to update each row once.
+    """
 
     values: str
     where: str
@@ -116,7 +107,12 @@ class BackfillDetails:
 
 @dataclass(frozen=True, slots=True)
 class EnumDetails:
-    """What an enum is made of: its name as SQL text, and its labels in their order."""
+    """The parts of an enum type.
+
+    Parameters:
+        relation: its name as SQL text.
+        labels: its labels, in order.
+    """
 
     relation: str
     labels: tuple[str, ...]
@@ -127,19 +123,19 @@ Details = IndexDetails | ConstraintDetails | ColumnDetails | BackfillDetails | E
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a revision asked for.
+    """One ``op.*`` call of a revision.
 
     Parameters:
         kind: the name of the operation, such as ``add_column``.
-        table: the table it is about, as the project writes it; None where there is none.
+        table: the table's name as the revision writes it; None for an operation without a table.
         sql: the statement that plain Alembic would run.
-        rows: how many sets of parameters go with it.
+        rows: the number of parameter sets that are sent with the statement.
         values: the fingerprint of these parameters.
         relation: the table as SQL text.
-        others: tables besides it that it locks, such as one that a foreign key refers to, as SQL text.
-        line: the line of the revision's file that asks for it.
-        details: what it is made of, where there is an online form.
-        allowed: codes of what the revision allows here, with a reason each.
+        others: the other tables that the operation locks, such as a referenced one, as SQL text.
+        line: the line of the revision's file that calls it.
+        details: its parts; None for an operation without a recipe.
+        allowed: the codes that the revision allows for this operation, each with its reason.
     """
 
     kind: str
@@ -155,39 +151,32 @@ class Operation:
 
     @property
     def shape(self) -> str:
-        """The operation with its literals masked: what makes it known again on a later attempt."""
+        """Return the digest of the statement without its literals.
+
+        A resumed run finds the operation's ledger row by it: literals such as a random default may
+        differ between two attempts.
+        """
         return digest(f"{self.kind} {mask_literals(self.sql)}")
 
     @property
     def fingerprint(self) -> str:
-        """The exact text, as evidence."""
+        """Return the digest of the exact statement."""
         return digest(self.sql)
 
     @property
     def evidence(self) -> str:
-        """The exact text and values, as evidence."""
+        """Return the digest of the exact statement and its parameters, as the ledger stores it."""
         return digest(" ".join(self.asks)) if self.values else self.fingerprint
 
     @property
     def asks(self) -> tuple[str, str]:
-        """All that it asks for; it differs from run to run where it is made up in Python."""
+        """Return the fingerprints of the statement and its parameters.
+
+        Two runs of a deterministic revision return the same ones.
+        """
         return self.fingerprint, self.values
 
 
-def first_words(sql: str, count: int = 1) -> list[str]:
-    """The first words of a statement, behind its comments and parentheses, in capitals."""
-    return [
-        one.upper()
-        for one in re.split(r"[\s(;]+", _LEADING.sub("", sql, count=1), maxsplit=count)[:count]
-        if one
-    ]
-
-
-def mask_literals(sql: str) -> str:
-    """SQL without its literals."""
-    return _LITERAL.sub("?", sql)
-
-
 def digest(text: str) -> str:
-    """Sixteen hexadecimal digits for a text, whatever its white space."""
+    """Return sixteen hexadecimal digits that identify a text; white space doesn't count."""
     return hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""What a revision would do, seen without running it."""
+"""The plan of a revision: its operations with their steps, before any of them runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from liftlock.model.table import Table
 
 @dataclass(frozen=True, slots=True)
 class PlannedOperation:
-    """An operation with its steps, and the table it is about, where that is there already."""
+    """An operation with its steps.
+
+    Parameters:
+        operation: the call in the revision.
+        steps: its steps, in order.
+        table: the operation's table; None for a table that doesn't exist yet.
+    """
 
     operation: Operation
     steps: tuple[Step, ...]
@@ -20,7 +26,14 @@ class PlannedOperation:
 
 @dataclass(frozen=True, slots=True)
 class RevisionPlan:
-    """A revision that was looked at: its steps as far as they are known without asking the database."""
+    """The plan of a revision.
+
+    Parameters:
+        revision: the revision's identifier.
+        operations: the planned operations, up to the revision's first query.
+        asks: true for a revision that queries the database; the operations after its first query
+            depend on the result and aren't planned.
+    """
 
     revision: str
     operations: tuple[PlannedOperation, ...]
@@ -28,5 +41,5 @@ class RevisionPlan:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """All steps, in order."""
-        return tuple(step for one in self.operations for step in one.steps)
+        """Return the steps of all operations, in order."""
+        return tuple(step for operation in self.operations for step in operation.steps)

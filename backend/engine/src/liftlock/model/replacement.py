@@ -1,4 +1,8 @@
-"""What the catalog says of the tables that an operation is about."""
+"""A replacement column: the second column by which a type change is made online.
+
+PostgreSQL itself writes the definitions, on an empty copy of the table in which the column has the
+new type already; see ``liftlock.planning.column_type``.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +11,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class DependentIndex:
-    """An index that a column is in, defined anew for its twin.
+    """An index that contains the column, as it is to be built on the replacement column.
 
     Parameters:
         name: its name.
-        relation: the same as SQL text.
-        definition: all from USING on, with the twin in the column's place; empty where the copy has none like it.
-        unique: whether it forbids duplicates.
-        constraint: PRIMARY KEY or UNIQUE, where a constraint owns it.
-        deferral: DEFERRABLE and so on.
-        comment, constraint_comment: their comments, as SQL literals.
-        column_only: whether the column stands in it by itself, outside of expressions and the predicate.
-        replica_identity: whether it is the table's replica identity.
-        clustered: whether the table is clustered on it.
+        relation: the same name as SQL text, with its schema where needed.
+        definition: the SQL text from USING on, with the replacement column in the old column's
+            place; empty for an index that the empty copy lacks.
+        unique: true for a unique index.
+        constraint: PRIMARY KEY or UNIQUE, for an index that belongs to a constraint.
+        deferral: DEFERRABLE, INITIALLY DEFERRED.
+        comment, constraint_comment: the comments on it and on its constraint, as SQL literals.
+        column_only: true where the column is a key or INCLUDE column of the index, and doesn't only
+            occur in an expression or the predicate.
+        replica_identity: true for the table's replica identity.
+        clustered: true for the index that the table is clustered on.
     """
 
     name: str
@@ -37,15 +43,16 @@ class DependentIndex:
 
 @dataclass(frozen=True, slots=True)
 class DependentConstraint:
-    """A check or a foreign key that a column is in, defined anew for its twin.
+    """A check or a foreign key on the column, as it is to be created on the replacement column.
 
     Parameters:
         name: its name.
-        relation: the table it stands on, as SQL text: another one, where that refers to the column.
-        definition: the SQL text behind the name.
-        refers: the table that a foreign key refers to, as SQL text.
-        validated: whether all rows are known to keep it.
-        comment: its comment, as an SQL literal.
+        relation: the table it belongs to, as SQL text; another table for a foreign key that
+            references the column.
+        definition: the SQL text that follows the name.
+        refers: the table that a foreign key references, as SQL text.
+        validated: false for a constraint that is still NOT VALID.
+        comment: the comment on it, as an SQL literal.
     """
 
     name: str
@@ -58,13 +65,14 @@ class DependentConstraint:
 
 @dataclass(frozen=True, slots=True)
 class DependentSequence:
-    """A sequence that counts a column.
+    """A sequence that the column owns.
 
     Parameters:
         relation: the sequence as SQL text.
         name: its name, without the schema.
-        identity: how the column is generated, as SQL text; empty where the column's default asks the sequence.
-        grants: the privileges on it, as SQL text behind GRANT.
+        identity: the GENERATED … AS IDENTITY clause; empty for a sequence that the column's default
+            calls.
+        grants: the privileges on it, each as the SQL text that follows GRANT.
     """
 
     relation: str
@@ -75,20 +83,22 @@ class DependentSequence:
 
 @dataclass(frozen=True, slots=True)
 class ReplacementColumn:
-    """What a column of another type needs to take the place of the one that is there.
+    """The properties of a replacement column, and the objects to create on it.
 
     Parameters:
         type: its type, as SQL text.
         default: its default, as SQL text.
-        not_null: where it must not be null, the name of the constraint that says so; empty where it has none.
-        attributes: what more ALTER COLUMN is to set, as SQL text.
-        grants: the column's privileges, as SQL text behind GRANT.
-        comment: the column's comment, as an SQL literal.
-        indexes, checks: what the column is in.
-        keys: the foreign keys that it is in, or that refer to it.
-        sequences: what counts it.
-        obstacles: what can't be carried over, as PostgreSQL describes it.
-        state: the fingerprint of all of these on the column that is there.
+        not_null: the name of the column's NOT NULL constraint, or empty where the constraint has no
+            name (before PostgreSQL 18); None for a column that may be null.
+        attributes: further ALTER COLUMN actions, such as SET STATISTICS 50.
+        grants: the column's privileges, each as the SQL text that follows GRANT.
+        comment: the comment on the column, as an SQL literal.
+        indexes, checks: the objects that contain the column.
+        keys: the foreign keys from the column or to it.
+        sequences: the sequences that the column owns.
+        obstacles: the objects that can't be recreated on another column, as PostgreSQL describes
+            them.
+        fingerprint: the digest of these properties on the old column, when they were read.
     """
 
     type: str
@@ -102,4 +112,4 @@ class ReplacementColumn:
     keys: tuple[DependentConstraint, ...]
     sequences: tuple[DependentSequence, ...]
     obstacles: tuple[str, ...]
-    state: str
+    fingerprint: str

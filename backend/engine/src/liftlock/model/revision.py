@@ -1,4 +1,4 @@
-"""A project's history: its revisions and how they follow each other."""
+"""A project's history: its revisions and their order."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Revision:
 
     Parameters:
         id: its identifier.
-        down: the revisions it follows; none for a base.
-        depends_on: revisions of other branches that must come first.
+        down: its ``down_revision``; empty for a base.
+        depends_on: the revisions of other branches that must run before it.
         message: its title.
         labels: its branch labels.
     """
@@ -28,10 +28,10 @@ class Revision:
 
     @classmethod
     def from_dict(cls, row: Mapping[str, Any]) -> Revision:
-        """One that was written down by ``asdict``, as JSON gives it back.
+        """Return the revision that ``asdict`` wrote, read back from JSON.
 
         Raises:
-            KeyError, TypeError: it wasn't.
+            KeyError, TypeError: the row isn't one that ``asdict`` wrote.
         """
         return cls(
             row["id"],
@@ -43,47 +43,46 @@ class Revision:
 
     @property
     def parents(self) -> tuple[str, ...]:
-        """All that must be applied before it."""
+        """Return the revisions that must run directly before it."""
         return self.down + self.depends_on
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """All revisions that a build knows."""
+    """A set of revisions, such as those of a build or those in a database's ledger."""
 
     revisions: dict[str, Revision] = field(default_factory=dict)
 
     @classmethod
     def of(cls, revisions: Iterable[Revision]) -> Chain:
-        """A chain from its revisions, in any order."""
+        """Return the chain of these revisions, given in any order."""
         return cls({revision.id: revision for revision in revisions})
 
     def __iter__(self) -> Iterator[Revision]:
-        """The revisions."""
+        """Iterate over the revisions."""
         return iter(self.revisions.values())
 
     @property
     def heads(self) -> frozenset[str]:
-        """Revisions that nothing follows."""
+        """Return the revisions that no other revision follows."""
         followed = {parent for revision in self for parent in revision.down}
         return frozenset(self.revisions) - followed
 
     def ancestors(self, ids: Iterable[str]) -> frozenset[str]:
-        """These revisions and all that must be applied before them; unknown ones are left out."""
-        found: set[str] = set()
-        ahead = [one for one in ids if one in self.revisions]
-        while ahead:
-            one = ahead.pop()
-            if one not in found:
-                found.add(one)
-                ahead += [
-                    parent for parent in self.revisions[one].parents if parent in self.revisions
-                ]
-        return frozenset(found)
+        """Return these revisions and all their ancestors, without those that the chain lacks."""
+        visited: set[str] = set()
+        pending = [revision for revision in ids if revision in self.revisions]
+        while pending:
+            current = pending.pop()
+            if current not in visited:
+                visited.add(current)
+                parents = self.revisions[current].parents
+                pending += [parent for parent in parents if parent in self.revisions]
+        return frozenset(visited)
 
 
 class SchemaState(StrEnum):
-    """Where a database stands, seen from a build."""
+    """The state of a database's schema, compared with what a build requires."""
 
     HEAD = "at head"
     BEHIND = "behind"
@@ -94,24 +93,25 @@ class SchemaState(StrEnum):
 def schema_state(
     chain: Chain, required: frozenset[str], current: frozenset[str], applied: Chain
 ) -> SchemaState:
-    """Judge a database against what a build requires.
+    """Compare a database with what a build requires.
 
     Parameters:
-        chain: what the build knows.
-        required: the revisions it needs, usually its heads.
+        chain: the revisions of the build.
+        required: the revisions that it needs, usually its heads.
         current: the rows of the version table.
-        applied: the revisions that the ledger remembers, which may be newer than the build.
+        applied: the revisions in the ledger, which may be newer than the build.
 
     Returns:
-        ``HEAD`` when the database has the required revisions and no other; ``NEWER`` when it has them
-        and revisions unknown to the build; ``FOREIGN`` when it has unknown revisions and nothing tells
-        that they follow the build's; otherwise ``BEHIND``.
+        ``HEAD`` when the database has the required revisions and the build contains all rows of
+        the version table; ``NEWER`` when the database has the required revisions and unknown ones;
+        ``FOREIGN`` when it has unknown revisions and the ledger doesn't show that they follow the
+        required ones; otherwise ``BEHIND``.
     """
     if current == required:
         return SchemaState.HEAD
     unknown = current - frozenset(chain.revisions)
-    everything = Chain({**applied.revisions, **chain.revisions})
-    present = everything.ancestors(current)
+    known = Chain({**applied.revisions, **chain.revisions})
+    has_required = required <= known.ancestors(current)
     if unknown:
-        return SchemaState.NEWER if required <= present else SchemaState.FOREIGN
-    return SchemaState.HEAD if required <= present else SchemaState.BEHIND
+        return SchemaState.NEWER if has_required else SchemaState.FOREIGN
+    return SchemaState.HEAD if has_required else SchemaState.BEHIND

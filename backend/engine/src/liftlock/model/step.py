@@ -11,7 +11,13 @@ from liftlock.model.lock import LockMode
 
 
 class Pace(StrEnum):
-    """How long a step takes and who feels it."""
+    """The duration of a step and its effect on the application's queries.
+
+    Members:
+        BRIEF: milliseconds, possibly under a strong lock.
+        ONLINE: as long as it takes; reads and writes continue.
+        BATCHED: rows in batches, each in its own short transaction.
+    """
 
     BRIEF = "brief"
     ONLINE = "online"
@@ -19,21 +25,27 @@ class Pace(StrEnum):
 
 
 class Phase(StrEnum):
-    """Whether the old release keeps working after the step."""
+    """The effect of a step on the running release.
+
+    Members:
+        EXPAND: the old release keeps working.
+        CONTRACT: the old release stops working.
+    """
 
     EXPAND = "expand"
     CONTRACT = "contract"
 
 
 class StepKind(StrEnum):
-    """How a step is run, where its pace alone doesn't say it.
+    """The way in which a step is run, where its pace alone doesn't determine it.
 
     Members:
-        STATEMENT: one statement in a transaction.
-        PLAIN: the operation just as Alembic sends it, with its parameters.
-        CONCURRENT: one statement that refuses a transaction; what an interrupted one leaves is repaired.
-        LOOK: a query whose rows break what comes next; nothing is changed when it finds any.
-        BACKFILL: ``sql`` is the SET clause and ``where`` says which rows still need it.
+        STATEMENT: a statement in a transaction.
+        PLAIN: the operation exactly as Alembic sends it, with its parameters.
+        CONCURRENT: a statement that can't run in a transaction; an interrupted one may leave an
+            invalid object, which ``repair`` removes.
+        LOOK: a query for rows that violate a later constraint; rows end the run with an error.
+        BACKFILL: an update in batches; ``sql`` is the SET clause and ``where`` its condition.
     """
 
     STATEMENT = "statement"
@@ -43,8 +55,9 @@ class StepKind(StrEnum):
     BACKFILL = "backfill"
 
 
+# The keys in the ledger and in JSON, for the fields that have another name: users' databases hold
+# recipes that were begun under these keys.
 _PERSISTED_NAMES = {"name": "part", "kind": "means", "index": "witness", "more_sql": "then"}
-"""Names of fields in the ledger and in JSON, where they differ: users' databases hold them."""
 _LISTS = ("tables", "undo", "then")
 _LISTS_BY_FIELD = ("tables", "undo", "more_sql")
 
@@ -54,19 +67,21 @@ class Step:
     """One statement of a plan.
 
     Parameters:
-        name: what it does in its operation's recipe, such as ``validate``.
+        name: its name in the recipe, such as ``validate``.
         sql: the statement.
         pace: *brief*, *online* or *batched*.
-        lock: the strongest lock it takes on a table that others can see; None for none.
+        lock: the strongest lock that it takes on a table visible to other sessions, if any.
         phase: *expand* or *contract*.
-        kind: how it is run.
-        tables: the tables that it locks, as SQL text, in the order in which they are to be locked.
-        repair: for a concurrent step, the statement that removes what an interrupted try left.
-        index: for a concurrent step, the index (as SQL text) that tells whether it is done.
-        undo: what takes the recipe's earlier parts back when this step finds rows that break it.
-        where: which rows a backfill is still to do.
-        more_sql: more statements, in the same transaction.
-        partition: the partition that it is about, as SQL text; where that is gone meanwhile, nothing is to be done.
+        kind: the way in which it is run.
+        tables: the tables to lock before the statement, as SQL text, in this order.
+        repair: for a concurrent step, the statement that removes the result of an interrupted try.
+        index: for a concurrent step, the index (as SQL text) whose state shows if it is finished.
+        undo: the statements that reverse the recipe's earlier steps when this step fails because
+            of the rows it meets.
+        where: for a backfill, the condition of the rows that still need it.
+        more_sql: further statements, run in the same transaction.
+        partition: the partition that it changes, as SQL text; the step is skipped once that
+            partition is dropped or detached.
     """
 
     name: str
@@ -84,14 +99,17 @@ class Step:
     partition: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the step as the ledger and ``--format json`` have it."""
+        """Return the step as the ledger and ``--format json`` represent it."""
         values = {_PERSISTED_NAMES.get(name, name): value for name, value in asdict(self).items()}
         lists = {name: list(values[name]) for name in _LISTS}
         return values | lists | {"blocks": self.lock.blocks if self.lock else "nothing"}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Step:
-        """Return the step that ``as_dict`` described; a step of an earlier release may lack fields."""
+        """Return the step that ``as_dict`` wrote.
+
+        A step that an earlier release wrote may lack fields.
+        """
         fields = {name: _PERSISTED_NAMES.get(name, name) for name in cls.__dataclass_fields__}
         given = {name: values[key] for name, key in fields.items() if key in values}
         given |= {name: tuple(given[name]) for name in _LISTS_BY_FIELD}

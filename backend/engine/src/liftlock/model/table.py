@@ -1,4 +1,4 @@
-"""What the catalog says of the tables that an operation is about."""
+"""Tables as the catalog describes them, and the facts that an operation is planned with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from liftlock.model.replacement import ReplacementColumn
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its type as PostgreSQL writes it, and whether it must not be null."""
+    """A column of a table, with its type as PostgreSQL writes it."""
 
     name: str
     type: str
@@ -23,10 +23,11 @@ class Constraint:
 
     Parameters:
         name: its name.
-        type: ``c`` check, ``f`` foreign key, ``n`` not null, ``p`` primary key, ``u`` unique, ``x`` exclusion.
-        columns: the columns in it.
-        refers: for a foreign key, the other table, as SQL text.
-        validated: whether all rows are known to keep it.
+        type: ``pg_constraint.contype``: ``c`` check, ``f`` foreign key, ``n`` not null,
+            ``p`` primary key, ``u`` unique, ``x`` exclusion.
+        columns: the columns of the table that it contains.
+        refers: the table that a foreign key references, as SQL text.
+        validated: false for a constraint that is still NOT VALID.
     """
 
     name: str
@@ -42,12 +43,12 @@ class Index:
 
     Parameters:
         name: its name.
-        columns: its columns; an empty name stands for an expression.
-        columns_only: whether it has neither expressions nor a predicate.
-        unique: whether it forbids duplicates.
-        valid: whether queries may use it.
-        immediate: whether it forbids them at once, and not at the end of a transaction.
-        constraint: whether a constraint owns it.
+        columns: its key columns, with an empty name for an expression.
+        columns_only: true for an index without expressions and without a predicate.
+        unique: true for a unique index.
+        valid: false for an index that queries don't use, such as one of an interrupted build.
+        immediate: false for a deferrable index, which allows duplicates until the transaction ends.
+        constraint: true for an index that belongs to a constraint.
     """
 
     name: str
@@ -61,15 +62,15 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """A partition of a table, at whatever depth.
+    """A partition of a table, at any depth.
 
     Parameters:
-        relation: itself, as SQL text.
+        relation: the partition as SQL text.
         name: its name, without the schema.
-        parent: the table right above it, as SQL text.
-        leaf: whether it holds rows, and isn't partitioned itself.
-        relation_names: names that are taken in its schema.
-        keys: the definitions of its own foreign keys, those that are proven.
+        parent: the table that it is a direct partition of, as SQL text.
+        leaf: false for a partition that is partitioned itself.
+        relation_names: the names of relations in its schema that could clash with generated ones.
+        keys: the definitions of its own validated foreign keys.
     """
 
     relation: str
@@ -82,21 +83,23 @@ class Partition:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table as the catalog has it.
+    """A table as the catalog describes it.
 
     Parameters:
-        oid: its identity, whatever it is called.
+        oid: its object identifier, which survives a rename.
         name: its name, without the schema.
-        kind: ``r`` ordinary, ``p`` partitioned.
-        bytes: its size on disk, without indexes, with its partitions and the tables that inherit from it.
-        rows: the planner's estimate; -1 when it was never analysed.
-        columns, constraints, indexes: what stands on it.
-        partitions: its partitions, each after the one above it.
-        relation_names, constraint_names: names that are taken in its schema and begin like its own.
-        obstacles: what makes an update of all rows another thing than PostgreSQL's own rewrite of the table, for people.
-        has_children: whether other tables inherit from it.
-        created_by_run: whether this run made it, so that nobody else uses it yet.
-        created_by_revision: whether this very revision made it.
+        kind: ``pg_class.relkind``: ``r`` ordinary, ``p`` partitioned.
+        bytes: its size on disk with its partitions and inheritance children, without indexes.
+        rows: the planner's estimate; -1 for a table that was never analyzed.
+        columns, constraints, indexes: the objects of the table.
+        partitions: its partitions; parents come before their children.
+        relation_names, constraint_names: the names in its schema that could clash with generated
+            ones, that is, those with the same first letters.
+        obstacles: the reasons, in words, for which an UPDATE of all rows would have other effects
+            than PostgreSQL's own table rewrite: triggers, rules, row-level security, publications.
+        has_children: true for a table that others inherit from.
+        created_by_run: true for a table that this run created, which no other session uses yet.
+        created_by_revision: true for a table that the current revision created.
     """
 
     oid: int
@@ -116,31 +119,34 @@ class Table:
     created_by_revision: bool = False
 
     def column(self, name: str) -> Column | None:
-        """The column of a name."""
-        return next((one for one in self.columns if one.name == name), None)
+        """Return the column of this name."""
+        return next((column for column in self.columns if column.name == name), None)
 
     def constraint(self, name: str | None) -> Constraint | None:
-        """The constraint of a name."""
-        return next((one for one in self.constraints if one.name == name), None)
+        """Return the constraint of this name."""
+        named = (constraint for constraint in self.constraints if constraint.name == name)
+        return next(named, None)
 
     def index(self, name: str) -> Index | None:
-        """The index of a name."""
-        return next((one for one in self.indexes if one.name == name), None)
+        """Return the index of this name."""
+        return next((index for index in self.indexes if index.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """What a statement did to an empty copy of its table.
+    """The effects of a statement on an empty copy of its table.
 
     Parameters:
-        rewrites: whether the table was written anew.
-        rebuilds: whether an index was.
-        check_columns: the columns that PostgreSQL found in each new check, in order.
-        index_columns: for an index, how PostgreSQL names its columns.
-        present: for an index of a partitioned table, those that partitions have already, by the partition; both as SQL text.
-        replacement: for a type change, what it made of the column.
-        moves_rows: for a backfill, whether it gives rows another key, or another partition.
-        type_rewrites: for a new column, whether its type alone makes the table be written anew: a domain with a check.
+        rewrites: the table was rewritten.
+        rebuilds: an index was rebuilt.
+        check_columns: the columns of each new check, in order, as PostgreSQL parsed it.
+        index_columns: for an index, the names that PostgreSQL gives its columns.
+        present: for an index of a partitioned table, the equal indexes that partitions already
+            have, by the partition; both as SQL text.
+        replacement: for a type change, the column as it is after the change.
+        moves_rows: for a backfill, true when it changes the key or the partition of rows.
+        type_rewrites: for a new column, true when its type alone makes PostgreSQL rewrite the table
+            (a domain with a check).
     """
 
     rewrites: bool = False
@@ -155,15 +161,16 @@ class DryRun:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known when an operation is planned.
+    """The knowledge about the database with which an operation is planned.
 
     Parameters:
-        small_table_bytes: bytes up to which a table is small: what scans or rewrites it is brief.
-        tables: by their SQL text in the operation; one that isn't there is missing.
-        dry_run: what the statement does; None where it couldn't be rehearsed.
-        allowed: codes of what the operator allows.
-        labels: of the enum that the operation is to make, where it is there already.
-        server: its version, as ``server_version_num`` has it.
+        small_table_bytes: the size below which a table counts as small, so that a scan or rewrite
+            of it is brief.
+        tables: the existing tables, by the SQL text that the operation uses for them.
+        dry_run: the effects of the statement on an empty copy; None where it couldn't be tried.
+        allowed: the codes that the operator allows.
+        labels: for ``create_type``, the labels of an enum of that name that already exists.
+        server: ``server_version_num``.
     """
 
     small_table_bytes: int = 0

@@ -1,1 +1,1 @@
-"""Judgement: pure functions from operations to steps."""
+"""Plan operations as steps: pure functions without input or output."""

@@ -1,4 +1,15 @@
-"""The recipe of ``op.backfill``."""
+"""Recipe for ``op.backfill``.
+
+::
+
+    plain:  UPDATE t SET a = f(b) WHERE a IS NULL      ROW EXCLUSIVE; locks each updated row until
+                                                       the end of the transaction
+    online: 1. UPDATE of one key range, many times     ROW EXCLUSIVE; each batch takes about half of
+                                                       the stall budget and commits its cursor
+
+    crash:  The finished batches and the cursor are committed. The next run continues from the
+            cursor.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +18,25 @@ from dataclasses import replace
 from liftlock.model.operation import BackfillDetails, Operation
 from liftlock.model.step import Step
 from liftlock.model.table import Facts
-from liftlock.planning.default import has_key, is_small_or_new, phase, table_of
-from liftlock.planning.steps import fill
+from liftlock.planning.default import has_key, is_small_or_new, phase_of_operation, table_of
+from liftlock.planning.steps import backfill_rows
 
 
 def backfill(operation: Operation, facts: Facts) -> list[Step] | None:
-    """In batches, where the table is neither new nor small.
+    """Plan an update in batches, or in one statement where batches could miss or repeat rows.
 
-    Without a condition, a row that was updated is told from one that wasn't by its key alone; where there is none, or
-    the update changes it or may not be tried, it takes one statement. So it does where rows would leave their partition.
+    Without a condition, only its key distinguishes a row that has been updated from one that
+    hasn't. A table without a key, and an update that changes the key or the partition of rows, take
+    one statement. So does an update without a condition that couldn't be tried on an empty copy.
     """
-    parts, table = operation.details, table_of(operation, facts)
-    if not isinstance(parts, BackfillDetails) or table is None or is_small_or_new(table, facts):
+    table = table_of(operation, facts)
+    details = operation.details
+    if table is None or not isinstance(details, BackfillDetails) or is_small_or_new(table, facts):
         return None
-    moves = facts.dry_run.moves_rows if facts.dry_run else not parts.where
-    if moves or (not parts.where and not has_key(table)):
+    if not details.where and not has_key(table):
         return None
-    return [
-        replace(fill(operation.relation, parts.values, parts.where), phase=phase(operation, facts))
-    ]
+    moves_rows = facts.dry_run.moves_rows if facts.dry_run else not details.where
+    if moves_rows:
+        return None
+    step = backfill_rows(operation.relation, details.values, details.where)
+    return [replace(step, phase=phase_of_operation(operation, facts))]

@@ -1,314 +1,198 @@
-"""A type change by a twin: a second column of the new type, kept equal by a trigger, takes the place of the first.
+"""Recipes for ALTER COLUMN … TYPE.
 
-Everything that stands on the column is made anew on its twin while the traffic goes on: indexes concurrently, checks
-and foreign keys unproven and then validated. One brief transaction swaps the two. Until then, all of it can be taken back.
+The statement is tried on an empty copy of the table. PostgreSQL shows there if it rewrites the
+table or an index, and how it writes the definitions of the objects on the column.
+
+Neither the table nor an index is rewritten, such as for varchar(50) to varchar(80)::
+
+    plain:  ALTER COLUMN a TYPE varchar(80)              ACCESS EXCLUSIVE; brief without checks, but
+                                                         during a full scan with a check on the
+                                                         column
+
+    online: 1. DROP CONSTRAINT of each check on a,
+               ALTER COLUMN a TYPE varchar(80),
+               ADD CONSTRAINT of each check NOT VALID    ACCESS EXCLUSIVE, brief, one transaction
+            2. ANALYZE t (a)                             SHARE UPDATE EXCLUSIVE
+            3. VALIDATE CONSTRAINT of each check         SHARE UPDATE EXCLUSIVE, full scan
+
+    crash:  After step 1 the column has its type. The next run continues with the statistics, which
+            the type change deletes, and with the checks, which reject new violations already.
+
+The table or an index is rewritten, such as for integer to bigint: a replacement column (see
+``column_replacement``) takes the place of the old one::
+
+    plain:  ALTER COLUMN a TYPE bigint                   ACCESS EXCLUSIVE during a rewrite of the
+                                                         table and all its indexes
+
+    online: 1. ADD COLUMN new bigint, with triggers that
+               copy a to new in each written row         ACCESS EXCLUSIVE, brief
+            2. Backfill new = a                          ROW EXCLUSIVE, in batches
+            3. SET NOT NULL on new (``not_null``)
+            4. CREATE INDEX CONCURRENTLY, on new, of
+               each index that contains a                SHARE UPDATE EXCLUSIVE
+            5. ADD CONSTRAINT … NOT VALID, VALIDATE, of
+               each check and foreign key                as in ``constraints``
+            6. ANALYZE t (new)                           SHARE UPDATE EXCLUSIVE
+            7. Swap: drop a, rename new and its objects  ACCESS EXCLUSIVE, brief, one transaction
+               (``column_swap``)
+
+    crash:  Before step 7 the application uses a, and the triggers keep new up to date. The next run
+            continues with the step that wasn't recorded. A row that can't be converted, or that
+            violates a constraint, removes new and all its objects. Step 7 is done or not done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from liftlock.model.lock import LockMode
-from liftlock.model.operation import ColumnDetails, Operation, digest, quote_name
-from liftlock.model.replacement import DependentIndex, DependentSequence, ReplacementColumn
-from liftlock.model.step import Pace, Phase, Step
-from liftlock.model.table import Facts, Table
-from liftlock.planning.default import phase, row_identifier
-from liftlock.planning.naming import automatic
-from liftlock.planning.not_null import not_null
-from liftlock.planning.sequences import in_schema_of
-from liftlock.planning.steps import CONVERTS, build_index, exclusive_step, fill, validate
+from liftlock.model.operation import ColumnDetails, Operation, digest
+from liftlock.model.replacement import DependentConstraint, ReplacementColumn
+from liftlock.model.step import Step
+from liftlock.model.table import Facts
+from liftlock.planning.alembic_code import write_call, write_execute
+from liftlock.planning.column_replacement import Replacement, comment_on, without_validation
+from liftlock.planning.column_swap import swap_columns
+from liftlock.planning.default import (
+    is_small_or_new,
+    leave_unchanged,
+    phase_of_operation,
+    table_of,
+)
+from liftlock.planning.naming import quote_literal
+from liftlock.planning.steps import analyze_column, execute_exclusively, validate
+from liftlock.planning.unsafe import refuse_table_rewrite
+from liftlock.sql import changed_type, quote_name
+
+
+def alter_type(operation: Operation, facts: Facts) -> list[Step] | None:
+    """Plan a type change: in place where that is brief, otherwise by a replacement column."""
+    table = table_of(operation, facts)
+    column = operation.details
+    dry_run = facts.dry_run
+    if table is None or not isinstance(column, ColumnDetails) or is_small_or_new(table, facts):
+        return None
+    # Even a brief type change deletes the column's statistics, and the planner would choose bad
+    # plans until the next ANALYZE.
+    analyze = analyze_column(operation.relation, column.name)
+    in_place = [leave_unchanged(operation, facts), analyze]
+    new = dry_run.replacement if dry_run else None
+    if dry_run and not dry_run.rewrites and not dry_run.rebuilds:
+        if new is None or not new.checks:
+            return in_place
+        change = _change_type_without_checks(operation, new.checks, facts)
+        return [change, analyze, *_validate_checks(operation, new.checks)]
+    obstacles = [*new.obstacles, *table.obstacles] if new else list(table.obstacles)
+    if new is not None and not obstacles:
+        return _replace_column(operation, column, new, facts)
+    _refuse(operation, column, facts, obstacles)
+    return in_place
 
 
 def replacement_name(operation: Operation) -> str:
-    """The name of a column's twin, for as long as there are two."""
+    """Return the name of the replacement column until the swap."""
     return f"liftlock_{digest(operation.sql)}"
 
 
 def column_state(relation: str, column: str) -> str:
-    """A query for the fingerprint of all that a twin takes over from its column.
+    """Return a query for the digest of all that a replacement column takes over from a column.
 
     Parameters:
         relation: the table as SQL text.
-        column: its column's name.
+        column: the column's name.
     """
-    table, name = (text.replace("'", "''") for text in (relation, column))
-    ties = (
-        "SELECT count(*) FROM pg_catalog.pg_depend AS d WHERE d.refclassid = 'pg_catalog.pg_class'::regclass"
+    dependents = (
+        "SELECT count(*) FROM pg_catalog.pg_depend AS d"
+        " WHERE d.refclassid = 'pg_catalog.pg_class'::regclass"
         " AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum"
     )
-    default = "SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_catalog.pg_attrdef AS d WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum"
-    more = "a.attnotnull, a.attidentity, a.attacl::text, a.attstattarget, a.attoptions, a.attstorage, col_description(a.attrelid, a.attnum)"
+    default = (
+        "SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_catalog.pg_attrdef AS d"
+        " WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum"
+    )
+    attributes = (
+        "a.attnotnull, a.attidentity, a.attacl::text, a.attstattarget, a.attoptions, a.attstorage,"
+        " col_description(a.attrelid, a.attnum)"
+    )
+    values = f"jsonb_build_array(({dependents}), ({default}), {attributes})"
     return (
-        f"SELECT md5(jsonb_build_array(({ties}), ({default}), {more})::text) AS state"
-        f" FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = '{table}'::regclass AND a.attname = '{name}'"
+        f"SELECT md5({values}::text) AS fingerprint FROM pg_catalog.pg_attribute AS a"
+        f" WHERE a.attrelid = {quote_literal(relation)}::regclass"
+        f" AND a.attname = {quote_literal(column)}"
     )
 
 
-def validated_constraints(
-    operation: Operation, twin: ReplacementColumn, then: Step, facts: Facts
-) -> list[Step]:
-    """Where only checks would be proven anew, under the strongest lock: they are unproven for a moment instead.
+def _change_type_without_checks(
+    operation: Operation, checks: tuple[DependentConstraint, ...], facts: Facts
+) -> Step:
+    """Return the type change during which the column has no checks.
 
-    No row can break them meanwhile, since NOT VALID checks are enforced for whatever is written.
+    The checks are withheld, because PostgreSQL scans the table for them under ACCESS EXCLUSIVE.
+    They are added again in the same transaction, NOT VALID, so that no other session writes a row
+    without them.
     """
     alter = f"ALTER TABLE {operation.relation}"
-    first, *more = [f"{alter} DROP CONSTRAINT {quote_name(one.name)}" for one in twin.checks]
-    more.append(operation.sql)
-    for one in twin.checks:
-        more.append(f"{alter} ADD CONSTRAINT {quote_name(one.name)} {_unproven(one.definition)}")
-        more += _comment(
-            "CONSTRAINT", f"{quote_name(one.name)} ON {operation.relation}", one.comment
-        )
-    change = replace(
-        exclusive_step("alter", first), more_sql=tuple(more), phase=phase(operation, facts)
-    )
-    proofs = [
-        replace(validate(operation.relation, one.name), name=f"validate {one.name}")
-        for one in twin.checks
-        if one.validated
+    drop_first, *more_sql = [
+        f"{alter} DROP CONSTRAINT {quote_name(check.name)}" for check in checks
     ]
-    return [change, then, *proofs]
+    more_sql.append(operation.sql)
+    for check in checks:
+        name = quote_name(check.name)
+        definition = without_validation(check.definition)
+        more_sql.append(f"{alter} ADD CONSTRAINT {name} {definition}")
+        more_sql += comment_on("CONSTRAINT", f"{name} ON {operation.relation}", check.comment)
+    return replace(
+        execute_exclusively("alter", drop_first),
+        more_sql=tuple(more_sql),
+        phase=phase_of_operation(operation, facts),
+    )
 
 
-def replace_column(
-    operation: Operation, parts: ColumnDetails, table: Table, twin: ReplacementColumn, facts: Facts
+def _validate_checks(operation: Operation, checks: tuple[DependentConstraint, ...]) -> list[Step]:
+    """Return the validation of the checks that were valid before."""
+    return [
+        replace(validate(operation.relation, check.name), name=f"validate {check.name}")
+        for check in checks
+        if check.validated
+    ]
+
+
+def _replace_column(
+    operation: Operation, column: ColumnDetails, new: ReplacementColumn, facts: Facts
 ) -> list[Step]:
-    """The steps by which a twin takes a column's place."""
-    return list(_Replacement(operation, parts, table, twin, phase(operation, facts)).steps())
+    replacement = Replacement(
+        relation=operation.relation,
+        table=facts.tables[operation.relation],
+        column=column,
+        name=replacement_name(operation),
+        new=new,
+        phase=phase_of_operation(operation, facts),
+    )
+    state = column_state(operation.relation, column.name)
+    return [*replacement.steps(), swap_columns(replacement, state)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Replacement:
-    operation: Operation
-    parts: ColumnDetails
-    table: Table
-    twin: ReplacementColumn
-    phase: Phase
+def _refuse(
+    operation: Operation, column: ColumnDetails, facts: Facts, obstacles: list[str]
+) -> None:
+    """Refuse the type change, unless it is allowed.
 
-    def steps(self) -> Iterator[Step]:
-        """All of them; each but the last can be taken back."""
-        undo = self._undo()
-        for step in (
-            self._add(),
-            self._copy(),
-            *self._not_null(),
-            *self._indexes(),
-            *self._constraints(),
-            self._analyze(),
-        ):
-            yield replace(step, undo=undo)
-        yield self._swap()
-
-    # Names.
-
-    @property
-    def _relation(self) -> str:
-        return self.operation.relation
-
-    @property
-    def _alter(self) -> str:
-        return f"ALTER TABLE {self._relation}"
-
-    @property
-    def _name(self) -> str:
-        return quote_name(replacement_name(self.operation))
-
-    @property
-    def _function(self) -> str:
-        """Of this table alone: those of tenants have the same names in schemas of their own."""
-        return f"liftlock.{quote_name(f'{replacement_name(self.operation)}_{self.table.oid}')}"
-
-    @property
-    def _triggers(self) -> tuple[str, str]:
-        """Triggers fire in the order of their names; these are to see what all others have done."""
-        name = replacement_name(self.operation)
-        return quote_name(f"~{name}_insert"), quote_name(f"~{name}_update")
-
-    def _temporary(self, name: str) -> str:
-        """What stands on the twin is called so until the swap."""
-        return f"liftlock_{digest(f'{replacement_name(self.operation)} {name}')}"
-
-    def _beside(self, name: str) -> str:
-        return in_schema_of(self._relation, name)
-
-    # Steps.
-
-    def _add(self) -> Step:
-        """The twin, and the triggers that give it its value in every row that is written from now on.
-
-        A batch of the copy fires none: it changes the twin of rows that have none yet.
-        """
-        alter = f"{self._alter} ALTER COLUMN {self._name}"
-        insert, update = self._triggers
-        row, column = f"BEFORE INSERT ON {self._relation} FOR EACH ROW", quote_name(self.parts.name)
-        change = f"BEFORE UPDATE ON {self._relation} FOR EACH ROW WHEN (OLD.{self._name} IS NOT NULL OR NEW.{self._name} IS NULL)"
-        value, setting = f"NEW.{column}", "".join(f" SET {name} FROM CURRENT" for name in CONVERTS)
-        if self.parts.using:
-            value = (
-                f"(SELECT {self.parts.using} FROM (SELECT NEW.*) AS {quote_name(self.table.name)})"
-            )
-            setting += " SET search_path FROM CURRENT"
-        function = (
-            f"CREATE FUNCTION {self._function}() RETURNS trigger LANGUAGE plpgsql{setting} AS $liftlock$\n"
-            f"#variable_conflict use_column\nBEGIN\n    NEW.{self._name} := {value};\n    RETURN NEW;\nEND\n$liftlock$"
-        )
-        more = [f"{alter} {words}" for words in ("DROP DEFAULT", *self.twin.attributes)]
-        more += [f"GRANT {words}" for words in self.twin.grants]
-        more += _comment("COLUMN", f"{self._relation}.{self._name}", self.twin.comment)
-        more.append(function)
-        for name, when in ((insert, row), (update, change)):
-            more.append(f"CREATE TRIGGER {name} {when} EXECUTE FUNCTION {self._function}()")
-            more.append(f"{self._alter} ENABLE ALWAYS TRIGGER {name}")
-        step = exclusive_step(
-            "add", f"{self._alter} ADD COLUMN {self._name} {self.twin.type} DEFAULT NULL"
-        )  # a domain may have another
-        return replace(step, more_sql=tuple(more))
-
-    def _undo(self) -> tuple[str, ...]:
-        keys = [
-            f"ALTER TABLE {one.relation} DROP CONSTRAINT IF EXISTS {quote_name(self._temporary(one.name))}"
-            for one in self.twin.keys
-        ]
-        drop = f"{self._alter} DROP COLUMN IF EXISTS {self._name}"
-        return (*keys, f"DROP FUNCTION IF EXISTS {self._function}() CASCADE", drop)
-
-    def _copy(self) -> Step:
-        value = self.parts.using or quote_name(self.parts.name)
-        return fill(
-            self._relation,
-            f"{self._name} = {value}",
-            f"{self._name} IS NULL AND ({value}) IS NOT NULL",
-        )
-
-    def _not_null(self) -> list[Step]:
-        if self.twin.not_null is None:
-            return []
-        return not_null(
-            self._relation,
-            replacement_name(self.operation),
-            Phase.EXPAND,
-            row_identifier(self.table),
-        )
-
-    def _indexes(self) -> Iterator[Step]:
-        for one in self.twin.indexes:
-            name = self._temporary(one.name)
-            unique = "UNIQUE " if one.unique else ""
-            sql = f"CREATE {unique}INDEX CONCURRENTLY {quote_name(name)} ON {self._relation} {one.definition}"
-            yield replace(
-                build_index(sql, self._beside(name), self._relation), name=f"build {one.name}"
-            )
-
-    def _constraints(self) -> Iterator[Step]:
-        for one in (*self.twin.checks, *self.twin.keys):
-            name = self._temporary(one.name)
-            add = f"ALTER TABLE {one.relation} ADD CONSTRAINT {quote_name(name)} {_unproven(one.definition)}"
-            tables = tuple(dict.fromkeys([one.refers, one.relation])) if one.refers else ()
-            lock = LockMode.SHARE_ROW_EXCLUSIVE if one.refers else LockMode.ACCESS_EXCLUSIVE
-            yield Step(name=f"add {one.name}", sql=add, pace=Pace.BRIEF, lock=lock, tables=tables)
-            if one.validated:
-                yield replace(validate(one.relation, name), name=f"validate {one.name}")
-
-    def _analyze(self) -> Step:
-        sql = f"ANALYZE {self._relation} ({self._name})"
-        return Step(name="analyze", sql=sql, pace=Pace.ONLINE, lock=LockMode.SHARE_UPDATE_EXCLUSIVE)
-
-    # The swap.
-
-    def _swap(self) -> Step:
-        """All at once. Foreign keys that refer to the column go first: its index can't be dropped before."""
-        first, *more = [*self._freed(), *self._moved(), *self._renamed()]
-        referred = sorted({one.refers for one in self.twin.keys} - {self._relation})
-        referring = sorted({one.relation for one in self.twin.keys} - {self._relation})
-        tables = tuple(dict.fromkeys([*referred, self._relation, *referring]))
-        return replace(
-            exclusive_step("swap", first), more_sql=tuple(more), tables=tables, phase=self.phase
-        )
-
-    def _freed(self) -> Iterator[str]:
-        """Nothing is lost that was put on the column meanwhile; then it loses its triggers and foreign keys."""
-        yield self._guard()
-        for name in self._triggers:
-            yield f"DROP TRIGGER {name} ON {self._relation}"
-        yield f"DROP FUNCTION {self._function}()"
-        for one in self.twin.keys:
-            yield f"ALTER TABLE {one.relation} DROP CONSTRAINT {quote_name(one.name)}"
-
-    def _guard(self) -> str:
-        """What was made on the column, or changed of it, since the recipe was would go with it."""
-        named = f"column {quote_name(self.parts.name)} of {self._relation}"
-        told = f"{named} was changed, or something was made on it, since its type change was begun: undo that, run again, and do it afterwards"
-        text = told.replace("'", "''").replace("%", "%%")
-        changed = f"({column_state(self._relation, self.parts.name)}) IS DISTINCT FROM '{self.twin.state}'"
-        return f"DO $liftlock$ BEGIN IF {changed} THEN RAISE EXCEPTION '{text}'; END IF; END $liftlock$"
-
-    def _moved(self) -> Iterator[str]:
-        """What counts the column counts its twin; then the twin takes its name."""
-        alter = f"{self._alter} ALTER COLUMN {self._name}"
-        for one in self.twin.sequences:
-            if not one.identity:
-                yield f"ALTER SEQUENCE {one.relation} OWNED BY {self._relation}.{self._name}"
-        if self.twin.default is not None:
-            yield f"{alter} SET DEFAULT {self.twin.default}"
-        identities = [one for one in self.twin.sequences if one.identity]
-        for one in identities:
-            yield from self._counted(one, alter)
-        yield f"{self._alter} DROP COLUMN {quote_name(self.parts.name)}"
-        yield f"{self._alter} RENAME COLUMN {self._name} TO {quote_name(self.parts.name)}"
-        for one in identities:
-            yield f"ALTER SEQUENCE {self._beside(self._temporary(one.name))} RENAME TO {quote_name(one.name)}"
-            yield from (f"GRANT {words}" for words in one.grants)
-
-    def _counted(self, one: DependentSequence, alter: str) -> Iterator[str]:
-        """An identity's own sequence can't be handed over; another goes on from where it is."""
-        name = self._beside(self._temporary(one.name))
-        text = name.replace("'", "''")
-        kind, options = one.identity.split("(", 1)
-        yield f"{alter} ADD {kind}(SEQUENCE NAME {name} {options}"
-        yield f"SELECT setval('{text}', last_value, is_called) FROM {one.relation}"
-
-    def _renamed(self) -> Iterator[str]:
-        """Indexes and constraints take the names of those that went with the column, and their comments."""
-        for one in self.twin.indexes:
-            yield from self._index(one)
-        for key in (*self.twin.checks, *self.twin.keys):
-            alter = f"ALTER TABLE {key.relation}"
-            yield f"{alter} RENAME CONSTRAINT {quote_name(self._temporary(key.name))} TO {quote_name(key.name)}"
-            yield from _comment(
-                "CONSTRAINT", f"{quote_name(key.name)} ON {key.relation}", key.comment
-            )
-        if self.twin.not_null:
-            made = automatic(
-                self.table.name,
-                (replacement_name(self.operation),),
-                "not_null",
-                lambda name: name in self.table.constraint_names,
-            )
-            yield f"{self._alter} RENAME CONSTRAINT {quote_name(made)} TO {quote_name(self.twin.not_null)}"
-
-    def _index(self, one: DependentIndex) -> Iterator[str]:
-        name = self._temporary(one.name)
-        if one.column_only:
-            yield f"ALTER TABLE {self._beside(name)} RENAME COLUMN {self._name} TO {quote_name(self.parts.name)}"
-        if one.constraint:
-            yield f"{self._alter} ADD CONSTRAINT {quote_name(one.name)} {one.constraint} USING INDEX {quote_name(name)}{one.deferral}"
-            yield from _comment(
-                "CONSTRAINT", f"{quote_name(one.name)} ON {self._relation}", one.constraint_comment
-            )
-        else:
-            yield f"ALTER INDEX {self._beside(name)} RENAME TO {quote_name(one.name)}"
-        yield from _comment("INDEX", self._beside(one.name), one.comment)
-        if one.replica_identity:
-            yield f"{self._alter} REPLICA IDENTITY USING INDEX {quote_name(one.name)}"
-        if one.clustered:
-            yield f"{self._alter} CLUSTER ON {quote_name(one.name)}"
-
-
-def _unproven(definition: str) -> str:
-    return definition if definition.endswith(" NOT VALID") else f"{definition} NOT VALID"
-
-
-def _comment(kind: str, name: str, literal: str | None) -> list[str]:
-    return [f"COMMENT ON {kind} {name} IS {literal}"] if literal else []
+    Raises:
+        UnsafeRevision: ``LL-TABLE-REWRITE`` isn't allowed.
+    """
+    relation = operation.relation
+    new = f"{column.name}_new"
+    new_type = changed_type(operation.sql) or "…"
+    add = f"ALTER TABLE {relation} ADD COLUMN {quote_name(new)} {new_type}"
+    values = f"{quote_name(new)} = {column.using or quote_name(column.name)}"
+    where = f"{quote_name(new)} IS NULL"
+    refuse_table_rewrite(
+        operation,
+        facts,
+        what=f"a type change of {operation.table}.{column.name} rewrites the table or its indexes "
+        "while reads and writes are blocked",
+        remedy="Add a column of the new type, fill it in batches, and drop the old one in a later "
+        "release:\n"
+        f"  {write_execute(add)}\n"
+        f"  {write_call('backfill', relation, set=values, where=where)}",
+        obstacles=obstacles,
+    )

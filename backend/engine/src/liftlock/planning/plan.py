@@ -1,4 +1,4 @@
-"""Operations to steps: each that blocks takes its online form, where it has one."""
+"""The table of recipes: an operation that would block the application becomes its online form."""
 
 from __future__ import annotations
 
@@ -7,10 +7,22 @@ from collections.abc import Callable, Iterable
 from liftlock.model.operation import Operation
 from liftlock.model.step import Phase, Step
 from liftlock.model.table import Facts
-from liftlock.planning import backfill, columns, constraints, indexes, tables
-from liftlock.planning.default import unchanged
+from liftlock.planning import (
+    backfill,
+    column_type,
+    columns,
+    constraints,
+    indexes,
+    not_null,
+    tables,
+)
+from liftlock.planning.default import leave_unchanged
 
-RECIPES: dict[str, Callable[[Operation, Facts], list[Step] | None]] = {
+# A recipe returns the steps of the online form; an empty list where nothing remains to be done; or
+# None, to run the operation unchanged.
+Recipe = Callable[[Operation, Facts], list[Step] | None]
+
+RECIPES: dict[str, Recipe] = {
     "create_index": indexes.create_index,
     "drop_index": indexes.drop_index,
     "create_unique_constraint": constraints.create_unique_constraint,
@@ -18,8 +30,8 @@ RECIPES: dict[str, Callable[[Operation, Facts], list[Step] | None]] = {
     "create_foreign_key": constraints.create_foreign_key,
     "create_check_constraint": constraints.create_check_constraint,
     "create_exclude_constraint": constraints.create_exclude_constraint,
-    "alter_nullable": columns.alter_nullable,
-    "alter_type": columns.alter_type,
+    "alter_nullable": not_null.alter_nullable,
+    "alter_type": column_type.alter_type,
     "add_column": columns.add_column,
     "create_type": tables.create_type,
     "drop_column": tables.drop_column,
@@ -27,26 +39,31 @@ RECIPES: dict[str, Callable[[Operation, Facts], list[Step] | None]] = {
     "drop_table": tables.drop_table,
     "backfill": backfill.backfill,
 }
+
+# The catalog doesn't show what these do to a table. They are tried on an empty copy of it.
 NEEDS_REHEARSAL = frozenset({"add_column", "alter_type", "backfill", "create_check_constraint"})
-"""Operations whose effect depends on more than the catalog says; only PostgreSQL knows it."""
 
 
 def plan(operation: Operation, facts: Facts) -> tuple[Step, ...]:
-    """The steps for an operation, in order.
+    """Return the steps of an operation, in order.
 
     Parameters:
-        operation: what the revision asked for.
-        facts: of the tables it is about.
+        operation: the operation.
+        facts: the facts about its tables.
 
     Raises:
-        UnsafeRevision: there is no form of it that lets the traffic go on, and nobody allows it.
+        UnsafeRevision: the operation has no online form, and neither the revision nor the operator
+            allows the blocking one.
     """
     recipe = RECIPES.get(operation.kind)
     steps = recipe(operation, facts) if recipe else None
-    return tuple(steps) if steps is not None else (unchanged(operation, facts),)
+    if steps is None:
+        return (leave_unchanged(operation, facts),)
+    return tuple(steps)
 
 
 def phase_of(steps: Iterable[Step]) -> Phase:
-    """The phase of a revision: *contract* when any of its steps is."""
-    contract = any(step.phase is Phase.CONTRACT for step in steps)
-    return Phase.CONTRACT if contract else Phase.EXPAND
+    """Return the phase of a revision: *contract* when one of its steps is."""
+    if any(step.phase is Phase.CONTRACT for step in steps):
+        return Phase.CONTRACT
+    return Phase.EXPAND

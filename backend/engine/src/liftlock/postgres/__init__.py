@@ -1,1 +1,1 @@
-"""The database: sessions, single flight, the ledger, the throwaway server."""
+"""liftlock's own sessions and SQL: single flight, the ledger, the catalog, and backfills."""

@@ -45,14 +45,14 @@ _MOST_SIZE = 100_000
 """Rows of a batch: in the first one, at least, at most."""
 
 _MOST_GROWTH = 4.0
-"""How many times larger than the batch before a batch may be."""
+"""The most by which a batch may be larger than the one before, as a factor."""
 
 _MOST_PASSES = 5
 """Passes over a table, unless rows stay locked. Rows that the application keeps inserting without
 the new value need a default, not more passes."""
 
 _SHRINK = 8
-"""How many times smaller the ranges become in the search for a failing row."""
+"""The factor by which ranges become smaller in the search for a failing row."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
 -- name: table
--- All that planning asks of a table, as one JSON text; no row where there is no such table.
+-- Return the facts about a table that planning needs, as one JSON text; no row if there is no such table.
 SELECT json_build_object(
     'oid', c.oid::bigint,
     'name', c.relname,
@@ -33,7 +33,7 @@ SELECT json_build_object(
     'columns', (
         SELECT coalesce(json_agg(json_build_object(
             'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
-            'not_null', a.attnotnull AND NOT EXISTS (  -- from PostgreSQL 18 on it may be unproven
+            'not_null', a.attnotnull AND NOT EXISTS (  -- since PostgreSQL 18 it may be NOT VALID
                 SELECT FROM pg_catalog.pg_constraint AS k
                 WHERE k.conrelid = c.oid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum] AND NOT k.convalidated)) ORDER BY a.attnum), '[]')
         FROM pg_catalog.pg_attribute AS a
@@ -67,19 +67,19 @@ SELECT json_build_object(
     'obstacles', (
         SELECT coalesce(json_agg(DISTINCT one.words), '[]')
         FROM (
-            SELECT format('trigger %s, which each row that is copied would fire', t.tgname) AS words
+            SELECT format('trigger %s, which would fire for each copied row', t.tgname) AS words
             FROM pg_catalog.pg_trigger AS t
             WHERE t.tgrelid = ANY (h.tree) AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgtype & 16 <> 0
               AND t.tgattr::text = '' AND NOT starts_with(t.tgname::text, '~liftlock_')
             UNION ALL
-            SELECT format('rule %s, by which an update does something else', r.rulename)
+            SELECT format('rule %s, which rewrites updates', r.rulename)
             FROM pg_catalog.pg_rewrite AS r
             WHERE r.ev_class = ANY (h.tree) AND r.ev_type = '2' AND r.ev_enabled IN ('O', 'A')
             UNION ALL
             SELECT 'row-level security, which hides rows from this role'
             FROM unnest(h.tree) AS one (oid) WHERE row_security_active(one.oid)
             UNION ALL
-            SELECT format('publication %s, which takes no update of a table without a replica identity', p.pubname)
+            SELECT format('publication %s, which requires a replica identity for updates', p.pubname)
             FROM pg_catalog.pg_class AS o
             JOIN pg_catalog.pg_namespace AS n ON n.oid = o.relnamespace
             JOIN pg_catalog.pg_publication_tables AS pt ON pt.schemaname = n.nspname AND pt.tablename = o.relname
@@ -108,20 +108,21 @@ CROSS JOIN LATERAL (
 WHERE c.oid = to_regclass(CAST(:relation AS text));
 
 -- name: table_of_index
--- The table that an index stands on, as SQL text.
+-- Return the table of an index, as SQL text.
 SELECT i.indrelid::regclass::text AS relation
 FROM pg_catalog.pg_index AS i
 WHERE i.indexrelid = to_regclass(CAST(:relation AS text));
 
 -- name: index_state
--- Whether an index (of a table, where one is given) is there and done; no row where it isn't there.
+-- Return whether an index is valid; no row if it doesn't exist, or belongs to another table than a given one.
 SELECT i.indisvalid AND i.indisready AND i.indislive AS done
 FROM pg_catalog.pg_index AS i
-WHERE i.indexrelid = to_regclass(CAST(:relation AS text)) 
+WHERE i.indexrelid = to_regclass(CAST(:relation AS text))
   AND (CAST(:owner AS text) = '' OR i.indrelid = to_regclass(NULLIF(CAST(:owner AS text), '')));
 
 -- name: labels
--- The labels of an enum where it would be made, in their order; no row where there is no such type.
+-- Return the labels of an enum in their order; no row if there is no such type in the schema in which the
+-- enum would be created.
 SELECT e.enumlabel AS label
 FROM pg_catalog.pg_enum AS e
 WHERE e.enumtypid = to_regtype(
@@ -129,8 +130,9 @@ WHERE e.enumtypid = to_regtype(
 ORDER BY e.enumsortorder;
 
 -- name: left_behind
--- What repairs the half-made objects that a statement names, in the schemas that it means: invalid indexes, also those of a
--- REINDEX, that nobody builds now; and partitions that are neither attached nor detached.
+-- Return statements that repair the incomplete objects that a statement names, with or without their
+-- schema: invalid indexes, also those of REINDEX CONCURRENTLY, that no session is building; and partitions
+-- whose DETACH CONCURRENTLY is pending.
 WITH relations AS (
     SELECT c.oid, c.relname, pg_table_is_visible(c.oid) AS visible, q.bare, q.schema || '"?\s*\.\s*"?' || q.bare AS qualified
     FROM pg_catalog.pg_class AS c
@@ -164,11 +166,12 @@ JOIN mentioned AS m ON m.oid = h.inhrelid AND m.meant
 WHERE to_jsonb(h) ->> 'inhdetachpending' = 'true';
 
 -- name: is_partition
--- Whether a table is still there, and a partition of another.
+-- Return whether a table exists and is a partition.
 SELECT coalesce((SELECT c.relispartition FROM pg_catalog.pg_class AS c WHERE c.oid = to_regclass(CAST(:relation AS text))), false) AS is_one;
 
 -- name: may_lock
--- Which of these tables the role may lock in any mode; REFERENCES alone, which is enough for a foreign key, isn't.
+-- Return which of the given tables the role may lock in any mode. REFERENCES, which suffices for a foreign
+-- key, doesn't suffice for that.
 SELECT wanted.relation
 FROM unnest(CAST(:relations AS text[])) WITH ORDINALITY AS wanted (relation, place)
 WHERE to_regclass(wanted.relation) IS NOT NULL
@@ -176,14 +179,14 @@ WHERE to_regclass(wanted.relation) IS NOT NULL
 ORDER BY wanted.place;
 
 -- name: copy_files
--- The files of the empty copy and of its indexes: a statement that writes anew leaves others.
+-- Return the file numbers of the empty copy and of its indexes. A rewrite changes them.
 SELECT c.oid = CAST(:oid AS oid) AS own, pg_relation_filenode(c.oid)::bigint AS file
 FROM pg_catalog.pg_class AS c
 WHERE c.oid = CAST(:oid AS oid)
    OR c.oid IN (SELECT i.indexrelid FROM pg_catalog.pg_index AS i WHERE i.indrelid = CAST(:oid AS oid));
 
 -- name: copy_indexes
--- The indexes of the empty copy: their names as SQL text, and those of their columns.
+-- Return the indexes of the empty copy: their names as SQL text, and the names of their columns.
 SELECT i.indexrelid::bigint AS oid, CAST(i.indexrelid::regclass AS text) AS name, (
     SELECT json_agg(a.attname ORDER BY a.attnum)::text
     FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = i.indexrelid) AS columns
@@ -191,8 +194,9 @@ FROM pg_catalog.pg_index AS i
 WHERE i.indrelid = 'pg_temp.liftlock_rehearsal'::regclass;
 
 -- name: index_definitions
--- An index, and those of a table's partitions: the shape, by which PostgreSQL tells whether one may be taken over as a part of another's; and what else makes
--- one what it is.
+-- Return the definitions of an index and of the indexes of a table's partitions. The shape is what PostgreSQL
+-- compares before it attaches an index of a partition to one of the table; the details are the rest of the
+-- definition.
 SELECT CAST(i.indexrelid::regclass AS text) AS name, CAST(i.indrelid::regclass AS text) AS relation,
        jsonb_build_array(
            m.amname, i.indisunique, to_jsonb(i) -> 'indnullsnotdistinct', i.indnkeyatts, CAST(i.indcollation AS text),
@@ -214,7 +218,7 @@ WHERE i.indexrelid = to_regclass(CAST(:index AS text))
 ORDER BY i.indexrelid;
 
 -- name: copy_checks
--- The checks of the empty copy, in the order in which they were made, with their columns.
+-- Return the check constraints of the empty copy with their columns, in the order of their creation.
 SELECT k.oid::bigint AS oid, (
     SELECT coalesce(json_agg(a.attname ORDER BY a.attnum), '[]')::text
     FROM pg_catalog.pg_attribute AS a
@@ -224,11 +228,12 @@ WHERE k.conrelid = CAST(:oid AS oid) AND k.contype = 'c'
 ORDER BY k.oid;
 
 -- name: blocks
--- How many blocks a table has.
+-- Return the number of blocks of a table.
 SELECT pg_relation_size(to_regclass(CAST(:relation AS text))) / CAST(current_setting('block_size') AS bigint) AS blocks;
 
 -- name: leaves
--- The tables that hold the rows of a partitioned table, or of one that others inherit from; of these, each by itself.
+-- Return the tables that hold the rows of a partitioned table, or of a table with inheriting tables. The
+-- latter are returned with ONLY, so that each row belongs to one of them.
 WITH RECURSIVE heirs AS (
     SELECT to_regclass(CAST(:relation AS text))::oid AS oid
     UNION
@@ -242,7 +247,8 @@ WHERE EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = c.oid)
 ORDER BY h.oid;
 
 -- name: key_columns
--- The columns, with their types, of the shortest unique key of a table that has no nulls; the primary key first.
+-- Return the columns of a unique key of a table that excludes nulls: of the primary key, else of the one
+-- with the fewest columns.
 SELECT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type
 FROM (
     SELECT i.indexrelid, i.indrelid, i.indkey, i.indnkeyatts
@@ -259,9 +265,9 @@ JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.indrelid AND a.attnum = n.at
 WHERE n.place <= k.indnkeyatts
 ORDER BY n.place;
 
--- name: places
--- The columns by which rows are found while a table is updated: those that say in which partition they are, and those of the
--- unique keys, where these count.
+-- name: locating_columns
+-- Return the columns that an update in batches must not change: the partition keys, at each level; and the
+-- columns of unique indexes, if each row is to be updated once.
 SELECT DISTINCT a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type
 FROM (
     SELECT to_regclass(CAST(:relation AS text)) AS oid
@@ -278,8 +284,8 @@ WHERE (c.relkind = 'p' AND EXISTS (
           WHERE i.indrelid = t.oid AND i.indisunique AND a.attnum = ANY (i.indkey::int2[])));
 
 -- name: match_indexes
--- For each index of a table, the statement that names the one of its empty copy after it: two of the same
--- definition are as good as each other.
+-- Return statements that name each index of the empty copy after the OID of its original. Of several indexes
+-- with the same definition, any may be the original.
 WITH indexes AS (
     SELECT i.indexrelid, i.indrelid, i.indrelid = CAST(:copy AS oid) AS copied,
            row_number() OVER (PARTITION BY i.indrelid, i.indisunique, d.tail ORDER BY i.indexrelid) AS place,
@@ -295,11 +301,11 @@ FROM indexes AS c
 JOIN indexes AS r ON c.copied AND NOT r.copied
  AND (r.indisunique, r.tail, r.place) = (c.indisunique, c.tail, c.place);
 
--- name: twin
--- What a column of a table needs to be replaced by one of another type, as one JSON text. Its empty copy has the new
--- type already, under the twin's name, so that PostgreSQL itself writes each definition.
+-- name: replacement_column
+-- Return all that depends on a column, as one JSON text, for a new column that replaces it with another type.
+-- The empty copy has the new type and name already, so that PostgreSQL itself writes each definition.
 WITH given AS (
-    SELECT to_regclass(CAST(:relation AS text))::oid AS oid, CAST(:copy AS oid) AS copy, CAST(:twin AS text) AS twin
+    SELECT to_regclass(CAST(:relation AS text))::oid AS oid, CAST(:copy AS oid) AS copy, CAST(:replacement AS text) AS replacement
 ), old AS (
     SELECT a.* FROM pg_catalog.pg_attribute AS a JOIN given AS g ON a.attrelid = g.oid WHERE a.attname = CAST(:name AS text)
 ), new AS (
@@ -307,7 +313,7 @@ WITH given AS (
     FROM pg_catalog.pg_attribute AS a
     JOIN given AS g ON a.attrelid = g.copy
     JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
-    WHERE a.attname = g.twin
+    WHERE a.attname = g.replacement
 ), ties AS (
     SELECT d.classid, d.objid, d.objsubid, d.deptype
     FROM pg_catalog.pg_depend AS d
@@ -342,7 +348,7 @@ WITH given AS (
             SELECT 'others', k.confrelid, u.attnum, u.place FROM unnest(k.confkey) WITH ORDINALITY AS u (attnum, place)) AS n
         JOIN pg_catalog.pg_attribute AS a ON a.attrelid = n.relid AND a.attnum = n.attnum
         CROSS JOIN LATERAL (
-            SELECT CASE WHEN (a.attrelid, a.attnum) = (o.attrelid, o.attnum) THEN g.twin ELSE a.attname END AS name) AS w
+            SELECT CASE WHEN (a.attrelid, a.attnum) = (o.attrelid, o.attnum) THEN g.replacement ELSE a.attname END AS name) AS w
     ) AS s
 ), sequences AS (
     SELECT c.oid, c.relname, c.relacl, c.relowner, t.deptype, q.*
@@ -374,7 +380,7 @@ SELECT json_build_object(
         WHERE one.words IS NOT NULL),
     'grants', (
         SELECT coalesce(json_agg(
-            format('%s (%I) ON %s TO %s%s', x.privilege_type, g.twin, o.attrelid::regclass,
+            format('%s (%I) ON %s TO %s%s', x.privilege_type, g.replacement, o.attrelid::regclass,
                    CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END,
                    CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)), '[]')
         FROM aclexplode(o.attacl) AS x),
@@ -435,9 +441,9 @@ SELECT json_build_object(
             WHERE t.classid NOT IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_constraint'::regclass,
                                     'pg_catalog.pg_attrdef'::regclass)
             UNION ALL
-            SELECT format('trigger %s, which by its name fires after the twin''s', t.tgname)
+            SELECT format('trigger %s, which by its name fires after the trigger of the replacement column', t.tgname)
             FROM pg_catalog.pg_trigger AS t
-            WHERE t.tgrelid = o.attrelid AND NOT t.tgisinternal AND t.tgtype & 3 = 3 AND t.tgtype & 20 <> 0  -- before each row that is written
+            WHERE t.tgrelid = o.attrelid AND NOT t.tgisinternal AND t.tgtype & 3 = 3 AND t.tgtype & 20 <> 0  -- BEFORE, FOR EACH ROW, on INSERT or UPDATE
               AND t.tgname::text COLLATE "C" > '~liftlock_' AND NOT starts_with(t.tgname::text, '~liftlock_')
             UNION ALL
             SELECT format('publication %s', p.pubname)
@@ -451,7 +457,7 @@ SELECT json_build_object(
             SELECT format('constraint %s, whose index can''t be built concurrently', i.conname)
             FROM indexes AS i WHERE i.indisexclusion
             UNION ALL
-            SELECT format('index %s, which has a tablespace of its own', i.relname)
+            SELECT format('index %s, which has its own tablespace', i.relname)
             FROM indexes AS i WHERE i.reltablespace <> 0
             UNION ALL
             SELECT format('index %s, which has statistics targets', i.relname)
@@ -465,17 +471,18 @@ SELECT json_build_object(
             WHERE NOT starts_with(k.def, k.head) OR c.relkind <> 'r' OR f.relkind <> 'r' OR substr(k.def, length(k.head)) ~ 'SET (NULL|DEFAULT) \('
                OR k.def ~ 'NOT ENFORCED'
             UNION ALL
-            SELECT format('%s, which inherits from it or is inherited', CASE WHEN h.inhparent = o.attrelid THEN h.inhrelid ELSE h.inhparent END::regclass)
+            SELECT format('table %s, its parent or one that inherits from it', CASE WHEN h.inhparent = o.attrelid THEN h.inhrelid ELSE h.inhparent END::regclass)
             FROM pg_catalog.pg_inherits AS h WHERE o.attrelid IN (h.inhparent, h.inhrelid)
             UNION ALL
-            SELECT format('domain %s, whose check a new column can''t have without a rewrite', format_type(n.atttypid, n.atttypmod))
+            SELECT format('domain %s, whose check constraint forces a table rewrite for a new column', format_type(n.atttypid, n.atttypmod))
             FROM pg_catalog.pg_constraint AS k WHERE k.contypid = n.atttypid
         ) AS one)
 )::text AS facts
 FROM old AS o, new AS n, given AS g;
 
 -- name: schema
--- The tables, columns, foreign keys and half-made things of a database, as one JSON text; the ledger and the version table are left out.
+-- Return the tables, columns, constraints and incomplete objects of a database, as one JSON text, without
+-- the ledger and the version table.
 WITH relations AS (
     SELECT c.oid, c.oid::regclass::text AS name
     FROM pg_catalog.pg_class AS c
@@ -556,26 +563,27 @@ SELECT json_build_object(
 )::text AS schema;
 
 -- name: half_made
--- Invalid indexes, unproven constraints, partitions that are half detached, and what an interrupted run of liftlock left behind.
+-- Return descriptions of invalid indexes, constraints that aren't validated, partitions whose detach is
+-- pending, and helper objects of unfinished revisions.
 SELECT format('index %s of %s is invalid', i.indexrelid::regclass, i.indrelid::regclass) AS what
 FROM pg_catalog.pg_index AS i
 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid AND c.relkind = 'i'
 WHERE NOT (i.indisvalid AND i.indisready AND i.indislive)
 UNION ALL
-SELECT format('constraint %I of %s isn''t proven', k.conname, k.conrelid::regclass)
+SELECT format('constraint %I of %s isn''t validated', k.conname, k.conrelid::regclass)
 FROM pg_catalog.pg_constraint AS k
 WHERE NOT k.convalidated AND k.conrelid <> 0 AND coalesce(to_jsonb(k) ->> 'conenforced', 'true') = 'true'
 UNION ALL
-SELECT format('partition %s of %s is half detached', h.inhrelid::regclass, h.inhparent::regclass)
+SELECT format('the detach of partition %s from %s is pending', h.inhrelid::regclass, h.inhparent::regclass)
 FROM pg_catalog.pg_inherits AS h
 WHERE to_jsonb(h) ->> 'inhdetachpending' = 'true'
 UNION ALL
-SELECT format('column %I of %s is left of a revision that isn''t finished', a.attname, a.attrelid::regclass)
+SELECT format('column %I of %s belongs to an unfinished revision', a.attname, a.attrelid::regclass)
 FROM pg_catalog.pg_attribute AS a
 WHERE starts_with(a.attname::text, 'liftlock_') AND a.attnum > 0 AND NOT a.attisdropped
   AND a.attrelid IN (SELECT c.oid FROM pg_catalog.pg_class AS c WHERE c.relkind IN ('r', 'p'))
 UNION ALL
-SELECT format('trigger %I of %s is left of a revision that isn''t finished', t.tgname, t.tgrelid::regclass)
+SELECT format('trigger %I of %s belongs to an unfinished revision', t.tgname, t.tgrelid::regclass)
 FROM pg_catalog.pg_trigger AS t
 WHERE starts_with(t.tgname::text, '~liftlock_')
 ORDER BY what;

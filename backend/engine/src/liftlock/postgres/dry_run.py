@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from liftlock.model.operation import BackfillDetails, quote_name
+from liftlock.model.operation import BackfillDetails
 from liftlock.model.replacement import (
     DependentConstraint,
     DependentIndex,
@@ -24,6 +24,7 @@ from liftlock.model.table import DryRun
 from liftlock.planning.column_type import column_state
 from liftlock.postgres.catalog import Execute, Send, with_tuples
 from liftlock.postgres.queries import CATALOG
+from liftlock.sql import quote_name
 
 _COPY = "liftlock_rehearsal"
 """The name of the temporary table; the query ``copy_indexes`` contains it too."""
@@ -142,9 +143,9 @@ class EmptyCopy:
             "relation": self._relation,
             "copy": self._oid,
             "name": name,
-            "twin": name_in_copy,
+            "replacement": name_in_copy,
         }
-        facts = json.loads(self._execute(CATALOG["twin"], wanted)[0]["facts"])
+        facts = json.loads(self._execute(CATALOG["replacement_column"], wanted)[0]["facts"])
         facts |= self._send(column_state(self._relation, name))[0]
         return replace(result, replacement=_replacement_column(facts))
 
@@ -159,7 +160,7 @@ class EmptyCopy:
             details: the backfill's.
         """
         wanted = {"relation": self._relation, "keys": not details.where}
-        locating_columns = self._execute(CATALOG["places"], wanted)
+        locating_columns = self._execute(CATALOG["locating_columns"], wanted)
         # From here on the copy hides the table, as temporary tables come first in the search path.
         self._send(f"ALTER TABLE pg_temp.{_COPY} RENAME TO {self._table_name}")
         for column in locating_columns:

@@ -1,59 +1,69 @@
-"""The ledger: which revisions are applied, by which run, in which steps."""
+"""The ledger: which revisions are applied, by which run, in which steps.
+
+It is written through the connection that runs the revision, in the same transactions, so that it
+agrees with the schema at each moment.
+"""
 
 from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
-import psycopg
-
-from liftlock import __version__
 from liftlock.errors import LiftlockError, SettingsError, UnsafeRevision
-from liftlock.model.operation import Operation, quote_name
-from liftlock.model.revision import Chain, Revision
+from liftlock.model.operation import Operation
+from liftlock.model.revision import Revision
 from liftlock.model.step import Phase, Step
+from liftlock.postgres.applied import (
+    COMMANDS,
+    AppliedRevision,
+    applied,
+    chain_of,
+    current_heads,
+    describe_applied,
+    describe_execution,
+    unfinished,
+)
 from liftlock.postgres.catalog import Execute
 from liftlock.postgres.cursor import Cursor
 from liftlock.postgres.queries import LEDGER
-from liftlock.postgres.session import Session, query
+from liftlock.version import __version__
+
+__all__ = [
+    "FORMAT",
+    "AppliedRevision",
+    "Ledger",
+    "OperationKey",
+    "OperationProgress",
+    "RevisionProgress",
+    "StepRecord",
+    "applied",
+    "chain_of",
+    "current_heads",
+    "describe_applied",
+    "unfinished",
+]
 
 FORMAT = 2
-_VERBS = {"up": "upgrade", "down": "downgrade"}
-
-
-@dataclass(frozen=True, slots=True)
-class AppliedRevision:
-    """A revision as the ledger remembers it: when it was applied, how, and by whom."""
-
-    revision: Revision
-    phase: Phase
-    at: datetime
-    seconds: float
-    by: str
-
-    def as_dict(self) -> dict[str, object]:
-        """The row for programs."""
-        return {
-            "revision": self.revision.id,
-            "message": self.revision.message,
-            "phase": self.phase.value,
-            "applied_at": self.at.isoformat(),
-            "seconds": round(self.seconds, 3),
-            "by": self.by,
-        }
 
 
 OperationKey = tuple[str, int]
-"""How something is known again: its shape, and how many of that shape came before it."""
+"""The identity of an operation or a result across attempts: a hash of its content, called shape,
+and the number of equal ones before it in the revision."""
 
 
 @dataclass(slots=True)
 class OperationProgress:
-    """What the ledger knows of an operation: its recipe, which parts are begun or finished, how far a backfill is, its evidence."""
+    """The recorded progress of an operation.
+
+    Parameters:
+        recipe: all of its steps, as they were planned; they are kept when it is resumed.
+        finished: for each step that was begun, by its number, whether it is finished.
+        cursors: the positions of backfills, by the number of the step.
+        fingerprint: the operation's evidence, by which a change of the revision is noticed.
+    """
 
     recipe: tuple[Step, ...] = ()
     finished: dict[int, bool] = field(default_factory=dict)
@@ -63,13 +73,16 @@ class OperationProgress:
 
 @dataclass(slots=True)
 class RevisionProgress:
-    """What earlier attempts at a revision have committed.
+    """The progress that earlier attempts at a revision have committed.
 
     Parameters:
-        revision, direction, source: what is run.
+        revision: the revision.
+        direction: ``up`` or ``down``.
+        source: a fingerprint of its file.
         execution: its row in the ledger; None until something is committed.
-        changed: whether its file was another one then.
-        steps, answers: what is known of its operations, and what the database answered.
+        changed: whether the file has changed since the first attempt.
+        steps: the progress of its operations.
+        results: the fingerprint and the rows, as JSON, of each query of the revision.
     """
 
     revision: str
@@ -83,7 +96,17 @@ class RevisionProgress:
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """A step for the ledger; the first of an operation brings the whole recipe."""
+    """A step to be recorded.
+
+    Parameters:
+        key: its operation.
+        number: its number in the operation, from 0.
+        position: its number in the revision.
+        operation: its operation.
+        step: the step.
+        recipe: for the first step of an operation, all of its steps; else empty.
+        finished: whether the step is finished; else it is about to begin.
+    """
 
     key: OperationKey
     number: int
@@ -95,11 +118,11 @@ class StepRecord:
 
 
 class Ledger:
-    """Writes to the ledger through the connection that does the work, in its transactions.
+    """Writes the ledger in the transactions of the connection that runs the revision.
 
     Parameters:
         execute: runs a statement on that connection.
-        version_table: the version table, with its schema where it has one.
+        version_table: the version table, with its schema if it has one.
     """
 
     def __init__(self, execute: Execute, version_table: str) -> None:
@@ -108,29 +131,37 @@ class Ledger:
         self._run: int | None = None
 
     def prepare(self) -> None:
-        """Make the tables where they are missing. The caller commits.
+        """Create the tables that are missing, and upgrade older ones. The caller commits.
 
         Raises:
-            SettingsError: the ledger is of a newer format.
+            SettingsError: the ledger has a newer format.
         """
         if not self._execute(LEDGER["present"], {}):
-            for statement in LEDGER["create"].split(";\n"):
-                self._execute(statement, {})
-        found = next(iter(self._execute(LEDGER["version"], {})[0].values()))
-        if found > FORMAT:
+            self._execute_all("create")
+        version = next(iter(self._execute(LEDGER["version"], {})[0].values()))
+        if version > FORMAT:
             raise SettingsError(
                 "LL-LEDGER-NEWER",
-                f"The ledger of this database has format {found}, this liftlock ({__version__}) knows {FORMAT}.",
-                why="Writing to it in the old format could make the newer one wrong.",
+                f"The ledger of this database has format {version};"
+                f" this version of liftlock ({__version__}) supports format {FORMAT}.",
+                why="Rows in the old format could make the ledger wrong for the newer version.",
                 now="Upgrade liftlock in this image.",
             )
+        for number in range(version, FORMAT):
+            self._execute_all(f"from_{number}")
 
-        for number in range(found, FORMAT):
-            for statement in LEDGER[f"from_{number}"].split(";\n"):
-                self._execute(statement, {})
+    def _execute_all(self, name: str) -> None:
+        """Execute the statements of a script, which are separated at the ends of lines."""
+        for statement in LEDGER[name].split(";\n"):
+            self._execute(statement, {})
 
     def begin_run(self, command: str, release: str) -> None:
-        """Note who is about to work; the revisions and steps refer to it."""
+        """Record a run that is about to change something; revisions and steps refer to it.
+
+        Parameters:
+            command: the command of liftlock or Alembic.
+            release: the release of the build; empty if it is unknown.
+        """
         facts = {
             "version_table": self.version_table,
             "command": command,
@@ -141,29 +172,29 @@ class Ledger:
         self._run = self._execute(LEDGER["begin_run"], facts)[0]["id"]
 
     def accept_stamped(self, present: Callable[[], frozenset[str]]) -> str:
-        """Believe the version table where it says that what was begun is finished: somebody did so by hand, and stamped it.
+        """Record an unfinished revision as finished if the version table says that it is.
+
+        A person has then finished it by hand, and run ``alembic stamp``.
 
         Parameters:
-            present: tells the revisions that are applied, by the version table.
+            present: returns the revisions that are applied according to the version table.
 
         Returns:
-            What was finished, such as ``upgrade of a1b2``; empty where nothing was.
+            What was finished, such as ``upgrade of a1b2``; empty if nothing was.
         """
-        for found in self._execute(LEDGER["unfinished"], {"version_table": self.version_table}):
-            if (found["revision"] in present()) == (found["direction"] == "up"):
+        for row in self._unfinished():
+            is_applied = row["revision"] in present()
+            if is_applied == (row["direction"] == "up"):
                 self.finish(
                     RevisionProgress(
-                        found["revision"],
-                        found["direction"],
-                        found["source"],
-                        execution=found["id"],
+                        row["revision"], row["direction"], row["source"], execution=row["id"]
                     )
                 )
-                return f"{_VERBS[found['direction']]} of {found['revision']}"
+                return describe_execution(row)
         return ""
 
     def resume(self, revision: str, direction: str, source: str) -> RevisionProgress:
-        """What an earlier attempt at a revision committed; nothing when there was none.
+        """Return what earlier attempts at a revision have committed; empty if there were none.
 
         Parameters:
             revision: its identifier.
@@ -171,44 +202,49 @@ class Ledger:
             source: a fingerprint of its file.
 
         Raises:
-            UnsafeRevision: another one was begun and isn't finished, or its file has changed since.
+            UnsafeRevision: another revision was begun and isn't finished.
         """
         progress = RevisionProgress(revision=revision, direction=direction, source=source)
-        found = next(
-            iter(self._execute(LEDGER["unfinished"], {"version_table": self.version_table})), None
-        )
-        if found is None:
+        unfinished_rows = self._unfinished()
+        if not unfinished_rows:
             return progress
-        steps = self._execute(LEDGER["steps"], {"execution": found["id"]})
-        answers = self._execute(LEDGER["answers"], {"execution": found["id"]})
-        if not steps and not answers:
-            self._execute(LEDGER["forget_execution"], {"execution": found["id"]})
+        execution = unfinished_rows[0]
+        steps = self._execute(LEDGER["steps"], {"execution": execution["id"]})
+        results = self._execute(LEDGER["answers"], {"execution": execution["id"]})
+        if not steps and not results:
+            # Its attempts have undone everything, so another revision may run instead.
+            self._execute(LEDGER["forget_execution"], {"execution": execution["id"]})
             return progress
-        if (found["revision"], found["direction"]) != (revision, direction):
-            raise _other_unfinished(found, revision)
-        progress.execution, progress.changed = found["id"], found["source"] != source
+        if (execution["revision"], execution["direction"]) != (revision, direction):
+            raise _other_unfinished(execution, revision)
+        progress.execution = execution["id"]
+        progress.changed = execution["source"] != source
         for row in steps:
-            known = progress.steps.setdefault(
-                (row["shape"], row["occurrence"]), OperationProgress(fingerprint=row["fingerprint"])
-            )
-            known.finished[row["part"]] = row["finished"]
-            known.cursors[row["part"]] = Cursor.loads(row["cursor"]) if row["cursor"] else None
-            if row["recipe"]:
-                known.recipe = tuple(Step.from_dict(one) for one in json.loads(row["recipe"]))
-        for row in answers:
-            progress.results[row["shape"], row["occurrence"]] = (row["fingerprint"], row["body"])
+            _add_step_row(progress, row)
+        for row in results:
+            key = (row["shape"], row["occurrence"])
+            progress.results[key] = (row["fingerprint"], row["body"])
         return progress
 
+    def _unfinished(self) -> list[Mapping[str, Any]]:
+        rows = self._execute(LEDGER["unfinished"], {"version_table": self.version_table})
+        return list(rows)
+
     def begin(self, progress: RevisionProgress) -> None:
-        """Note that a revision is about to commit something, when that isn't known yet."""
+        """Record that a revision is about to commit something, unless that is recorded already."""
         if progress.execution is None:
-            facts = {"version_table": self.version_table, "revision": progress.revision}
-            facts |= {"direction": progress.direction, "source": progress.source}
+            facts = {
+                "version_table": self.version_table,
+                "revision": progress.revision,
+                "direction": progress.direction,
+                "source": progress.source,
+            }
             progress.execution = self._execute(LEDGER["begin_execution"], facts)[0]["id"]
 
     def add_step(self, progress: RevisionProgress, note: StepRecord) -> None:
-        """Note a step, in the transaction that ran it, or before it where it refuses one."""
+        """Record a step, in its transaction; or before it if it can't run in one."""
         step, operation = note.step, note.operation
+        recipe = json.dumps([planned.as_dict() for planned in note.recipe])
         row = {
             "execution": progress.execution,
             "run": self._run,
@@ -219,7 +255,7 @@ class Ledger:
             "part": note.number,
             "does": step.name,
             "fingerprint": operation.evidence,
-            "recipe": json.dumps([one.as_dict() for one in note.recipe]) if note.recipe else None,
+            "recipe": recipe if note.recipe else None,
             "sql": step.sql,
             "pace": step.pace.value,
             "lock": step.lock.value if step.lock else None,
@@ -231,7 +267,14 @@ class Ledger:
     def add_result(
         self, progress: RevisionProgress, key: OperationKey, fingerprint: str, body: str
     ) -> None:
-        """Note what the database answered, in the same transaction."""
+        """Record the result of a query of the revision, in the same transaction.
+
+        Parameters:
+            progress: the revision's.
+            key: the query.
+            fingerprint: what the query was, by which a change of the revision is noticed.
+            body: the rows as JSON.
+        """
         row = {
             "execution": progress.execution,
             "shape": key[0],
@@ -244,7 +287,14 @@ class Ledger:
     def advance(
         self, progress: RevisionProgress, key: OperationKey, part: int, cursor: Cursor
     ) -> None:
-        """Note how far a backfill has come, in the transaction of the batch."""
+        """Record the position of a backfill, in the transaction of the batch.
+
+        Parameters:
+            progress: the revision's.
+            key: the operation.
+            part: the number of the step.
+            cursor: the position after the batch.
+        """
         row = {
             "execution": progress.execution,
             "shape": key[0],
@@ -255,24 +305,24 @@ class Ledger:
         self._execute(LEDGER["advance"], row)
 
     def request(self, progress: RevisionProgress, wish: str) -> None:
-        """Note what is wanted of a revision: ``run``, ``pause`` or ``cancel``."""
+        """Request a state of a revision's backfills: ``run``, ``pause`` or ``cancel``."""
         self._execute(LEDGER["make_wish"], {"execution": progress.execution, "wish": wish})
 
     def forget(self, progress: RevisionProgress, key: OperationKey) -> None:
-        """Note that an operation was taken back."""
-        self._execute(
-            LEDGER["forget_operation"],
-            {"execution": progress.execution, "shape": key[0], "occurrence": key[1]},
-        )
+        """Remove the steps of an operation that was undone."""
+        operation = {"execution": progress.execution, "shape": key[0], "occurrence": key[1]}
+        self._execute(LEDGER["forget_operation"], operation)
 
     def finish(self, progress: RevisionProgress) -> None:
-        """Note that a revision is finished, in the transaction that marks it as applied."""
-        for name in ("forget_answers", "forget_recipes"):
+        """Record that a revision is finished, in the transaction that changes the version table.
+
+        Query results, planned steps and cursors are removed, as only a resumed attempt needs them.
+        """
+        for name in ("forget_answers", "forget_recipes", "finish_execution"):
             self._execute(LEDGER[name], {"execution": progress.execution})
-        self._execute(LEDGER["finish_execution"], {"execution": progress.execution})
 
     def add_revision(self, revision: Revision, phase: Phase, seconds: float) -> None:
-        """Note that a revision is applied, in the transaction that applied it."""
+        """Record an applied revision, in the transaction that changes the version table."""
         row = {
             "version_table": self.version_table,
             "revision": revision.id,
@@ -286,76 +336,29 @@ class Ledger:
         self._execute(LEDGER["add_revision"], row)
 
     def remove_revision(self, revision: str) -> None:
-        """Note that a revision is undone, in the transaction that undid it."""
-        self._execute(
-            LEDGER["remove_revision"], {"version_table": self.version_table, "revision": revision}
-        )
+        """Remove a downgraded revision, in the transaction that changes the version table."""
+        row = {"version_table": self.version_table, "revision": revision}
+        self._execute(LEDGER["remove_revision"], row)
 
 
-def applied(session: Session, version_table: str) -> list[AppliedRevision]:
-    """What the ledger remembers, the oldest first; nothing where there is none or it may not be read."""
-    try:
-        if not query(session, "present", LEDGER):
-            return []
-        rows = query(session, "applied", LEDGER, version_table=version_table)
-    except psycopg.errors.InsufficientPrivilege:
-        return []
-    return [
-        AppliedRevision(
-            revision=Revision(
-                row["revision"], tuple(row["down"]), tuple(row["depends_on"]), row["message"]
-            ),
-            phase=Phase(row["phase"]),
-            at=row["applied_at"],
-            seconds=row["seconds"],
-            by=f"{row['role']} on {row['host']}"
-            + (f" ({row['release']})" if row["release"] else ""),
-        )
-        for row in rows
-    ]
+def _add_step_row(progress: RevisionProgress, row: Mapping[str, Any]) -> None:
+    """Add a row of the query ``steps`` to a revision's progress."""
+    key = (row["shape"], row["occurrence"])
+    operation = progress.steps.setdefault(key, OperationProgress(fingerprint=row["fingerprint"]))
+    operation.finished[row["part"]] = row["finished"]
+    operation.cursors[row["part"]] = Cursor.loads(row["cursor"]) if row["cursor"] else None
+    if row["recipe"]:
+        operation.recipe = tuple(Step.from_dict(step) for step in json.loads(row["recipe"]))
 
 
-def unfinished(session: Session, version_table: str) -> str:
-    """What was begun and isn't finished, such as ``downgrade of a1b2``; empty where nothing is, or it may not be read."""
-    try:
-        found = (
-            query(session, "unfinished", LEDGER, version_table=version_table)
-            if query(session, "present", LEDGER)
-            else []
-        )
-    except psycopg.errors.InsufficientPrivilege:
-        return ""
-    return f"{_VERBS[found[0]['direction']]} of {found[0]['revision']}" if found else ""
-
-
-def describe_applied(rows: Iterable[AppliedRevision]) -> str:
-    """Which revisions, when, by whom: in one line."""
-    return "; ".join(
-        f"{row.revision.id} ({row.revision.message}), {row.at:%Y-%m-%d %H:%M}, by {row.by}"
-        for row in rows
-    )
-
-
-def chain_of(rows: Iterable[AppliedRevision]) -> Chain:
-    """The history that the ledger remembers."""
-    return Chain.of(row.revision for row in rows)
-
-
-def current_heads(session: Session, version_table: str) -> frozenset[str]:
-    """The rows of the version table; none where there is no such table."""
-    name = ".".join(quote_name(part) for part in version_table.split("."))
-    if not query(session, "exists", relation=name)[0]["found"]:
-        return frozenset()
-    rows = session.execute(f"SELECT version_num FROM {name}".encode()).fetchall()
-    return frozenset(row["version_num"] for row in rows)
-
-
-def _other_unfinished(found: Mapping[str, Any], revision: str) -> LiftlockError:
-    verb = _VERBS[found["direction"]]
+def _other_unfinished(execution: Mapping[str, Any], revision: str) -> LiftlockError:
+    command = COMMANDS[execution["direction"]]
+    target = execution["revision"] if execution["direction"] == "up" else "-1"
     return UnsafeRevision(
         "LL-OTHER-REVISION-UNFINISHED",
-        f"The {verb} of revision {found['revision']} was begun and isn't finished; {revision} can't be run before it is.",
+        f"The {describe_execution(execution)} was begun and isn't finished;"
+        f" {revision} can't run before that.",
         why="Some of its steps are committed, so the schema is between two revisions.",
-        now=f"Finish it first: liftlock {verb} {found['revision'] if found['direction'] == 'up' else '-1'}, with the same files;"
-        " or finish it by hand and tell the version table: alembic stamp.",
+        now=f"Finish it with the same revision files: liftlock {command} {target}. Or finish it by"
+        " hand, and record that in the version table by alembic stamp.",
     )

@@ -1,6 +1,6 @@
 -- name: create
--- The ledger: what ran, when, by whom. It is never needed to run the application. Every object is
--- made only where it is missing, so that a run at head takes no lock.
+-- Create the ledger, which records what ran, when, and by whom. The application doesn't need it.
+-- Each object is created only if it is missing, so that a run with nothing to do takes no lock.
 CREATE SCHEMA IF NOT EXISTS liftlock;
 
 CREATE TABLE IF NOT EXISTS liftlock.ledger (
@@ -80,29 +80,29 @@ CREATE TABLE IF NOT EXISTS liftlock.answers (
     PRIMARY KEY (execution, shape, occurrence)
 );
 COMMENT ON TABLE liftlock.answers IS
-'What the database answered to a revision that is not finished, so that a resumed one takes the same path; removed when it is.';
+'Results of the queries of a revision that is not finished, so that a resumed one takes the same path; deleted at its end.';
 
 -- name: present
--- The format of the ledger at hand; no row where there is no ledger yet.
+-- Return a row if the database has a ledger.
 SELECT 1 AS found FROM pg_catalog.pg_tables WHERE schemaname = 'liftlock' AND tablename = 'ledger';
 
 -- name: from_1
--- What the second format adds to the first.
+-- Upgrade a ledger of format 1 to format 2.
 ALTER TABLE liftlock.executions
 ADD COLUMN IF NOT EXISTS wish text NOT NULL DEFAULT 'run' CHECK (wish IN ('run', 'pause', 'cancel'));
 INSERT INTO liftlock.ledger (version) VALUES (2) ON CONFLICT DO NOTHING;
 
 -- name: wish
--- What somebody wants of a revision that is run.
+-- Return the requested state of a revision's backfills: run, pause or cancel.
 SELECT wish FROM liftlock.executions WHERE id = CAST(:execution AS bigint);
 
 -- name: make_wish
--- Pause, cancel or let go on what isn't finished.
+-- Request a state of the backfills of a revision that isn't finished.
 UPDATE liftlock.executions SET wish = CAST(:wish AS text)
 WHERE id = CAST(:execution AS bigint) AND finished_at IS NULL;
 
 -- name: backfills
--- The backfills that are begun and not finished.
+-- Return the backfills that were begun and aren't finished, the oldest first.
 SELECT e.id AS execution, e.version_table, e.revision, e.direction, e.wish, s.sql, s.started_at, s.cursor::text AS cursor
 FROM liftlock.steps AS s
 JOIN liftlock.executions AS e ON e.id = s.execution
@@ -110,17 +110,17 @@ WHERE e.finished_at IS NULL AND s.finished_at IS NULL AND s.pace = 'batched'
 ORDER BY s.started_at;
 
 -- name: version
--- The format of the ledger at hand.
+-- Return the format of the ledger.
 SELECT max(version) FROM liftlock.ledger;
 
 -- name: begin_run
--- A run that is about to do something.
+-- Record a run that is about to change something; return its number.
 INSERT INTO liftlock.runs (version_table, command, host, release, engine)
 VALUES (CAST(:version_table AS text), CAST(:command AS text), CAST(:host AS text), CAST(:release AS text), CAST(:engine AS text))
 RETURNING id;
 
 -- name: add_revision
--- A revision is applied; in its own transaction, or the row could tell a lie.
+-- Record an applied revision. It belongs to the transaction that changes the version table.
 INSERT INTO liftlock.revisions (version_table, revision, down, depends_on, message, phase, run, seconds)
 VALUES (CAST(:version_table AS text), CAST(:revision AS text), CAST(:down AS text[]), CAST(:depends_on AS text[]),
         CAST(:message AS text), CAST(:phase AS text), CAST(:run AS bigint), CAST(:seconds AS double precision))
@@ -129,60 +129,60 @@ SET down = excluded.down, depends_on = excluded.depends_on, message = excluded.m
     run = excluded.run, applied_at = excluded.applied_at, seconds = excluded.seconds;
 
 -- name: remove_revision
--- A revision is undone.
+-- Remove a downgraded revision.
 DELETE FROM liftlock.revisions
 WHERE version_table = CAST(:version_table AS text) AND revision = CAST(:revision AS text);
 
 -- name: unfinished
--- The revision that was begun and isn't finished; there is at most one in a version table.
+-- Return the execution that was begun and isn't finished; a version table has at most one.
 SELECT e.id, e.revision, e.direction, e.source
 FROM liftlock.executions AS e
 WHERE e.version_table = CAST(:version_table AS text) AND e.finished_at IS NULL;
 
 -- name: forget_execution
--- All that a revision had done was taken back, so it was never begun.
+-- Remove an execution whose steps were all undone.
 DELETE FROM liftlock.executions WHERE id = CAST(:execution AS bigint);
 
 -- name: begin_execution
--- A revision commits a part of itself for the first time, or all of it.
+-- Record the execution of a revision, at its first commit; return its number.
 INSERT INTO liftlock.executions (version_table, revision, direction, source)
 VALUES (CAST(:version_table AS text), CAST(:revision AS text), CAST(:direction AS text), CAST(:source AS text))
 RETURNING id;
 
 -- name: finish_execution
--- The revision is finished.
+-- Record that an execution is finished.
 UPDATE liftlock.executions SET finished_at = clock_timestamp() WHERE id = CAST(:execution AS bigint);
 
 -- name: forget_answers
--- A finished revision asks nothing any more.
+-- Remove the query results of an execution; only a resumed one needs them.
 DELETE FROM liftlock.answers WHERE execution = CAST(:execution AS bigint);
 
 -- name: forget_recipes
--- A finished revision is not resumed any more.
+-- Remove the planned steps and cursors of an execution; only a resumed one needs them.
 UPDATE liftlock.steps SET recipe = NULL, cursor = NULL
 WHERE execution = CAST(:execution AS bigint) AND recipe IS NOT NULL;
 
 -- name: steps
--- What is known of the steps of an execution.
+-- Return the steps of an execution, in their order.
 SELECT s.shape, s.occurrence, s.part, s.fingerprint, s.recipe::text AS recipe, s.cursor::text AS cursor, s.finished_at IS NOT NULL AS finished
 FROM liftlock.steps AS s
 WHERE s.execution = CAST(:execution AS bigint)
 ORDER BY s.position;
 
 -- name: answers
--- What the database answered in an execution.
+-- Return the query results of an execution.
 SELECT a.shape, a.occurrence, a.fingerprint, a.body::text AS body
 FROM liftlock.answers AS a
 WHERE a.execution = CAST(:execution AS bigint);
 
 -- name: add_answer
--- The database answered; in the transaction in which it did.
+-- Record the result of a query of the revision, in the transaction of the query.
 INSERT INTO liftlock.answers (execution, shape, occurrence, fingerprint, body)
 VALUES (CAST(:execution AS bigint), CAST(:shape AS text), CAST(:occurrence AS integer), CAST(:fingerprint AS text),
         CAST(CAST(:body AS text) AS jsonb));
 
 -- name: add_step
--- A step is begun or finished.
+-- Record that a step is begun or finished.
 INSERT INTO liftlock.steps (execution, run, position, operation, shape, occurrence, part, does, fingerprint, recipe, sql,
                             pace, lock, phase, finished_at)
 VALUES (CAST(:execution AS bigint), CAST(:run AS bigint), CAST(:position AS integer), CAST(:operation AS text),
@@ -193,18 +193,18 @@ ON CONFLICT (execution, shape, occurrence, part) DO UPDATE
 SET finished_at = excluded.finished_at, run = excluded.run;
 
 -- name: advance
--- How far a backfill has come; in the transaction of the batch.
+-- Record the cursor of a backfill, in the transaction of the batch.
 UPDATE liftlock.steps SET cursor = CAST(CAST(:cursor AS text) AS jsonb)
 WHERE execution = CAST(:execution AS bigint) AND shape = CAST(:shape AS text)
   AND occurrence = CAST(:occurrence AS integer) AND part = CAST(:part AS integer);
 
 -- name: forget_operation
--- An operation was taken back.
+-- Remove the steps of an operation that was undone.
 DELETE FROM liftlock.steps
 WHERE execution = CAST(:execution AS bigint) AND shape = CAST(:shape AS text) AND occurrence = CAST(:occurrence AS integer);
 
 -- name: applied
--- What the ledger remembers of a version table, the oldest first.
+-- Return the applied revisions of a version table, the oldest first.
 SELECT r.revision, r.down, r.depends_on, r.message, r.phase, r.applied_at, r.seconds, n.role, n.host, n.release
 FROM liftlock.revisions AS r
 JOIN liftlock.runs AS n ON n.id = r.run
@@ -212,7 +212,7 @@ WHERE r.version_table = :version_table
 ORDER BY r.applied_at, r.revision;
 
 -- name: fingerprints
--- For each revision of a version table, the fingerprints of its steps in order.
+-- Return the fingerprints of the steps of each revision of a version table, in their order.
 SELECT e.revision, array_agg(s.fingerprint ORDER BY s.position) AS fingerprints
 FROM liftlock.steps AS s
 JOIN liftlock.executions AS e ON e.id = s.execution

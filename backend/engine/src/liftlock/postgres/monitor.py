@@ -118,7 +118,7 @@ class SessionMonitor:
 
     @property
     def gave_up(self) -> bool:
-        """Whether ``tick`` cancelled a statement that was blocked for too long."""
+        """True after ``tick`` has cancelled a statement that was blocked for too long."""
         with self._guard:
             return self._gave_up
 
@@ -172,7 +172,7 @@ class SessionMonitor:
         """
         with self._guard:
             pid = self._pid
-        return [] if pid is None else query(self._session, "held", pid=pid)
+        return [] if pid is None else query(self._session, "table_locks", pid=pid)
 
     def visible_to_others(self, kind: str, whose: str, part: str) -> bool:
         """Return whether other sessions see an object; also True if its kind is unknown.
@@ -185,7 +185,7 @@ class SessionMonitor:
             whose: the object's name, or its table's.
             part: the name of a part of the table, such as a column or a trigger.
         """
-        rows = query(self._session, "seen_by_others", kind=kind, whose=whose, part=part)
+        rows = query(self._session, "visible_to_others", kind=kind, whose=whose, part=part)
         return bool(rows[0]["seen"])
 
     def requested_state(self, execution: int | None) -> str:
@@ -289,7 +289,7 @@ class SessionMonitor:
     def _observe_table_locks(self, pid: int) -> None:
         with self._guard:
             statement = self._statement
-        locks = query(self._session, "held", pid=pid)
+        locks = query(self._session, "table_locks", pid=pid)
         if not locks:
             return
         with self._guard:

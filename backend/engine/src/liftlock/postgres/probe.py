@@ -1,4 +1,4 @@
-"""Why a database can't be used: one look, one verdict."""
+"""Diagnoses why a database can't be used, with one connection attempt."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from liftlock.settings import Address
 
 @dataclass(frozen=True, slots=True)
 class ConnectionProblem:
-    """A verdict.
+    """A reason why a database can't be used.
 
     Parameters:
-        kind: its name.
-        passes: whether time alone may heal it.
-        now: what to do about it; ``{address}`` and its parts are filled in.
-        signs: what libpq or the server say, in lower case. A server that speaks another language
-            (``lc_messages``) is seen as ``unknown`` and waited for, with its own words shown.
+        kind: its name; the error code is made of it.
+        passes: whether it may be temporary, so that waiting helps.
+        now: what to do about it; ``{host!r}``, ``{user}`` and ``{dbname}`` are filled in.
+        signs: texts in the message of libpq or the server that identify it, in lower case. Messages
+            of a server with another language (``lc_messages``) are classified as ``unknown``. Such
+            a problem is waited for, and the message is shown.
     """
 
     kind: str
@@ -31,12 +32,12 @@ class ConnectionProblem:
     signs: tuple[str, ...] = ()
 
 
-_TROUBLES = (
+_PROBLEMS = (
     ConnectionProblem(
         "no such host",
         passes=True,
-        now="Check the host name {host!r} (POSTGRES_SERVER). In compose it is the name of the service, and it"
-        " resolves only on the same network, once that container runs.",
+        now="Check the host name {host!r} (POSTGRES_SERVER). In Docker Compose it is the name of"
+        " the service; it resolves only in the same network, and while that container is running.",
         signs=(
             "could not translate host name",
             "failed to resolve host",
@@ -46,13 +47,13 @@ _TROUBLES = (
     ConnectionProblem(
         "starting up",
         passes=True,
-        now="Wait: the server runs and isn't ready yet.",
+        now="Wait: the server is running but not ready yet.",
         signs=("the database system is", "not yet accepting connections", "recovery mode"),
     ),
     ConnectionProblem(
         "too many connections",
         passes=True,
-        now="Free some connections, or raise max_connections or the role's CONNECTION LIMIT.",
+        now="Close some connections, or raise max_connections or the role's CONNECTION LIMIT.",
         signs=(
             "too many clients",
             "too many connections",
@@ -63,29 +64,31 @@ _TROUBLES = (
     ConnectionProblem(
         "not admitted",
         passes=False,
-        now="Add a line to the server's pg_hba.conf for this user, database and host; or, when it"
-        " admits only encrypted connections, set POSTGRES_SSLMODE=require.",
+        now="Add a line for this user, database and host to the server's pg_hba.conf. If the server"
+        " accepts only encrypted connections, set POSTGRES_SSLMODE=require.",
         signs=("pg_hba.conf",),
     ),
     ConnectionProblem(
         "TLS trouble",
         passes=False,
-        now="Check POSTGRES_SSLMODE (disable, prefer, require, verify-ca, verify-full) and, for the verifying modes, PGSSLROOTCERT.",
+        now="Check POSTGRES_SSLMODE (disable, prefer, require, verify-ca, verify-full), and"
+        " PGSSLROOTCERT for verify-ca and verify-full.",
         signs=("ssl", "certificate"),
     ),
     ConnectionProblem(
         "wrong password",
         passes=False,
-        now="Check POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE, and POSTGRES_USER: a server that asks for a"
-        " password doesn't tell a wrong one from an unknown role. A PostgreSQL image takes its password only when"
-        " its data folder is first made; later changes of the variable don't reach an old volume.",
+        now="Check POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE, and POSTGRES_USER: a server that"
+        " asks for a password reports an unknown role as a wrong password. The official PostgreSQL"
+        " image sets the password only when it creates the data directory; a later change of the"
+        " variable has no effect on an existing volume.",
         signs=("password authentication failed", "no password supplied", "authentication failed"),
     ),
     ConnectionProblem(
         "pooler in transaction mode",
         passes=False,
-        now="Give the address of the server itself, not of the pooler: advisory locks and session settings need one"
-        " session from beginning to end.",
+        now="Use the address of the server instead of the pooler's: advisory locks and session"
+        " settings need one session from beginning to end.",
         signs=("unsupported startup parameter",),
     ),
     ConnectionProblem(
@@ -103,7 +106,8 @@ _TROUBLES = (
     ConnectionProblem(
         "refused",
         passes=True,
-        now="Start the database, or correct POSTGRES_SERVER and POSTGRES_PORT: nothing listens there.",
+        now="Start the database, or correct POSTGRES_SERVER and POSTGRES_PORT: no server listens"
+        " there.",
         signs=(
             "connection refused",
             "no such file or directory",
@@ -114,23 +118,32 @@ _TROUBLES = (
     ConnectionProblem(
         "no answer",
         passes=True,
-        now="Check POSTGRES_SERVER, the network between, and its firewalls: the host doesn't answer.",
+        now="Check POSTGRES_SERVER, the network and its firewalls: the host doesn't answer.",
         signs=("timeout expired", "timed out", "no route to host", "network is unreachable"),
     ),
 )
-_QUOTED = re.compile(r'"[^"]*"')
-_UNKNOWN = ConnectionProblem("unknown", passes=True, now="Read the server's words above.")
+"""The problems, in the order in which they are tested: a message may contain signs of several."""
+
+_UNKNOWN = ConnectionProblem("unknown", passes=True, now="See the server's message above.")
 _STANDBY = ConnectionProblem(
     "read-only standby",
     passes=True,
-    now="Give the address of the primary; or wait until this server is promoted.",
+    now="Use the address of the primary, or wait until this server is promoted.",
 )
-_POOLER = next(trouble for trouble in _TROUBLES if trouble.kind.startswith("pooler"))
+_POOLER = next(problem for problem in _PROBLEMS if problem.kind == "pooler in transaction mode")
+
+_QUOTED = re.compile(r'"[^"]*"')
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What one look at a database showed: some trouble, and the words that told of it."""
+    """A problem that a probe found.
+
+    Parameters:
+        trouble: the problem.
+        address: the database.
+        words: the message that identifies the problem.
+    """
 
     trouble: ConnectionProblem
     address: Address
@@ -142,78 +155,84 @@ class ProbeResult:
         return f"{self.trouble.kind}: {self.address!r}: {self.words}"
 
     def error(self, waited: float = 0) -> LiftlockError:
-        """The verdict as an error; what would have passed with time is ``NotNow``."""
+        """Return the problem as an error: ``NotNow`` if it may be temporary.
+
+        Parameters:
+            waited: seconds that were waited for its end.
+        """
         family = NotNow if self.trouble.passes else SettingsError
         name = self.trouble.kind.upper().replace(" ", "-")
         after = f" (waited {waited:.0f} s)" if waited else ""
-        parts = {
-            "host": self.address.host,
-            "user": self.address.user,
-            "dbname": self.address.dbname,
-        }
         return family(
             f"LL-{name}",
             f"{self.trouble.kind}: {self.address!r}{after}\n{self.words}",
-            now=self.trouble.now.format(**parts),
+            now=self.trouble.now.format(
+                host=self.address.host, user=self.address.user, dbname=self.address.dbname
+            ),
         )
 
 
 def diagnose(error: psycopg.Error) -> ConnectionProblem:
-    """Which trouble a failed connection tells of."""
-    words = _QUOTED.sub('""', str(error).lower())
-    return next(
-        (trouble for trouble in _TROUBLES if any(sign in words for sign in trouble.signs)), _UNKNOWN
-    )
+    """Return the problem that an error's message identifies.
+
+    Names in quotes are ignored, so that a database called ``ssl`` isn't taken for a sign.
+    """
+    message = _QUOTED.sub('""', str(error).lower())
+    for problem in _PROBLEMS:
+        if any(sign in message for sign in problem.signs):
+            return problem
+    return _UNKNOWN
 
 
 def probe(address: Address, *, writable: bool = True) -> ProbeResult | None:
-    """Look at a database once.
+    """Try to use a database once.
 
     Parameters:
-        address: where it is.
-        writable: whether a standby is trouble.
+        address: the database.
+        writable: whether a read-only standby is a problem.
 
     Returns:
-        The verdict; None when the database can be used.
+        The problem; None if the database can be used.
     """
     try:
         session = connect(address, "wait", settle=False)
     except psycopg.OperationalError as error:
-        return ProbeResult(diagnose(error), address, _telling(error))
+        return ProbeResult(diagnose(error), address, reason_of(error))
     with contextlib.closing(session):
-        row = query(session, "backend")[0]
-        if writable and row["standby"]:
-            return ProbeResult(
-                _STANDBY, address, "the server is in recovery, so nothing can be written"
-            )
-        if row["pid"] != session.info.backend_pid and _changes_backend(address):
-            return ProbeResult(
-                _POOLER, address, "two statements of one session were run by two server processes"
-            )
+        backend = query(session, "backend")[0]
+        if writable and backend["standby"]:
+            words = "the server is in recovery, so it accepts no writes"
+            return ProbeResult(_STANDBY, address, words)
+        if backend["pid"] != session.info.backend_pid and _changes_backend(address):
+            words = "two statements of one session were run by two server processes"
+            return ProbeResult(_POOLER, address, words)
     return None
 
 
 def _changes_backend(address: Address) -> bool:
-    """Whether a session loses its backend between two statements.
+    """Return whether a session may change its backend between two statements.
 
-    A second session takes the backend that the first one was served by, and keeps it in a transaction;
-    a pooler in session mode never lets that happen.
+    A second session takes the backend that served the first one, if the pooler has returned that
+    to its pool, and keeps it in a transaction. A pooler in session mode doesn't allow that.
     """
     with contextlib.closing(connect(address, "wait", settle=False)) as first:
-        before = query(first, "backend")[0]["pid"]
+        backend_before = query(first, "backend")[0]["pid"]
         with contextlib.closing(connect(address, "wait", settle=False)) as second:
             second.execute("BEGIN")
-            if query(second, "backend")[0]["pid"] == before:
+            if query(second, "backend")[0]["pid"] == backend_before:
                 return True
-            return bool(query(first, "backend")[0]["pid"] != before)
+            return bool(query(first, "backend")[0]["pid"] != backend_before)
 
 
-def _telling(error: psycopg.Error) -> str:
-    """The one line of libpq's that says why, without the address that the verdict names anyway."""
+def reason_of(error: psycopg.Error) -> str:
+    """Return the reason from libpq's message, without the address.
+
+    The message may have several lines, one for each address of the host, such as ``connection to
+    server at "db" (10.0.0.5), port 5432 failed: Connection refused``.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = next((line for line in lines if "failed: " in line), (lines or ["no words"])[-1])
-    return (
-        told.rpartition("failed: ")[2]
-        if "authentication failed" not in told
-        else told.rpartition(": ")[2]
-    )
+    if not lines:
+        return "no message"
+    line = next((line for line in lines if "failed: " in line), lines[-1])
+    separator = ": " if "authentication failed" in line else "failed: "
+    return line.rpartition(separator)[2]

@@ -1,4 +1,4 @@
-"""Named SQL statements, read from the ``.sql`` files beside this one."""
+"""Named SQL statements, read from the ``.sql`` files in this folder."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
 def load(filename: str) -> dict[str, str]:
-    """The statements of a file, by name.
+    """Return the statements of a file by name.
 
-    Each begins with a line ``-- name: it`` and a comment that says what it is for.
+    Each statement begins with a line ``-- name: its_name`` and a comment that describes it. The
+    comment belongs to the text, so that it shows in ``pg_stat_activity``.
     """
     text = files(__package__).joinpath(filename).read_text(encoding="utf-8")
     _, *parts = _NAME.split(text)
-    return {
-        name: body.strip().removesuffix(";")
-        for name, body in zip(parts[::2], parts[1::2], strict=True)
-    }
+    names, bodies = parts[::2], parts[1::2]
+    return {name: body.strip().removesuffix(";") for name, body in zip(names, bodies, strict=True)}
 
 
 QUERIES = load("queries.sql")

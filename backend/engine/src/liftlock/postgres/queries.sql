@@ -1,14 +1,14 @@
 -- name: settle
--- Session settings that a migration session needs, whatever the role or the database says: no time
--- limit but the lock's, and a server that notices a dead client within about a second. Settings that
--- a server's version doesn't have are left out.
+-- Apply session settings; they override those of the role and the database. Settings that the server's
+-- version doesn't have are left out.
 SELECT set_config(wanted.name, wanted.value, false)
 FROM unnest(CAST(:names AS text[]), CAST(:values AS text[])) AS wanted (name, value)
 JOIN pg_catalog.pg_settings AS known USING (name);
 
 -- name: settings
--- What was set since the session began, for it or for its transaction; but not what describes the transaction itself, and
--- no time limits, which are the engine's. The role isn't listed among the settings, nor are those of the project's own names.
+-- Return the settings made since the session began, for it or for its transaction. Properties of the
+-- transaction and timeouts, which liftlock controls, are left out. pg_settings contains neither the
+-- role nor settings with names of the project's own, so they are added.
 SELECT name, pg_catalog.current_setting(name) AS value
 FROM pg_catalog.pg_settings
 WHERE source = 'session' AND name NOT LIKE 'transaction\_%' AND name NOT LIKE '%\_timeout'
@@ -22,25 +22,26 @@ UNION ALL
 SELECT 'role', pg_catalog.current_setting('role');
 
 -- name: settings_named
--- Settings that are asked for; one that was never made is empty.
+-- Return the values of settings by name; a setting that doesn't exist is empty.
 SELECT name, coalesce(pg_catalog.current_setting(name, true), '') AS value
 FROM unnest(CAST(:names AS text[])) AS wanted (name);
 
 -- name: backend
--- Who this session is.
+-- Return the process ID of the session's backend, and what its server is.
 SELECT pg_backend_pid() AS pid, pg_is_in_recovery() AS standby, current_setting('server_version_num')::int AS version;
 
 -- name: try_lock
--- Single flight: never waits, so it holds no snapshot that CREATE INDEX CONCURRENTLY would wait for.
+-- Try to take an advisory lock. It never waits, since a waiting statement holds a snapshot, for whose
+-- end CREATE INDEX CONCURRENTLY waits.
 SELECT pg_try_advisory_lock(:key) AS got;
 
 -- name: unlock
--- Lets the next one fly.
+-- Release an advisory lock.
 SELECT pg_advisory_unlock(:key);
 
 -- name: lock_holder
--- Who holds an advisory lock: pid, application, since when, from where. A transaction that has looked at pg_stat_activity
--- before goes on to see what was there then, so a pid may be all that is known.
+-- Return the session that holds an advisory lock. pg_stat_activity is a snapshot of the first access in
+-- a transaction, so in a transaction only the pid may be known.
 SELECT pid, a.application_name, a.backend_start, a.client_addr::text AS client
 FROM pg_catalog.pg_locks AS l
 LEFT JOIN pg_catalog.pg_stat_activity AS a USING (pid)
@@ -49,8 +50,9 @@ WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database());
 
 -- name: blockers
--- Which sessions keep a session from the lock it waits for, those at the head of the queue first; and the tables on which
--- they hold the lock of maintenance, such as an autovacuum's. A prepared transaction has no session: its pid is 0.
+-- Return the sessions that block a session, the oldest transaction first, and the tables on which they
+-- hold the lock of VACUUM, ANALYZE or CREATE INDEX CONCURRENTLY. A prepared transaction has no session:
+-- its pid is 0.
 SELECT a.pid, a.application_name, a.state, a.usename, a.xact_start, a.backend_type,
        extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start))::float8 AS seconds,
        left(a.query, 200) AS query,
@@ -70,13 +72,13 @@ WHERE 0 = ANY (pg_catalog.pg_blocking_pids(:pid)) AND p.database = current_datab
 ORDER BY xact_start NULLS LAST;
 
 -- name: waiters
--- Which sessions wait for a lock that a session holds.
+-- Return the sessions that are blocked by a session.
 SELECT a.pid
 FROM pg_catalog.pg_stat_activity AS a
 WHERE a.wait_event_type = 'Lock' AND :pid = ANY (pg_catalog.pg_blocking_pids(a.pid));
 
 -- name: index_progress
--- How far an index is that a session builds.
+-- Return the progress of the index that a session builds.
 SELECT CAST(p.relid::regclass AS text) AS relation, p.phase,
        CASE WHEN p.blocks_total > 0 THEN 100 * p.blocks_done / p.blocks_total
             WHEN p.tuples_total > 0 THEN 100 * p.tuples_done / p.tuples_total ELSE 0 END AS percent
@@ -84,12 +86,13 @@ FROM pg_catalog.pg_stat_progress_create_index AS p
 WHERE p.pid = :pid;
 
 -- name: replica_lag
--- How far the replica is behind that is most so; without pg_read_all_stats a role sees none.
+-- Return the replay lag of the slowest replica; 0 if the role isn't a member of pg_read_all_stats.
 SELECT coalesce(max(extract(epoch FROM r.replay_lag)), 0)::float8 AS seconds
 FROM pg_catalog.pg_stat_replication AS r;
 
 -- name: long_queries
--- The transactions of others that last already, on this standby; and how long it lets them keep it from replaying a strong lock.
+-- Return the long transactions of other sessions on this standby, and how long replay of a lock waits
+-- for them.
 SELECT a.pid, a.application_name, a.state, a.usename, a.backend_type,
        extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS seconds, left(a.query, 200) AS query,
        current_setting('max_standby_streaming_delay') AS delay
@@ -99,14 +102,14 @@ WHERE a.datname = current_database() AND a.backend_type = 'client backend' AND a
 ORDER BY a.xact_start;
 
 -- name: still_open
--- Which of these transactions are still open.
+-- Return which of the given transactions are still open.
 SELECT a.pid
 FROM pg_catalog.pg_stat_activity AS a
 JOIN unnest(CAST(:pids AS int[]), CAST(:starts AS timestamptz[])) AS known (pid, xact_start) USING (pid, xact_start);
 
--- name: held
--- The locks on tables, views and sequences, stronger than those of rows, that a session holds or waits for; what it made and
--- hasn't committed is seen by nobody else, so not by this query either.
+-- name: table_locks
+-- Return the locks on tables, views and sequences that a session holds or waits for, without the modes
+-- that row changes take. Relations that it has created and not committed are not visible here.
 SELECT DISTINCT CAST(c.oid::regclass AS text) AS relation, l.mode
 FROM pg_catalog.pg_locks AS l
 JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
@@ -116,8 +119,9 @@ WHERE l.pid = :pid AND l.locktype = 'relation' AND c.relkind IN ('r', 'p', 'm', 
   AND c.relnamespace <> 'pg_catalog'::regnamespace
 ORDER BY 1, 2;
 
--- name: seen_by_others
--- Whether something of that kind and name is there, in whatever schema; asked by another session than the one that has taken it away.
+-- name: visible_to_others
+-- Return whether an object of this kind and name exists in any schema. Another session than the one that
+-- has dropped or created it asks, so uncommitted changes don't count. Unknown kinds count as relations.
 SELECT CASE
   WHEN wanted.kind = 'left over' THEN true
   WHEN wanted.kind IN ('FUNCTION', 'PROCEDURE', 'AGGREGATE') THEN EXISTS (SELECT FROM pg_catalog.pg_proc WHERE proname = wanted.name)
@@ -135,21 +139,22 @@ SELECT CASE
 FROM (SELECT CAST(:kind AS text) AS kind, CAST(:whose AS text) AS name, CAST(:part AS text) AS part) AS wanted;
 
 -- name: cancel
--- Cancels what a session is running.
+-- Cancel the statement of a session.
 SELECT pg_cancel_backend(:pid);
 
 -- name: cancel_blocker
--- Ends the transaction that keeps us from a lock, unless it is over: by a cancel where a statement runs, else with its session.
+-- End a blocking transaction, unless it is over: cancel its statement if one is running, else terminate
+-- its session.
 SELECT CASE a.state WHEN 'active' THEN pg_cancel_backend(a.pid) ELSE pg_terminate_backend(a.pid) END AS done
 FROM pg_catalog.pg_stat_activity AS a
 WHERE a.pid = :pid AND a.xact_start = :xact_start;
 
 -- name: exists
--- Whether a table is there, without an error when it isn't.
+-- Return whether a relation exists.
 SELECT to_regclass(:relation) IS NOT NULL AS found;
 
 -- name: version_tables
--- Tables that look like Alembic's own, which have one column, and may be read.
+-- Return the tables that look like Alembic's version table and may be read: version_num is the only column.
 SELECT n.nspname || '.' || c.relname AS name
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -160,7 +165,7 @@ HAVING array_agg(a.attname::text) = ARRAY['version_num']
 ORDER BY 1;
 
 -- name: server_facts
--- What doctor says of the server and the role.
+-- Return facts about the server and the role, for `liftlock doctor`.
 SELECT current_setting('server_version') AS version,
        current_setting('server_version_num')::int AS version_num,
        pg_is_in_recovery() AS standby,
@@ -173,7 +178,7 @@ SELECT current_setting('server_version') AS version,
        coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create_table;
 
 -- name: not_owned
--- Ordinary tables of this schema that the role may not alter, since it isn't a member of their owner.
+-- Return the tables of the current schema that the role may not alter, as it isn't a member of their owner.
 SELECT c.relname AS name, pg_get_userbyid(c.relowner) AS owner
 FROM pg_catalog.pg_class AS c
 WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
@@ -181,7 +186,7 @@ WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p'
 ORDER BY c.relname;
 
 -- name: visible
--- The relations that this session sees, and the tables that the indexes among them stand on.
+-- Return the relations that this session sees; for an index also its table.
 SELECT c.oid::bigint AS oid, c.oid::regclass::text AS relation, c.relname AS name, c.relkind::text AS kind, t.oid::regclass::text AS of_table
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
@@ -192,7 +197,7 @@ WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast', 'liftloc
 ORDER BY c.oid;
 
 -- name: relation_locks
--- The locks of a session, or those that it waits for, on relations that this one sees.
+-- Return the locks on relations that a session holds, or that it waits for.
 SELECT DISTINCT c.oid::bigint AS oid, c.oid::regclass::text AS relation, l.mode, c.relkind::text AS kind
 FROM pg_catalog.pg_locks AS l
 JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
@@ -202,21 +207,22 @@ WHERE l.pid = :pid AND l.granted = :granted AND l.locktype = 'relation'
   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast');
 
 -- name: waits
--- What a session waits for: a table, or another transaction.
+-- Return what kinds of locks a session waits for, such as relation or transactionid.
 SELECT l.locktype FROM pg_catalog.pg_locks AS l WHERE l.pid = :pid AND NOT l.granted;
 
 -- name: throw_out
--- Ends the sessions of others on a database, so that it can be copied: CREATE DATABASE waits five seconds for them to go.
+-- Terminate the other sessions of a database, so that it can be copied. CREATE DATABASE waits five seconds
+-- for their end.
 SELECT pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity AS a WHERE a.datname = :dbname AND a.pid <> pg_backend_pid();
 
 -- name: schema_of
--- The schema in which a table is found by its bare name, else where it would be made.
+-- Return the schema in which a table is found by its name alone, else the one in which it would be created.
 SELECT coalesce((
     SELECT n.nspname::text FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     WHERE c.oid = to_regclass(quote_ident(CAST(:table AS text)))), current_schema()::text) AS schema;
 
 -- name: relation
--- A table that holds rows of its own or in partitions, and isn't the server's: its columns, and those of its primary key, in order.
+-- Return a table of the project, which may be partitioned: its columns, and those of its primary key in order.
 SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relkind = 'p' AS partitioned,
        array(
            SELECT a.attname::text FROM pg_catalog.pg_attribute AS a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -231,8 +237,8 @@ FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.rel
 WHERE c.oid = to_regclass(CAST(:relation AS text)) AND c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%';
 
 -- name: sizes
--- How large tables are with their partitions, and how many rows were ever written; the server's own counters, which it
--- updates within a second, and which a standby doesn't take over.
+-- Return the size of tables with their partitions, and how many rows were ever written. The counters are the
+-- server's own; it updates them within a second, and a standby doesn't have those of its primary.
 SELECT wanted.name, sum(pg_table_size(leaf.oid))::bigint AS bytes, sum(greatest(leaf.reltuples, 0))::float8 AS rows,
        CASE WHEN NOT pg_is_in_recovery() THEN coalesce(sum(s.n_tup_ins + s.n_tup_upd + s.n_tup_del), 0)::bigint END AS writes
 FROM unnest(CAST(:names AS text[])) AS wanted (name)
@@ -243,5 +249,5 @@ LEFT JOIN pg_catalog.pg_stat_user_tables AS s ON s.relid = leaf.oid
 GROUP BY wanted.name;
 
 -- name: roles
--- The roles of a server.
+-- Return the roles of the server.
 SELECT r.rolname AS name FROM pg_catalog.pg_roles AS r;

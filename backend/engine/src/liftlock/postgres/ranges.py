@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from liftlock.model.operation import quote_name
 from liftlock.postgres.catalog import Execute
 from liftlock.postgres.cursor import Position
 from liftlock.postgres.queries import CATALOG
+from liftlock.sql import quote_name
 
 BLOCKS_PER_ROW = 0.02
 """Blocks for each row of a range's wanted size, where rows aren't counted: 50 rows a block."""

@@ -1,4 +1,4 @@
-"""The engine's own sessions, and the settings that every migration session gets."""
+"""liftlock's own sessions, and the settings of all sessions that change the schema."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import socket
 from collections.abc import Mapping
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 
 from liftlock.postgres.queries import QUERIES
@@ -14,25 +15,30 @@ from liftlock.settings import Address
 
 Session = psycopg.Connection[DictRow]
 
-_PARAMETER = re.compile(r"(?<![:\\\w]):(\w+)")
-_NAME_BYTES = 63
 CONNECT_SECONDS = 3
+
+_PARAMETER = re.compile(r"(?<![:\\\w]):(\w+)")
+"""A named parameter, ``:name``; not a cast, ``::name``, nor an escaped colon, ``\\:name``."""
+
+_NAME_BYTES = 63
+"""PostgreSQL's limit for ``application_name``."""
 
 
 def application(command: str) -> str:
-    """The ``application_name`` of a session that works for a command, at most 63 bytes."""
+    """Return the ``application_name`` of a session that works for a command."""
     return f"liftlock {command}@{socket.gethostname()}"[:_NAME_BYTES]
 
 
 def migration_settings(lock_timeout: int) -> dict[str, str]:
-    """Settings for a session that changes the schema.
+    """Return the settings of a session that changes the schema.
+
+    All limits are off except the lock timeout, since the role or the database may have set some for
+    the application. A backend whose client was killed continues its statement and keeps its locks,
+    unless ``client_connection_check_interval`` (since PostgreSQL 14) makes it check the connection:
+    https://www.postgresql.org/docs/current/runtime-config-connection.html
 
     Parameters:
-        lock_timeout: milliseconds that one statement may wait for a lock; 0 for ever.
-
-    A backend whose client was killed goes on with its statement, and keeps its locks, unless
-    ``client_connection_check_interval`` (PostgreSQL 14) makes it look:
-    https://www.postgresql.org/docs/current/runtime-config-connection.html
+        lock_timeout: milliseconds that a statement may wait for a lock; 0 for no limit.
     """
     return {
         "lock_timeout": f"{lock_timeout}ms",
@@ -50,10 +56,10 @@ def migration_settings(lock_timeout: int) -> dict[str, str]:
 def query(
     session: Session, name: str, statements: Mapping[str, str] = QUERIES, **parameters: object
 ) -> list[DictRow]:
-    """Run a named statement on a session of our own and return its rows.
+    """Run a named statement and return its rows.
 
     Raises:
-        psycopg.Error: as the server or the network says.
+        psycopg.Error: the server or the network reports an error.
     """
     cursor = execute(session, statements[name], parameters)
     return cursor.fetchall() if cursor.description else []
@@ -62,37 +68,47 @@ def query(
 def execute(
     session: Session, statement: str, parameters: Mapping[str, object]
 ) -> psycopg.Cursor[DictRow]:
-    """Run a statement with named parameters, ``:name``, on a session of our own.
+    """Run a statement with named parameters, ``:name``.
 
     Raises:
-        psycopg.Error: as the server or the network says.
+        psycopg.Error: the server or the network reports an error.
     """
-    text = _PARAMETER.sub(r"%(\1)s", statement.replace("%", "%%")).replace("\\:", ":")
-    return session.execute(text.encode(), parameters)
+    return session.execute(psycopg_style(statement).encode(), parameters)
+
+
+def psycopg_style(statement: str) -> str:
+    r"""Return a statement with psycopg's parameters, ``%(name)s``, instead of ``:name``.
+
+    ``:name`` is SQLAlchemy's style, since the same statements run on the project's connection. An
+    escaped colon, ``\:``, becomes a colon, and a percent sign is doubled.
+    """
+    doubled = statement.replace("%", "%%")
+    return _PARAMETER.sub(r"%(\1)s", doubled).replace("\\:", ":")
 
 
 def connect(address: Address, command: str, *, settle: bool = True) -> Session:
-    """Open an autocommit session of the engine's own.
+    """Open a session in autocommit.
 
     Parameters:
-        address: where to.
-        command: what it is for; it shows in ``application_name``.
-        settle: whether to give it the settings of a migration session.
+        address: the database.
+        command: what the session is for; it shows in ``application_name``.
+        settle: whether to apply the settings of a session that changes the schema.
 
     Raises:
-        psycopg.OperationalError: the server can't be reached or doesn't let us in.
+        psycopg.OperationalError: the server can't be reached or refuses the connection.
     """
-    session: Session = psycopg.connect(
-        **address.keywords()
-        | {"application_name": application(command), "connect_timeout": str(CONNECT_SECONDS)},  # type: ignore[arg-type]  # all of them are texts
-        autocommit=True,
-        row_factory=dict_row,
-        keepalives=1,
-        keepalives_idle=5,
-        keepalives_interval=2,
-        keepalives_count=3,
+    keywords = address.keywords() | {
+        "application_name": application(command),
+        "connect_timeout": str(CONNECT_SECONDS),
+        "keepalives": "1",
+        "keepalives_idle": "5",
+        "keepalives_interval": "2",
+        "keepalives_count": "3",
+    }
+    session: Session = psycopg.Connection.connect(
+        make_conninfo(**keywords), autocommit=True, row_factory=dict_row
     )
     if settle:
-        wanted = migration_settings(lock_timeout=0)
-        query(session, "settle", names=list(wanted), values=list(wanted.values()))
+        settings = migration_settings(lock_timeout=0)
+        query(session, "settle", names=list(settings), values=list(settings.values()))
     return session

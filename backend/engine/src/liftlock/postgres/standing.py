@@ -1,12 +1,13 @@
-"""Where a database stands, seen from this build. Reads only, and creates nothing."""
+"""The state of a database compared with a build. It only reads, and creates nothing."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from liftlock.errors import SettingsError
 from liftlock.model.revision import Chain, SchemaState, schema_state
-from liftlock.postgres.ledger import (
+from liftlock.postgres.applied import (
     AppliedRevision,
     applied,
     chain_of,
@@ -19,7 +20,13 @@ from liftlock.postgres.session import Session, query
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What this build knows and needs: from its manifest, or from the files themselves."""
+    """The revisions of a build, from its manifest or its revision files.
+
+    Parameters:
+        version_table: the version table, with its schema if that is known.
+        chain: the revisions that the build contains.
+        required: the revisions that the application requires, usually the heads.
+    """
 
     version_table: str
     chain: Chain
@@ -28,16 +35,17 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where a database stands.
+    """The state of a database compared with a build.
 
     Parameters:
-        state: the verdict.
-        current: the rows of the version table.
-        required: what this build needs.
-        pending: revisions that are still to run, in no order.
-        newer: revisions that this build doesn't know, as the ledger tells of them.
-        applied: all that the ledger remembers.
-        unfinished: what was begun and isn't finished; empty where nothing is.
+        state: the result of the comparison.
+        current: the revisions in the version table.
+        required: the revisions that the build requires.
+        pending: revisions that are still to be applied, in no order.
+        newer: revisions in the ledger that the build doesn't contain.
+        applied: all revisions in the ledger.
+        unfinished: an upgrade or downgrade that was begun and not finished, such as
+            ``upgrade of a1b2``; empty if there is none.
     """
 
     state: SchemaState
@@ -50,16 +58,19 @@ class Status:
 
     @property
     def satisfied(self) -> bool:
-        """Whether the database has what this build needs: a downgrade that isn't finished has taken some of it away."""
+        """True if the database has what the build requires.
+
+        It hasn't after an unfinished downgrade, which has removed some of it already.
+        """
         return self.state in {SchemaState.HEAD, SchemaState.NEWER} and not self.downgrade_unfinished
 
     @property
     def downgrade_unfinished(self) -> bool:
-        """Whether a downgrade was begun and isn't finished: its revision still counts as applied."""
+        """True if a downgrade was begun and not finished; its revision still counts as applied."""
         return self.unfinished.startswith("downgrade")
 
     def as_dict(self) -> dict[str, object]:
-        """The status for programs."""
+        """Return the status for programs."""
         return {
             "standing": self.state.value,
             "satisfied": self.satisfied,
@@ -72,78 +83,96 @@ class Status:
         }
 
     def describe(self) -> str:
-        """One or two lines for people."""
-        begun = (
-            f"\nThe {self.unfinished} was begun and isn't finished: the schema is between two revisions."
-            if self.unfinished
-            else ""
-        )
-        return self._standing() + begun
+        """Return one or two lines for people."""
+        text = self._describe_state()
+        if self.unfinished:
+            text += (
+                f"\nThe {self.unfinished} was begun and isn't finished:"
+                " the schema is between two revisions."
+            )
+        return text
 
-    def _standing(self) -> str:
-        have, need = _listed(self.current), _listed(self.required)
+    def _describe_state(self) -> str:
+        current = _listed(self.current)
+        required = _listed(self.required)
         if self.state is SchemaState.NEWER:
-            return f"The database is newer than this build: it has {need}, and since then {describe_applied(self.newer)}."
+            return (
+                f"The database is newer than this build: it has {required},"
+                f" and since then {describe_applied(self.newer)}."
+            )
         if self.state is SchemaState.FOREIGN:
-            return f"The database is at {have}, which this build doesn't know and the ledger says nothing about; it needs {need}."
+            return _describe_unknown(self.current, self.required)
         if self.state is SchemaState.BEHIND:
-            return f"The database is at {have}; this build needs {need}: {len(self.pending)} revisions are pending."
-        return f"The database is at {have}, as this build needs it."
+            pending = (
+                "1 revision is" if len(self.pending) == 1 else f"{len(self.pending)} revisions are"
+            )
+            return f"The database is at {current}; this build needs {required}: {pending} pending."
+        return f"The database is at {current}, as this build needs it."
+
+
+def unknown_revision(heads: Iterable[str], required: Iterable[str]) -> SettingsError:
+    """Return the error for a database at a revision that the build doesn't contain.
+
+    Parameters:
+        heads: the revisions in the version table, or those of them that are unknown.
+        required: the revisions that the build requires.
+    """
+    heads = sorted(heads)
+    return SettingsError(
+        "LL-UNKNOWN-REVISION",
+        _describe_unknown(heads, required),
+        why="Either this build is older than the database, and the ledger has no record of how they"
+        " are related; or this is the database of another project.",
+        now=f"Use the build that contains {_listed(heads)}. `liftlock status` shows what the ledger"
+        " has recorded. If it is the wrong database, correct its address.",
+    )
 
 
 def compare(session: Session, build: Build) -> Status:
     """Compare the database of a session with a build."""
-    table = _version_table(session, build)
-    have = current_heads(session, table)
-    rows = tuple(applied(session, table))
-    verdict = schema_state(build.chain, build.required, have, chain_of(rows))
+    version_table = _version_table(session, build)
+    current = current_heads(session, version_table)
+    rows = tuple(applied(session, version_table))
+    chain = build.chain
     return Status(
-        state=verdict,
-        current=have,
+        state=schema_state(chain, build.required, current, chain_of(rows)),
+        current=current,
         required=build.required,
-        pending=build.chain.ancestors(build.required) - build.chain.ancestors(have),
-        newer=tuple(row for row in rows if row.revision.id not in build.chain.revisions),
+        pending=chain.ancestors(build.required) - chain.ancestors(current),
+        newer=tuple(row for row in rows if row.revision.id not in chain.revisions),
         applied=rows,
-        unfinished=unfinished(session, table),
+        unfinished=unfinished(session, version_table),
     )
 
 
 def _version_table(session: Session, build: Build) -> str:
-    """Where this database keeps its revisions: env.py and the role's settings say it, and the build needn't know."""
+    """Return the version table of this database, with its schema.
+
+    The build may not know it: ``env.py`` and the search path of the role determine the schema. If
+    there is no version table where it is expected, but exactly one that holds a revision of the
+    build, it is that one.
+    """
     expected = build.version_table
     if "." not in expected:
         schema = query(session, "server_facts")[0]["schema"] or "public"
         expected = f"{schema}.{expected}"
-    found = [row["name"] for row in query(session, "version_tables")]
-    own = (
-        []
-        if expected in found
-        else [
-            one
-            for one in found
-            if not build.chain.revisions.keys().isdisjoint(current_heads(session, one))
-        ]
-    )
-    return own[0] if len(own) == 1 else expected
+    tables = [row["name"] for row in query(session, "version_tables")]
+    if expected in tables:
+        return expected
+    own_tables = [
+        table
+        for table in tables
+        if not current_heads(session, table).isdisjoint(build.chain.revisions)
+    ]
+    return own_tables[0] if len(own_tables) == 1 else expected
 
 
-def unknown_revision(heads: frozenset[str], required: frozenset[str]) -> SettingsError:
-    """Return the error of a database whose revisions neither this build nor the ledger knows.
-
-    Parameters:
-        heads: the revisions of the database.
-        required: the revisions that this build needs.
-    """
-    return SettingsError(
-        "LL-UNKNOWN-REVISION",
-        f"The database is at {_listed(heads)}, which this build doesn't know and the ledger says"
-        f" nothing about; it needs {_listed(required)}.",
-        why="Either this build is older than the database and liftlock didn't record how they"
-        " relate, or this is the database of another project.",
-        now="Start the build that belongs to this database; or, if this is a newer one of the same"
-        " project, compare both: liftlock status.",
+def _describe_unknown(heads: Iterable[str], required: Iterable[str]) -> str:
+    return (
+        f"The database is at {_listed(heads)}, which this build doesn't contain, and the ledger has"
+        f" no record of how that follows {_listed(required)}, which this build needs."
     )
 
 
-def _listed(ids: frozenset[str]) -> str:
-    return ", ".join(sorted(ids)) or "no revision"
+def _listed(revisions: Iterable[str]) -> str:
+    return ", ".join(sorted(revisions)) or "no revision"

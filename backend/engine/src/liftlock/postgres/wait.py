@@ -1,4 +1,4 @@
-"""Wait for a database; tell at once what waiting can't heal."""
+"""Waits for a database to become usable; fails at once if waiting can't help."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from liftlock.postgres.retry import attempts
 from liftlock.postgres.signals import Signals
 from liftlock.settings import Address
 
-_REPEAT_SECONDS = 10.0
+_REPORT_SECONDS = 10.0
 
 
-class _NotYet(Exception):
+class _NotReady(Exception):
     """The database can't be used yet."""
+
+    def __init__(self, problem: ProbeResult) -> None:
+        super().__init__(problem.text)
+        self.problem = problem
 
 
 def wait(
@@ -23,56 +27,52 @@ def wait(
     """Return when the database can be used.
 
     Parameters:
-        address: where it is.
-        seconds: how long to wait for what time may heal.
-        interrupts: stops the wait.
-        notify: is told what is wrong, at once, whenever it changes and every ten seconds.
-        writable: whether a read-only standby is worth waiting on.
+        address: the database.
+        seconds: how long to wait while the problem may be temporary.
+        interrupts: end the wait.
+        notify: receives an event for each problem: at once, when it changes, and every ten seconds.
+        writable: whether a read-only standby is a problem.
 
     Raises:
-        SettingsError: time can't heal it, such as a wrong password.
-        NotNow: it isn't healed in time, or a signal came.
+        SettingsError: the problem is permanent, such as a wrong password.
+        NotNow: the problem persists until the end of the wait, or a signal came.
     """
-    started = shown = time.monotonic()
+    started = time.monotonic()
+    reported = started
     last: ProbeResult | None = None
     try:
-        for attempt in attempts(_NotYet, seconds):
+        for attempt in attempts(_NotReady, seconds):
             with attempt:
                 interrupts.check()
-                verdict = probe(address, writable=writable)
+                result = probe(address, writable=writable)
                 now = time.monotonic()
-                if verdict is None:
-                    _ready(address, now - started, last, notify)
+                if result is None:
+                    if last is not None:
+                        notify(_ready(address, now - started))
                     return
-                if not verdict.trouble.passes:
-                    raise verdict.error()
-                if last is None or verdict.trouble != last.trouble or now - shown > _REPEAT_SECONDS:
-                    shown = now
-                    notify(_waiting(verdict, now - started, seconds))
-                last = verdict
-                raise _NotYet
-    except _NotYet:
-        assert last is not None
-        raise last.error(waited=seconds) from None
+                if not result.trouble.passes:
+                    raise result.error()
+                changed = last is None or result.trouble != last.trouble
+                if changed or now - reported > _REPORT_SECONDS:
+                    reported = now
+                    notify(_waiting(result, now - started, seconds))
+                last = result
+                raise _NotReady(result)
+    except _NotReady as error:
+        raise error.problem.error(waited=seconds) from None
 
 
-def _waiting(verdict: ProbeResult, waited: float, seconds: float) -> Event:
-    text = f"waiting for the database ({waited:.0f} of {seconds:.0f} s): {verdict.text}"
+def _waiting(result: ProbeResult, waited: float, seconds: float) -> Event:
+    text = f"waiting for the database ({waited:.0f} of {seconds:.0f} s): {result.text}"
     facts = {
-        "trouble": verdict.trouble.kind,
-        "words": verdict.words,
+        "trouble": result.trouble.kind,
+        "words": result.words,
         "waited": round(waited, 1),
         "limit": seconds,
     }
     return Event("database.awaited", text, facts)
 
 
-def _ready(address: Address, waited: float, last: ProbeResult | None, notify: Notify) -> None:
-    if last is not None:
-        notify(
-            Event(
-                "database.reached",
-                f"{address!r} is ready after {waited:.0f} s",
-                {"waited": round(waited, 1)},
-            )
-        )
+def _ready(address: Address, waited: float) -> Event:
+    text = f"{address!r} is ready after {waited:.0f} s"
+    return Event("database.reached", text, {"waited": round(waited, 1)})

@@ -1,241 +1,290 @@
-"""The project's own connections: where they lead, and the settings they get.
+"""The connections that a project's ``env.py`` opens: their addresses and their settings.
 
-All of it by SQLAlchemy's events, so ``env.py`` and the driver stay as they are.
+SQLAlchemy's events see each connection, so ``env.py`` and the driver stay as they are.
 """
 
 from __future__ import annotations
 
 import contextlib
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Protocol
 
 from psycopg.pq import Conninfo
 from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.pool import Pool
-from sqlalchemy.pool.base import _ConnectionFairy
 
 from liftlock.errors import SettingsError
+from liftlock.execution.transaction import commit_driver
 from liftlock.postgres.queries import QUERIES
 from liftlock.postgres.session import application, migration_settings
 from liftlock.settings import DEFAULT_PORT, Address
 
-_LIBPQ = frozenset(one.keyword.decode() for one in Conninfo.get_defaults())
-
-
-_BASE = ("host", "port", "user", "password", "dbname", "database")
-
-
-_NOT_OURS = frozenset(_BASE) | {"options", "application_name", "connect_timeout", "client_encoding"}
-
-
-_ANYWHERE = frozenset({"options", "application_name", "connect_timeout", "client_encoding"})
-"""Keywords that make sense for another server too."""
-
-
-_INTERNAL_MODULES = ("sqlalchemy.", "alembic.", "liftlock.")
-"""Modules that take a driver's connection for themselves, and not for the revision."""
-
-
-_DRIVER_ATTRIBUTES = ("cursor", "driver_connection", "dbapi_connection", "connection")
-"""By what a pool's connection gives the driver's own, or its cursor."""
-
-
 _LIBPQ_DRIVERS = ("psycopg", "psycopg2")
+_LIBPQ_KEYWORDS = frozenset(option.keyword.decode() for option in Conninfo.get_defaults())
+_ADDRESS_KEYWORDS = frozenset({"host", "port", "user", "password", "dbname", "database"})
+_SESSION_KEYWORDS = frozenset({"options", "application_name", "connect_timeout", "client_encoding"})
+"""Keywords that describe the session, and not the server."""
+_TLS_PARAMETERS = frozenset({"ssl", "ssl_context", "direct_tls"})
+"""Parameters of asyncpg and pg8000 in place of libpq's ``sslmode``."""
+_SERVER_KEYWORDS = (_LIBPQ_KEYWORDS | _TLS_PARAMETERS) - _SESSION_KEYWORDS
+"""Keywords that hold for one server only: its address, its certificates and so on."""
 
 
-@contextlib.contextmanager
-def detect_driver_access(told: Callable[[object], None]) -> Iterator[None]:
-    """Tell when somebody else than SQLAlchemy takes a driver's cursor or connection: no event sees what is sent over it.
+class DriverCursor(Protocol):
+    """A cursor of any driver: https://peps.python.org/pep-0249/."""
 
-    Parameters:
-        told: is given the pool's connection, before it is used.
-    """
+    def execute(self, statement: str, /) -> object:
+        """Send a statement."""
 
-    def meant(name: str, real: Any) -> property:
-        described = hasattr(real, "__get__")
+    def close(self) -> object:
+        """Close the cursor."""
 
-        def get(connection: Any) -> Any:
-            if not sys._getframe(1).f_globals.get("__name__", "").startswith(_INTERNAL_MODULES):
-                told(connection)
-            return (
-                real.__get__(connection, type(connection))
-                if described
-                else vars(connection).get(name, real)
-            )
 
-        def put(connection: Any, value: object) -> None:
-            vars(connection)[name] = value
+class DriverConnection(Protocol):
+    """A connection of any driver: https://peps.python.org/pep-0249/."""
 
-        return property(get, getattr(real, "__set__", None) if described else put)
+    def cursor(self) -> DriverCursor:
+        """Return a new cursor."""
 
-    real = {name: one for name, one in vars(_ConnectionFairy).items() if name in _DRIVER_ATTRIBUTES}
-    for name, one in real.items():
-        setattr(_ConnectionFairy, name, meant(name, one))
-    try:
-        yield
-    finally:
-        for name, one in real.items():
-            setattr(_ConnectionFairy, name, one)
+
+class PoolEntry(Protocol):
+    """SQLAlchemy's record of a connection in a pool."""
+
+    def invalidate(self) -> None:
+        """Have the pool close the connection instead of using it again."""
 
 
 @contextlib.contextmanager
 def no_engine_connects() -> Iterator[None]:
-    """What a revision connects to while it is loaded can't be led elsewhere, so it fails."""
-    event.listen(Engine, "do_connect", _refuse)
+    """Make every connection of SQLAlchemy fail, for files that must only be loaded.
+
+    A revision could otherwise connect to the real database while it is checked on a shadow.
+    """
+    event.listen(Engine, "do_connect", _refuse_connection)
     try:
         yield
     finally:
-        event.remove(Engine, "do_connect", _refuse)
+        event.remove(Engine, "do_connect", _refuse_connection)
 
 
-def _refuse(*_: object) -> None:
+def _refuse_connection(*_: object) -> None:
     raise RuntimeError(
-        "it connects to a database while it is loaded; that belongs into upgrade(), by op.get_bind()"
+        "it connects to a database while it is loaded; connect in upgrade() instead:"
+        " connection = op.get_bind()"
     )
 
 
 class Connections:
-    """Watches the project's connections while it is installed.
+    """The connections that the project opens while this is installed.
 
     Parameters:
-        command: what runs; it shows in ``application_name``.
-        redirect: connect there, wherever the project wants to.
-        more: further settings of each session.
+        command: the command that runs; it shows in ``application_name``.
+        redirected_to: the address of all connections; None leaves it to the project.
+        more_settings: further settings of each session.
     """
 
     def __init__(
-        self, command: str, redirect: Address | None = None, more: Mapping[str, str] | None = None
+        self,
+        command: str,
+        redirected_to: Address | None = None,
+        more_settings: Mapping[str, str] | None = None,
     ) -> None:
-        self._settings = (
-            migration_settings(lock_timeout=0)
-            | {"application_name": application(command)}
-            | dict(more or {})
-        )
-        self._redirect = redirect
-        self._seen: dict[Dialect, Mapping[str, Any]] = {}
-        self._opened: list[Any] = []
+        self._settings = {
+            **migration_settings(lock_timeout=0),
+            "application_name": application(command),
+            **(more_settings or {}),
+        }
+        self._redirected_to = redirected_to
+        self._parameters: dict[Dialect, Mapping[str, object]] = {}
+        self._redirected: list[PoolEntry] = []
+        self._replaced: list[tuple[dict[str, object], dict[str, object]]] = []
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
-        """Watch for as long as the context lasts."""
-        event.listen(Engine, "do_connect", self._connecting)
-        event.listen(Pool, "connect", self._connected)
+        """Listen to the events of all engines and pools in this context."""
+        event.listen(Engine, "do_connect", self._before_connect)
+        event.listen(Pool, "connect", self._after_connect)
         try:
             yield
         finally:
-            event.remove(Engine, "do_connect", self._connecting)
-            event.remove(Pool, "connect", self._connected)
-            self._forget()
+            event.remove(Engine, "do_connect", self._before_connect)
+            event.remove(Pool, "connect", self._after_connect)
+            self._discard_redirected()
+            self._restore_parameters()
 
     def address_of(self, connection: Connection) -> Address:
-        """Where a connection of the project leads.
+        """Return the address of a connection of the project.
 
         Raises:
-            SettingsError: it was opened in a way that doesn't tell.
+            SettingsError: neither the driver's parameters nor the engine's URL are known.
         """
-        seen = self._seen.get(connection.dialect)
-        if seen is None and not connection.engine.url.host and not connection.engine.url.database:
-            raise SettingsError(
-                "LL-ENV-ADDRESS-HIDDEN",
-                "env.py opens its connection by a function of its own, so its address can't be seen.",
-                why="Single flight needs a second session to the same database.",
-                now="Give the address: DATABASE_URL, or POSTGRES_SERVER, POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB.",
-            )
-        return address_from(
-            seen if seen is not None else connection.engine.url.translate_connect_args()
-        )
+        parameters = self._parameters.get(connection.dialect)
+        if parameters is not None:
+            return address_from(parameters)
+        url = connection.engine.url
+        if not url.host and not url.database:
+            raise _address_hidden()
+        return address_from(url.translate_connect_args())
 
-    def _connecting(
-        self, dialect: Dialect, _record: object, _positional: object, parameters: dict[str, Any]
+    def _before_connect(
+        self, dialect: Dialect, _entry: object, _arguments: object, parameters: dict[str, object]
     ) -> None:
         if dialect.name != "postgresql":
             return
-        if self._redirect is not None:
-            _redirect(dialect, parameters, self._redirect)
-        self._seen[dialect] = dict(parameters)
+        if self._redirected_to is not None:
+            self._replaced.append((parameters, dict(parameters)))
+            redirect(dialect.driver, parameters, self._redirected_to)
+        self._parameters[dialect] = dict(parameters)
 
-    def _forget(self) -> None:
-        """A pool of the project's must not hand out a connection to where it was led once."""
-        for record in self._opened:
-            with contextlib.suppress(Exception):
-                record.invalidate()
+    def _after_connect(self, connection: DriverConnection, entry: PoolEntry) -> None:
+        """Apply the settings to a new session, and commit.
 
-    def _connected(self, connection: Any, record: Any) -> None:
-        """Settle a new session, as its first act: nothing that env.py sends can then begin a transaction too early."""
-        if self._redirect is not None:
-            self._opened.append(record)
+        A session of the pool's has no transaction of the project yet, which a commit would end.
+        """
+        if self._redirected_to is not None:
+            self._redirected.append(entry)
         cursor = connection.cursor()
         try:
-            cursor.execute(_settle(self._settings))
+            cursor.execute(_settings_statement(self._settings))
         finally:
             cursor.close()
-        connection.commit()
+        commit_driver(connection)
+
+    def _discard_redirected(self) -> None:
+        """Keep the project's pools from using a redirected connection later."""
+        for entry in self._redirected:
+            with contextlib.suppress(Exception):
+                entry.invalidate()
+
+    def _restore_parameters(self) -> None:
+        """Make the project's engines connect to their own addresses again.
+
+        Before SQLAlchemy 2.1, a listener changes the parameters of all later connections.
+        """
+        for parameters, original in reversed(self._replaced):
+            parameters.clear()
+            parameters.update(original)
+        self._replaced.clear()
 
 
-def address_from(parameters: Mapping[str, Any]) -> Address:
-    """An address from the connection parameters of any driver."""
+def address_from(parameters: Mapping[str, object]) -> Address:
+    """Return the address in the parameters of a driver's ``connect()``.
+
+    Parameters:
+        parameters: of psycopg, psycopg2, asyncpg or pg8000.
+    """
     password = parameters.get("password")
-    options = {
-        key: str(value)
-        for key, value in parameters.items()
-        if key in _LIBPQ and key not in _NOT_OURS and value is not None
-    }
-    encrypted = parameters.get("ssl") or parameters.get(
-        "ssl_context"
-    )  # asyncpg's and pg8000's words
-    if encrypted:
-        options["sslmode"] = encrypted if isinstance(encrypted, str) else "require"
     return Address(
-        host=str(parameters.get("host") or ""),
-        port=str(parameters.get("port") or DEFAULT_PORT),
-        user=str(parameters.get("user") or parameters.get("username") or ""),
+        host=_first_text(parameters, "host"),
+        port=_first_text(parameters, "port") or DEFAULT_PORT,
+        user=_first_text(parameters, "user", "username"),
         password=None if password is None else str(password),
-        dbname=str(parameters.get("dbname") or parameters.get("database") or ""),
-        options=options,
+        dbname=_first_text(parameters, "dbname", "database"),
+        options=_libpq_options(parameters),
     )
 
 
-def _redirect(dialect: Dialect, parameters: dict[str, Any], address: Address) -> None:
-    for name in {"ssl", "ssl_context", "direct_tls", *_LIBPQ} - _ANYWHERE:
+def _first_text(parameters: Mapping[str, object], *names: str) -> str:
+    """Return the first parameter that isn't empty, with commas between several hosts or ports."""
+    value = next((parameters[name] for name in names if parameters.get(name)), "")
+    if isinstance(value, list | tuple):  # asyncpg takes lists
+        return ",".join(str(item) for item in value)
+    return str(value)
+
+
+def _libpq_options(parameters: Mapping[str, object]) -> dict[str, str]:
+    """Return the parameters besides the address that another session needs, as libpq's keywords."""
+    wanted = _LIBPQ_KEYWORDS - _ADDRESS_KEYWORDS - _SESSION_KEYWORDS
+    options = {
+        name: str(value)
+        for name, value in parameters.items()
+        if name in wanted and value is not None
+    }
+    encryption = parameters.get("ssl") or parameters.get("ssl_context")
+    if encryption:
+        options["sslmode"] = encryption if isinstance(encryption, str) else "require"
+    return options
+
+
+def redirect(driver: str, parameters: dict[str, object], address: Address) -> None:
+    """Make the parameters of a driver's ``connect()`` lead to another address.
+
+    Parameters:
+        driver: the driver's name in a URL of SQLAlchemy.
+        parameters: its parameters; they are changed.
+        address: the address.
+    """
+    for name in _SERVER_KEYWORDS:
         parameters.pop(name, None)
     if not str(parameters.get("options", "")).startswith("-"):
-        parameters.pop("options", None)  # some hosts tell their databases apart by it
-    name = "dbname" if dialect.driver.startswith(_LIBPQ_DRIVERS) else "database"
-    parameters.update(
-        host=address.host, port=int(address.port), user=address.user, password=address.password
-    )
-    parameters[name] = address.dbname
-    if dialect.driver.startswith(_LIBPQ_DRIVERS):
-        parameters.update({"sslmode": address.options.get("sslmode", "prefer")})
-
-
-def _settle(settings: Mapping[str, str]) -> str:
-    """The statement that settles a session, without parameters: drivers write those in different ways."""
-
-    def array(values: list[str]) -> str:
-        return (
-            "ARRAY["
-            + ", ".join("'" + value.replace("'", "''").replace("%", "_") + "'" for value in values)
-            + "]"
+        # "-c name=value" sets parameters of the server, as everywhere; another form, such as
+        # "endpoint=…", tells a hosting provider's proxy which database is meant
+        parameters.pop("options", None)
+    parameters.update(user=address.user, password=address.password)
+    if driver.startswith(_LIBPQ_DRIVERS):
+        parameters.update(
+            host=address.host,
+            port=address.port,
+            dbname=address.dbname,
+            sslmode=address.options.get("sslmode", "prefer"),
         )
-
-    return (
-        QUERIES["settle"]
-        .replace(":names", array(list(settings)))
-        .replace(":values", array(list(settings.values())))
-    )
+    else:
+        parameters.update(
+            host=_first_of_list(address.host),
+            port=int(_first_of_list(address.port)),
+            database=address.dbname,
+        )
 
 
 def url_of(address: Address) -> URL:
-    """An address for SQLAlchemy, by way of psycopg."""
-    return URL.create(
+    """Return an address as a URL of SQLAlchemy, with psycopg as the driver."""
+    url = URL.create(
         "postgresql+psycopg",
         username=address.user,
         password=address.password,
-        host=address.host,
-        port=int(address.port),
         database=address.dbname,
         query=address.options,
+    )
+    if "," in address.port:
+        # the port of a URL is one number; SQLAlchemy takes several ports in the query
+        return url.update_query_dict({"host": address.host, "port": address.port})
+    return url.set(host=address.host, port=int(address.port))
+
+
+def _first_of_list(text: str) -> str:
+    """Return the first of the hosts or ports that libpq would try; other drivers take one only."""
+    return text.partition(",")[0]
+
+
+def _settings_statement(settings: Mapping[str, str]) -> str:
+    """Return the statement that applies settings to a session.
+
+    It has no parameters, because drivers write them in different ways.
+    """
+    return (
+        QUERIES["settle"]
+        .replace(":names", _text_array(settings.keys()))
+        .replace(":values", _text_array(settings.values()))
+    )
+
+
+def _text_array(texts: Iterable[str]) -> str:
+    """Return an array of texts as SQL.
+
+    Percent signs are replaced, because some drivers take them for parameters and others don't.
+    """
+    literals = ("'" + text.replace("'", "''").replace("%", "_") + "'" for text in texts)
+    return f"ARRAY[{', '.join(literals)}]"
+
+
+def _address_hidden() -> SettingsError:
+    return SettingsError(
+        "LL-ENV-ADDRESS-HIDDEN",
+        "env.py opens its connection by a function (creator=…), so liftlock can't see the address"
+        " of the database.",
+        why="liftlock needs a second session to the same database, which holds the single-flight"
+        " lock.",
+        now="In env.py, give create_engine() the address too; creator=… may stay:\n"
+        '  create_engine("postgresql+psycopg://user:password@host:5432/database", creator=…)',
     )

@@ -1,17 +1,23 @@
-"""What a DDL or DML construct means: from SQLAlchemy's objects to an ``Operation``."""
+"""Descriptions of constructs: from an object of SQLAlchemy or Alembic to an ``Operation``."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
 from liftlock.allowance import allowed
 from liftlock.model.operation import Operation, digest
-from liftlock.revisions.construct_details import details_of, plain_text, referred
+from liftlock.revisions.construct_details import (
+    Construct,
+    details_of,
+    plain_text,
+    referred_table,
+)
+from liftlock.revisions.op_backfill import Backfill
 
 _KINDS = {
     "CreateTable": "create_table",
@@ -40,60 +46,70 @@ _KINDS = {
     "DropDomainType": "drop_type",
     "CreateSequence": "create_sequence",
     "DropSequence": "drop_sequence",
-    "Backfill": "backfill",
     "Insert": "insert",
     "Update": "update",
     "Delete": "delete",
 }
-_CONSTRAINTS = {
+"""Kinds of operations by the name of the class; not all supported versions have all classes."""
+_CONSTRAINT_KINDS = {
     "ForeignKeyConstraint": "create_foreign_key",
     "CheckConstraint": "create_check_constraint",
     "UniqueConstraint": "create_unique_constraint",
     "PrimaryKeyConstraint": "create_primary_key",
     "ExcludeConstraint": "create_exclude_constraint",
 }
+_MEMORY_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+"""The end of a Python object's default ``repr``, which differs in each process."""
+
+Parameters = Sequence[Any]
+"""Sets of parameters of a statement, with values of any type."""
 
 
-_PLACE = re.compile(r" at 0x[0-9a-f]+")
-"""Where an object happens to be in memory."""
+class _TableName(NamedTuple):
+    """A table's schema, where the project writes one, and its name; both without quotes."""
+
+    schema: str | None
+    name: str
 
 
 def describe(
-    construct: Any, dialect: Dialect, parameters: Sequence[Any] = (), line: int | None = None
+    construct: Construct, dialect: Dialect, parameters: Parameters = (), line: int | None = None
 ) -> Operation:
-    """The operation that a construct stands for.
+    """Return the operation that a construct stands for.
 
     Parameters:
-        construct: what reached the migration context's implementation: a string, a DDL element or
-            an executable.
-        dialect: how it is written as SQL.
-        parameters: the rows that go with it.
-        line: where the revision's file asks for it.
+        construct: a string, a DDL element or an executable, as it reached the migration context's
+            implementation.
+        dialect: the dialect that writes it as SQL.
+        parameters: the sets of parameters that belong to it.
+        line: the line of the revision's file that asks for it.
     """
     if isinstance(construct, str):
         construct = sa.text(construct)
     compiled = construct.compile(dialect=dialect)
-    sql = plain_text(str(compiled), dialect).replace("\t", " ").strip()
     values = parameters or getattr(compiled, "params", None)
     kind = _kind(construct, len(parameters))
+    table = _table_name(construct)
     return Operation(
         kind=kind,
-        table=_table(construct),
-        sql=sql,
+        table=_as_written(table) if table else None,
+        sql=plain_text(str(compiled), dialect).replace("\t", " ").strip(),
         rows=len(parameters),
-        values=digest(_PLACE.sub("", repr(values))) if values else "",
-        relation=_relation(construct, dialect),
-        others=_others(construct, kind, dialect),
+        values=digest(_MEMORY_ADDRESS.sub("", repr(values))) if values else "",
+        relation=_as_sql(table, dialect) if table else "",
+        others=_referred_tables(construct, kind, dialect),
         line=line,
         details=details_of(construct, kind, dialect),
         allowed=allowed(),
     )
 
 
-def _kind(construct: Any, parameter_sets: int) -> str:
+def _kind(construct: Construct, parameter_sets: int) -> str:
+    if isinstance(construct, Backfill):
+        return "backfill"
     name = type(construct).__name__
     if name == "AddConstraint":
-        return _CONSTRAINTS.get(type(construct.element).__name__, "create_constraint")
+        return _CONSTRAINT_KINDS.get(type(construct.element).__name__, "create_constraint")
     if name == "ColumnNullable":
         return "drop_not_null" if construct.nullable else "alter_nullable"
     if name == "Insert" and parameter_sets:
@@ -101,37 +117,31 @@ def _kind(construct: Any, parameter_sets: int) -> str:
     return _KINDS.get(name, "execute")
 
 
-def _table(construct: Any) -> str | None:
+def _table_name(construct: Construct) -> _TableName | None:
+    """Return the table that a construct creates, changes or drops; None if there is none."""
     name = getattr(construct, "table_name", None)
     if isinstance(name, str):
-        schema = getattr(construct, "schema", None)
-        return f"{schema}.{name}" if schema else str(name)
-    subject = getattr(construct, "element", None)
+        return _TableName(getattr(construct, "schema", None), name)
+    element = getattr(construct, "element", None)
     table = getattr(construct, "table", None)
-    for candidate in (table, getattr(subject, "table", None), subject):
+    for candidate in (table, getattr(element, "table", None), element):
         if isinstance(candidate, sa.Table | sa.sql.TableClause):
-            return str(getattr(candidate, "fullname", candidate.name))
+            return _TableName(candidate.schema, candidate.name)
     return None
 
 
-def _relation(construct: Any, dialect: Dialect) -> str:
-    """The table as SQL text; empty where there is none."""
-    quote = dialect.identifier_preparer
-    name = getattr(construct, "table_name", None)
-    if isinstance(name, str):
-        schema = getattr(construct, "schema", None)
-        return plain_text(
-            (f"{quote.quote(schema)}." if schema else "") + quote.quote(name), dialect
-        )
-    subject = getattr(construct, "element", None)
-    for candidate in (getattr(construct, "table", None), getattr(subject, "table", None), subject):
-        if isinstance(candidate, sa.Table | sa.sql.TableClause):
-            return plain_text(quote.format_table(candidate), dialect)  # type: ignore[arg-type]
-    return ""
+def _as_written(table: _TableName) -> str:
+    return f"{table.schema}.{table.name}" if table.schema else str(table.name)
 
 
-def _others(construct: Any, kind: str, dialect: Dialect) -> tuple[str, ...]:
-    """The tables that a foreign key of the construct refers to, as SQL text."""
+def _as_sql(table: _TableName, dialect: Dialect) -> str:
+    quote = dialect.identifier_preparer.quote
+    schema = f"{quote(table.schema)}." if table.schema else ""
+    return plain_text(schema + quote(table.name), dialect)
+
+
+def _referred_tables(construct: Construct, kind: str, dialect: Dialect) -> tuple[str, ...]:
+    """Return the tables that the foreign keys of a construct refer to, as SQL text."""
     if kind == "create_table":
         keys = [key for column in construct.element.columns for key in column.foreign_keys]
     elif kind == "create_foreign_key":
@@ -140,4 +150,4 @@ def _others(construct: Any, kind: str, dialect: Dialect) -> tuple[str, ...]:
         keys = list(construct.column.foreign_keys)
     else:
         return ()
-    return tuple(sorted({referred(key, dialect) for key in keys}))
+    return tuple(sorted({referred_table(key, dialect) for key in keys}))

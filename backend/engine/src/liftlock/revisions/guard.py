@@ -1,8 +1,7 @@
 """Runs the project's ``env.py`` unchanged, and takes over the run of its migration context.
 
-The call of ``context.configure()`` in env.py is where that happens. Its migration context then runs
-the revisions by a *takeover*: it executes them, or only plans them. Without a takeover, Alembic runs
-them itself.
+That happens at the call of ``context.configure()`` in env.py. The *takeover* of the run says who
+runs the revisions: liftlock, or Alembic itself; or that they are only planned.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ from liftlock.settings import Address, Settings
 
 
 class Takeover(Enum):
-    """Who runs the revisions of a migration context.
+    """The program that runs the revisions of a migration context.
 
     Members:
         EXECUTE: liftlock.
-        PLAN: nobody: their operations are only collected.
+        PLAN: none; their operations are only collected.
         NONE: Alembic.
     """
 

@@ -1,4 +1,4 @@
-"""What happens with the operations and statements of a revision: they run, or are only planned."""
+"""Handlers of what a revision sends: they run it, or only plan it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Handler(Protocol):
 
     @property
     def replaces_autocommit_block(self) -> bool:
-        """Whether the handler replaces Alembic's autocommit block."""
+        """Return whether the handler replaces Alembic's autocommit block."""
 
     def add(self, operation: Operation, send: Send) -> None:
         """Take an operation, and the function that sends it as plain Alembic would."""
@@ -81,7 +81,7 @@ class PlanningHandler:
 
     @property
     def replaces_autocommit_block(self) -> bool:
-        """Whether the handler replaces Alembic's autocommit block: always."""
+        """Return whether the handler replaces Alembic's autocommit block: always."""
         return True
 
     def add(self, operation: Operation, _send: Send) -> None:
@@ -171,7 +171,7 @@ class ExecutingHandler:
 
     @property
     def replaces_autocommit_block(self) -> bool:
-        """Whether the block is liftlock's; Alembic's own refuses to run in an open transaction."""
+        """Return whether the block is liftlock's; it isn't within the project's transaction."""
         return not self._transaction.is_atomic
 
     @property
@@ -239,7 +239,10 @@ class ExecutingHandler:
         )
 
     def driver_access(self) -> None:
-        """Keep the rest of the revision in one transaction: what the driver sends isn't recorded."""
+        """Keep the rest of the revision in one transaction.
+
+        Statements that it sends over the driver's own connection aren't recorded.
+        """
         self.flush()
         self._transaction.require_atomic()
         self._transaction.note_unrecorded_write()

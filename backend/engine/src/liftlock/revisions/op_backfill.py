@@ -29,13 +29,18 @@ class Backfill(DDLElement):
 
 @compiles(Backfill)  # type: ignore[no-untyped-call, untyped-decorator] # SQLAlchemy leaves it untyped
 def _update(element: Backfill, compiler: DDLCompiler, **_options: object) -> str:
-    quote = compiler.preparer
-    schema = f"{quote.quote(element.schema)}." if element.schema else ""
-    condition = f" WHERE {element.where}" if element.where else ""
-    text = f"{element.values}{condition}"
-    if getattr(quote, "_double_percents", False):  # a driver that takes %s for a parameter
-        text = text.replace("%", "%%")
-    return f"UPDATE {schema}{quote.quote(element.table_name)} SET {text}"
+    preparer = compiler.preparer
+    table = preparer.quote(element.table_name)
+    if element.schema:
+        table = f"{preparer.quote(element.schema)}.{table}"
+    changes = f"SET {element.values}"
+    if element.where:
+        changes += f" WHERE {element.where}"
+    # patches.doubles_percent_signs can't be imported: Alembic loads this module by its plug-in,
+    # before its own modules are complete
+    if getattr(preparer, "_double_percents", False):
+        changes = changes.replace("%", "%%")
+    return f"UPDATE {table} {changes}"
 
 
 @Operations.register_operation("backfill")
@@ -81,4 +86,4 @@ class BackfillOp(MigrateOperation):
 @Operations.implementation_for(BackfillOp)
 def _run(operations: Operations, operation: BackfillOp) -> None:
     construct = Backfill(operation.table_name, operation.schema, operation.values, operation.where)
-    operations.migration_context.impl._exec(construct)  # noqa: SLF001 - as Alembic's own operations
+    operations.migration_context.impl.execute(construct)

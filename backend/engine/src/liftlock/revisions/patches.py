@@ -12,6 +12,7 @@ import functools
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 from weakref import WeakSet
@@ -19,9 +20,12 @@ from weakref import WeakSet
 from alembic.ddl.impl import DefaultImpl
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.script.base import Script
 from sqlalchemy.engine import Connection, Transaction
 from sqlalchemy.engine.mock import MockConnection
 from sqlalchemy.pool.base import _ConnectionFairy
+from sqlalchemy.sql.compiler import IdentifierPreparer
 
 _INTERNAL_MODULES = ("sqlalchemy.", "alembic.", "liftlock.")
 """Modules that use a driver's connection for themselves, and not for a revision."""
@@ -53,7 +57,8 @@ PATCHES = (
     Patch(
         MigrationContext,
         ("run_migrations", "autocommit_block"),
-        "liftlock runs the revisions; an autocommit block has to write the ledger before it commits.",
+        "liftlock runs the revisions; an autocommit block has to write the ledger before it"
+        " commits.",
     ),
     Patch(
         MigrationContext,
@@ -83,6 +88,25 @@ PATCHES = (
         ("cursor", "driver_connection", "dbapi_connection", "connection"),
         "no event tells that a revision takes the driver's own connection or cursor. Of these"
         " names, those that the installed version has are replaced.",
+        "SQLAlchemy 1.4.27 to 2.1",
+    ),
+    Patch(
+        Script,
+        ("_versioned_down_revisions", "_resolved_dependencies"),
+        "the parents as tuples of revision identifiers; the public attributes have them as the"
+        " file writes them: one string or several, and branch labels.",
+    ),
+    Patch(
+        ScriptDirectory,
+        ("_version_locations",),
+        "the folders of the revision files; the public attribute is empty where alembic.ini names"
+        " none, and isn't resolved where it names packages.",
+    ),
+    Patch(
+        IdentifierPreparer,
+        ("_double_percents",),
+        "no public attribute tells whether compiled SQL has each percent sign twice, as drivers"
+        " need it that take %s for a parameter.",
         "SQLAlchemy 1.4.27 to 2.1",
     ),
 )
@@ -181,7 +205,10 @@ def replace_autocommit_block(
 
 
 def use_transaction_per_revision(context: MigrationContext) -> None:
-    """Have a context begin and commit a transaction for each revision, whatever it found before."""
+    """Have a context begin and commit a transaction for each revision.
+
+    It wouldn't if it found an open transaction when it was created.
+    """
     context._in_external_transaction = False  # noqa: SLF001 - PATCHES
     context._transaction_per_migration = True  # noqa: SLF001 - PATCHES
 
@@ -278,6 +305,26 @@ def _guarded(name: str, member: Any, accessed: Callable[[object], None]) -> prop
         vars(fairy)[name] = value
 
     return property(read, getattr(member, "__set__", None) if is_descriptor else write)
+
+
+def parents_of(script: Script) -> tuple[str, ...]:
+    """Return the identifiers in ``down_revision`` of a revision."""
+    return tuple(script._versioned_down_revisions)  # noqa: SLF001 - PATCHES
+
+
+def dependencies_of(script: Script) -> tuple[str, ...]:
+    """Return the identifiers of the revisions that ``depends_on`` of a revision means."""
+    return tuple(script._resolved_dependencies)  # noqa: SLF001 - PATCHES
+
+
+def version_folders(directory: ScriptDirectory) -> tuple[Path, ...]:
+    """Return the folders of the revision files of a project."""
+    return tuple(Path(folder) for folder in directory._version_locations)  # noqa: SLF001 - PATCHES
+
+
+def doubles_percent_signs(preparer: IdentifierPreparer) -> bool:
+    """Return whether compiled SQL has each percent sign twice, for the driver."""
+    return preparer._double_percents  # noqa: SLF001 - PATCHES
 
 
 @contextlib.contextmanager

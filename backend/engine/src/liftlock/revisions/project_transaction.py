@@ -60,7 +60,8 @@ def take_over_transaction(context: MigrationContext, custom: CustomSettings) -> 
     A statement before ``configure()`` makes SQLAlchemy 2 begin a transaction, which Alembic takes
     for one of its caller's: it would commit nothing and report success. Such a transaction is
     committed here, and so is the one of ``context.begin_transaction()``, which continues
-    afterwards. A transaction that env.py began by ``connection.begin()`` is the project's to commit.
+    afterwards. A transaction that env.py began by ``connection.begin()`` is the project's to
+    commit.
 
     Settings that env.py made for a transaction that is committed here hold until the end of this
     context. A connection in autocommit becomes transactional: a step and its ledger row belong

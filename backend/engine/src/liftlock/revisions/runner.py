@@ -51,7 +51,7 @@ from liftlock.revisions.recorder import Recorder
 from liftlock.sql import excerpt
 
 _BLOCKED_SECONDS = 2.0
-"""How long an attempt waits for the transactions that blocked the one before."""
+"""The time that an attempt waits for the transactions that blocked the one before."""
 _BYTECODE_HEADER_BYTES = 16
 """The header holds the time of the source file: https://peps.python.org/pep-0552/."""
 
@@ -143,7 +143,7 @@ class Runner:
     def _accept_stamped(self) -> None:
         """Accept an interrupted revision as finished where the version table says that it is.
 
-        Somebody finished it by hand, and stamped the version table.
+        The operator finished it by hand, and stamped the version table.
         """
         heads = frozenset(self._maintainer.heads)
 

@@ -1,1 +1,1 @@
-"""Throwaway databases, and what PostgreSQL reports there."""
+"""Throwaway databases ("shadows"), and what PostgreSQL reports while revisions run on them."""

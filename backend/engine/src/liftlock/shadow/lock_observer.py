@@ -1,7 +1,8 @@
-"""Watches one session and says what each of its statements did, from what the server reports: no SQL is parsed.
+"""Observes one session: the locks and the work of each of its statements, as the server reports it.
 
-Locks are those of ``pg_locks`` on relations that a second session sees in its catalog, so what the statement's own transaction
-made is left out. Rewrites, scans, builds and validations are what the server says itself, and what changed its file.
+No SQL is parsed. Locks are those of ``pg_locks`` on relations that a second session sees in its
+catalog, so relations that the statement's own transaction created are left out. Work, such as a
+table rewrite, is reported by the server's messages, and by a changed ``relfilenode``.
 """
 
 from __future__ import annotations
@@ -21,50 +22,68 @@ from liftlock.settings import Address
 from liftlock.shadow.notices import work_in
 from liftlock.shadow.observed import ObservedLock, ObservedStatement, ServerWork
 
-_LOOK_SECONDS = 0.002
-_MODES = {one.value.title().replace(" ", "") + "Lock": one for one in LockMode}
+_POLL_SECONDS = 0.002
+_MODES = {mode.value.title().replace(" ", "") + "Lock": mode for mode in LockMode}
+"""Lock modes by their names in ``pg_locks``, such as ``AccessExclusiveLock``."""
+_TABLES = frozenset({"r", "p"})
+_REWRITABLE = frozenset({"r", "m"})
+_RELFILENODES = """
+SELECT c.oid::bigint AS oid, pg_catalog.pg_relation_filenode(c.oid)::bigint AS file
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'm', 'i')
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+"""
+_REPORT_WORK = "SELECT pg_catalog.set_config('client_min_messages', 'debug1', false)"
+
+Row = Mapping[str, Any]
 
 
 class ObservedSession(Protocol):
-    """The session that is watched."""
+    """The session that is observed."""
 
-    def rows(self, statement: str) -> Sequence[Mapping[str, Any]]:
-        """The rows of a query that the watcher itself asks over that session."""
+    def rows(self, statement: str) -> Sequence[Row]:
+        """Run a query of the observer over the session, and return its rows."""
 
     def messages(self) -> list[str]:
-        """What the server has said since this was last asked."""
+        """Return the messages of the server since the last call."""
 
 
 @dataclass(slots=True)
 class ObservedLocks:
-    """A statement that is being watched; filled in when it has ended."""
+    """A statement that is being observed.
+
+    Parameters:
+        observed: the statement; complete when it has ended.
+        taken: the locks that it was seen to wait for or to hold while it ran.
+    """
 
     observed: ObservedStatement
     taken: set[ObservedLock] = field(default_factory=set)
 
 
 class LockObserver:
-    """Watches a session.
+    """Observes the statements of a session.
 
     Parameters:
-        address: of the database that it is connected to.
-        pid: its backend.
-        version_table: isn't looked at.
+        address: the database that the session is connected to.
+        pid: the PID of the session's backend.
+        version_table: the name of the version table, which is left out.
         subject: the session.
     """
 
     def __init__(
         self, address: Address, pid: int, version_table: str, subject: ObservedSession
     ) -> None:
-        self._pid, self._subject = pid, subject
-        self._session, self._holder = connect(address, "check"), connect(address, "check")
-        self._visible = {
-            row["oid"]: row for row in query(self._session, "visible", version_table=version_table)
-        }
+        self._pid = pid
+        self._subject = subject
+        self._session = connect(address, "check")
+        self._holder = connect(address, "check")
+        visible = query(self._session, "visible", version_table=version_table)
+        self._visible: dict[int, Row] = {row["oid"]: row for row in visible}
         self._transaction = 0
 
     def close(self) -> None:
-        """Let go of both sessions."""
+        """Close both sessions of the observer."""
         self._session.close()
         self._holder.close()
 
@@ -72,104 +91,64 @@ class LockObserver:
     def watching(
         self, statement: ObservedStatement, *, alone: bool = False
     ) -> Iterator[ObservedLocks]:
-        """Watch a statement, which is sent meanwhile.
+        """Observe a statement, which is sent in this context.
 
         Parameters:
-            statement: what is known of it before.
-            alone: whether it runs outside of a transaction, so that its locks are gone when it has ended.
+            statement: the statement as it is known before it runs.
+            alone: whether it runs in autocommit, so that its locks are released when it ends.
         """
-        self._asked(
-            "SELECT set_config('client_min_messages', 'debug1', false)"
-        )  # a revision may have set it otherwise
-        before, files = self._held(), self._files()
-        if not before:
+        self._ask(_REPORT_WORK)  # the revision may have set it
+        held_before = self._held()
+        files = self._relfilenodes()
+        if not held_before:
             self._transaction += 1
-        seen = ObservedLocks(
-            replace(
-                statement,
-                transaction=self._transaction,
-                own=self._oid_of(statement.operation.relation),
-            )
-        )
+        own = self._oid_of(statement.operation.relation)
+        seen = ObservedLocks(replace(statement, transaction=self._transaction, own=own))
         self._subject.messages()
-        with self._probing(seen) if alone else contextlib.nullcontext():
+        with self._sampling(seen) if alone else contextlib.nullcontext():
             try:
                 yield seen
             finally:
                 held = self._held() | seen.taken
-                work = self._work(files, held)
                 seen.observed = replace(
-                    seen.observed, taken=frozenset(held - before), held=frozenset(held), work=work
+                    seen.observed,
+                    taken=frozenset(held - held_before),
+                    held=frozenset(held),
+                    work=self._work(files, held),
                 )
+
+    # Locks.
 
     def _held(self) -> set[ObservedLock]:
         return self._locks(self._session, granted=True)
 
     def _locks(self, session: Session, *, granted: bool) -> set[ObservedLock]:
-        found = query(session, "relation_locks", pid=self._pid, granted=granted)
-        known = (row for row in found if row["oid"] in self._visible)
-        return {
-            ObservedLock(
-                row["relation"],
-                _MODES[row["mode"]],
-                row["kind"],
-                row["oid"],
-                self._visible[row["oid"]]["of_table"] or "",
-            )
-            for row in known
-        }
+        """Return the locks that the observed session holds, or those that it waits for."""
+        rows = query(session, "relation_locks", pid=self._pid, granted=granted)
+        return {self._lock(row) for row in rows if row["oid"] in self._visible}
 
-    def _files(self) -> dict[int, int]:
-        return {row["oid"]: row["file"] for row in self._asked(_FILES)}
-
-    def _oid_of(self, table: str) -> int:
-        """As the watched session knows it, which may have renamed it."""
-        literal = table.replace("'", "''").replace("%", "%%")
-        found = (
-            self._asked(f"SELECT coalesce(to_regclass('{literal}')::oid::bigint, 0) AS oid")
-            if table
-            else []
+    def _lock(self, row: Row) -> ObservedLock:
+        return ObservedLock(
+            relation=row["relation"],
+            mode=_MODES[row["mode"]],
+            kind=row["kind"],
+            oid=row["oid"],
+            table=self._visible[row["oid"]]["of_table"] or "",
         )
-        return int(found[0]["oid"]) if found else 0
 
-    def _asked(self, statement: str) -> Sequence[Mapping[str, Any]]:
-        """Over the watched session; a transaction that has failed says nothing more."""
-        try:
-            return self._subject.rows(statement)
-        except Exception:
-            return []
-
-    def _work(self, before: Mapping[int, int], held: set[ObservedLock]) -> ServerWork:
-        """What the server tells of is counted where its table is locked: another of that name may be new."""
-        told, after = work_in(self._subject.messages()), self._files()
-        locked = {one.oid: self._visible[one.oid] for one in held}
-        changed = [
-            self._visible[oid]
-            for oid, file in before.items()
-            if oid in self._visible and after.get(oid, file) != file
-        ]
-
-        def known(names: Collection[str]) -> frozenset[str]:
-            return frozenset(row["relation"] for row in locked.values() if row["name"] in names)
-
-        return ServerWork(
-            rewrites=known(told.rewrites)
-            | {row["relation"] for row in changed if row["kind"] in {"r", "m"}},
-            scans=known(told.scans),
-            builds=known(told.builds) | {row["of_table"] for row in changed if row["kind"] == "i"},
-            validates=told.validates if locked else frozenset(),
-            proven=known(told.proven),
-        )
+    # Locks of a statement in autocommit, which are released before anyone can look.
 
     @contextlib.contextmanager
-    def _probing(self, seen: ObservedLocks) -> Iterator[None]:
-        """See which locks a statement asks for that is over at once.
+    def _sampling(self, seen: ObservedLocks) -> Iterator[None]:
+        """Collect the locks of a statement while it runs.
 
-        Another session holds the weakest lock that conflicts with itself on each table, so that the statement stops at
-        its first one that matters; then it is let go.
+        A second session holds SHARE UPDATE EXCLUSIVE on each table, the weakest mode that conflicts
+        with itself. So the statement has to wait at the first lock that matters, where the lock is
+        seen; then the second session releases its locks.
         """
-        stop, ready = threading.Event(), threading.Event()
-        thread = threading.Thread(target=self._probe, args=(seen, ready, stop), daemon=True)
+        stop = threading.Event()
+        ready = threading.Event()
+        thread = threading.Thread(target=self._sample, args=(seen, ready, stop), daemon=True)
         thread.start()
         ready.wait()
         try:
@@ -178,30 +157,83 @@ class LockObserver:
             stop.set()
             thread.join()
 
-    def _probe(self, seen: ObservedLocks, ready: threading.Event, stop: threading.Event) -> None:
+    def _sample(self, seen: ObservedLocks, ready: threading.Event, stop: threading.Event) -> None:
         try:
             with contextlib.suppress(psycopg.Error), self._holder.transaction():
-                for row in query(self._holder, "visible", version_table=""):
-                    if row["kind"] not in {"r", "p"} or row["oid"] not in self._visible:
-                        continue
-                    self._holder.execute(
-                        f"LOCK TABLE ONLY {row['relation']} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT".encode()
-                    )
+                self._lock_tables()
                 ready.set()
-                while not stop.is_set():
-                    waits = query(self._holder, "waits", pid=self._pid)
-                    seen.taken |= self._locks(self._holder, granted=False)
-                    if waits:
-                        break
-                    time.sleep(_LOOK_SECONDS)
+                self._sample_until_it_waits(seen, stop)
         finally:
             ready.set()
         while not stop.is_set():
             with contextlib.suppress(psycopg.Error):
                 seen.taken |= self._locks(self._holder, granted=True)
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
+
+    def _lock_tables(self) -> None:
+        for row in query(self._holder, "visible", version_table=""):
+            if row["kind"] in _TABLES and row["oid"] in self._visible:
+                lock = f"LOCK TABLE ONLY {row['relation']} IN SHARE UPDATE EXCLUSIVE MODE NOWAIT"
+                self._holder.execute(lock.encode())
+
+    def _sample_until_it_waits(self, seen: ObservedLocks, stop: threading.Event) -> None:
+        while not stop.is_set():
+            waits = query(self._holder, "waits", pid=self._pid)
+            seen.taken |= self._locks(self._holder, granted=False)
+            if waits:
+                return
+            time.sleep(_POLL_SECONDS)
+
+    # Work.
+
+    def _work(self, files_before: Mapping[int, int], held: set[ObservedLock]) -> ServerWork:
+        """Return the work that the server reported.
+
+        The server's messages name relations without their schemas. So a name counts only if the
+        relation is locked: otherwise it may belong to a relation that the transaction created.
+        """
+        reported = work_in(self._subject.messages())
+        locked = [self._visible[lock.oid] for lock in held]
+        changed = self._changed_files(files_before)
+        rewritten = {row["relation"] for row in changed if row["kind"] in _REWRITABLE}
+        rebuilt = {row["of_table"] for row in changed if row["kind"] == "i"}
+        return ServerWork(
+            rewrites=_relations(locked, reported.rewrites) | rewritten,
+            scans=_relations(locked, reported.scans),
+            builds=_relations(locked, reported.builds) | rebuilt,
+            validates=reported.validates if locked else frozenset(),
+            proven=_relations(locked, reported.proven),
+        )
+
+    def _relfilenodes(self) -> dict[int, int]:
+        return {row["oid"]: row["file"] for row in self._ask(_RELFILENODES)}
+
+    def _changed_files(self, before: Mapping[int, int]) -> list[Row]:
+        """Return the relations with another ``relfilenode``: those that were written again."""
+        after = self._relfilenodes()
+        return [
+            self._visible[oid]
+            for oid, file in before.items()
+            if oid in self._visible and after.get(oid, file) != file
+        ]
+
+    # Queries over the observed session, which sees the changes of its transaction.
+
+    def _oid_of(self, table: str) -> int:
+        """Return the OID of a table; 0 if there is none. The session may have renamed it."""
+        if not table:
+            return 0
+        name = table.replace("'", "''").replace("%", "%%")
+        rows = self._ask(f"SELECT coalesce(to_regclass('{name}')::oid::bigint, 0) AS oid")
+        return int(rows[0]["oid"]) if rows else 0
+
+    def _ask(self, statement: str) -> Sequence[Row]:
+        """Return the rows of a query; none if the transaction has failed: all queries fail then."""
+        try:
+            return self._subject.rows(statement)
+        except Exception:  # noqa: BLE001 - each driver has errors of its own
+            return []
 
 
-_FILES = """SELECT c.oid::bigint AS oid, pg_relation_filenode(c.oid)::bigint AS file FROM pg_catalog.pg_class AS c
-JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'm', 'i') AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')"""
+def _relations(locked: Sequence[Row], names: Collection[str]) -> frozenset[str]:
+    return frozenset(row["relation"] for row in locked if row["name"] in names)

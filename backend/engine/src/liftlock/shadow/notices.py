@@ -1,7 +1,8 @@
-"""What PostgreSQL says at ``client_min_messages = debug1`` about the work of a statement.
+"""The work that PostgreSQL reports at ``client_min_messages = debug1``.
 
-The messages are in the server's source, ``ATRewriteTable`` and ``ATAddForeignKeyConstraint`` in ``tablecmds.c`` and
-``index_build`` in ``index.c``; they are the same from PostgreSQL 13 to 18, on empty tables too.
+The messages come from ``ATRewriteTable`` and ``ATAddForeignKeyConstraint`` in ``tablecmds.c`` and
+from ``index_build`` in ``index.c`` of PostgreSQL's source. They are the same from PostgreSQL 13 to
+18, and they are sent for empty tables too.
 """
 
 from __future__ import annotations
@@ -11,28 +12,29 @@ from collections.abc import Iterable
 
 from liftlock.shadow.observed import ServerWork
 
-_SIGNS = {
-    "rewrites": re.compile(r'^rewriting table "(?P<name>.+)"$'),
-    "scans": re.compile(r'^verifying table "(?P<name>.+)"$'),
-    "builds": re.compile(r'^building index ".+" on table "(?P<name>.+)"'),
-    "validates": re.compile(r'^validating foreign key constraint "(?P<name>.+)"$'),
+_PATTERNS = {
+    "rewrites": re.compile(r'^rewriting table "(.+)"$'),
+    "scans": re.compile(r'^verifying table "(.+)"$'),
+    "builds": re.compile(r'^building index ".+" on table "(.+)"'),
+    "validates": re.compile(r'^validating foreign key constraint "(.+)"$'),
     "proven": re.compile(
-        r'^existing constraints on column "(?P<name>.+)\.[^.]+" are sufficient'
-        r'|^(?:updated )?partition constraint for (?:default partition|table) "(?P<part>.+)" is implied'
+        r'^existing constraints on column "(.+)\.[^.]+" are sufficient'
+        r'|^(?:updated )?partition constraint for (?:default partition|table) "(.+)" is implied'
     ),
 }
+"""Patterns by the field of ``ServerWork``; a group is the name of a table or of a constraint."""
 
 
 def work_in(messages: Iterable[str]) -> ServerWork:
-    """The work that messages tell of.
+    """Return the work that messages report.
 
     Parameters:
-        messages: the primary texts, in English.
+        messages: the primary texts of the messages, in English.
     """
-    found: dict[str, set[str]] = {name: set() for name in _SIGNS}
+    names: dict[str, set[str]] = {field: set() for field in _PATTERNS}
     for message in messages:
-        for name, sign in _SIGNS.items():
-            told = sign.match(message)
-            if told:
-                found[name].add(next(one for one in told.groups() if one is not None))
-    return ServerWork(**{name: frozenset(names) for name, names in found.items()})
+        for field, pattern in _PATTERNS.items():
+            match = pattern.match(message)
+            if match is not None:
+                names[field].update(group for group in match.groups() if group is not None)
+    return ServerWork(**{field: frozenset(found) for field, found in names.items()})

@@ -1,4 +1,4 @@
-"""What is known of a revision once it was tried on a shadow."""
+"""The results of running a revision on a shadow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from liftlock.shadow.schema import Schema
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a revision didn't run: an error's code and its three parts."""
+    """The error that ended a run of a revision.
+
+    Parameters:
+        code: its code, such as ``LL-STEP-FAILED``.
+        what: its first part: what happened.
+        why: its second part: why it matters; may be empty.
+        now: its third part: what to do now.
+    """
 
     code: str
     what: str
@@ -25,8 +32,8 @@ class RunResult:
     """One run of a revision.
 
     Parameters:
-        observed: its statements.
-        refusal: why it didn't get through; None when it did.
+        observed: the statements that were sent, in their order.
+        refusal: the error that ended the run; None if it succeeded.
     """
 
     observed: tuple[ObservedStatement, ...] = ()
@@ -35,13 +42,14 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class DowngradeResult:
-    """What its downgrade does.
+    """A run of a revision's downgrade, and of its upgrade afterwards.
 
     Parameters:
-        statements: how many it sends.
-        error: why it fails; empty when it doesn't.
-        difference: lines of the schema that aren't as they were before the upgrade, as ``diff`` marks them.
-        upgrade_again_error: why it can't be applied again afterwards; empty when it can.
+        statements: the number of statements that the downgrade sends.
+        error: the error that ended the downgrade; empty if it succeeded.
+        difference: the lines of the schema that differ from the schema before the upgrade, marked
+            with ``-`` and ``+`` like a diff.
+        upgrade_again_error: the error of the upgrade after the downgrade; empty if it succeeded.
     """
 
     statements: int = 0
@@ -52,19 +60,22 @@ class DowngradeResult:
 
 @dataclass(frozen=True, slots=True)
 class RevisionResult:
-    """A revision.
+    """All runs of a revision, and the schemas around it.
 
     Parameters:
-        revision: itself.
-        path: its file.
-        operations: what it asks for, as plain Alembic runs it.
-        alembic: as plain Alembic runs it.
-        liftlock: as liftlock does.
-        again: what it asks for on another run; that differs where values are made in Python.
-        before, after: the schema.
-        changes: lines of the schema that it makes and takes away, as ``diff`` marks them.
-        downgrade: its downgrade; None where that wasn't tried.
-        edited: whether the file has changed since it was merged.
+        revision: the revision.
+        path: the path of its file.
+        operations: its operations, as plain Alembic runs them.
+        alembic: its run by plain Alembic.
+        liftlock: its run by liftlock.
+        again: its operations in a second run. They differ if the revision makes values in Python,
+            such as random ones.
+        before: the schema before the revision.
+        after: the schema after it.
+        changes: the lines of the schema that it adds and removes, marked with ``+`` and ``-`` like
+            a diff.
+        downgrade: the run of its downgrade; None if that wasn't run.
+        edited: whether its file has changed since it was merged.
     """
 
     revision: Revision
@@ -81,9 +92,9 @@ class RevisionResult:
 
     @property
     def statements(self) -> tuple[ObservedStatement, ...]:
-        """What made the schema that comes after: plain Alembic's statements, or liftlock's where only that could run it."""
-        return (
-            self.liftlock.observed
-            if self.alembic.refusal is not None and self.liftlock.refusal is None
-            else self.alembic.observed
-        )
+        """The statements that made the schema ``after``.
+
+        They are plain Alembic's, or liftlock's if only liftlock can run the revision.
+        """
+        only_liftlock_succeeded = self.alembic.refusal is not None and self.liftlock.refusal is None
+        return self.liftlock.observed if only_liftlock_succeeded else self.alembic.observed

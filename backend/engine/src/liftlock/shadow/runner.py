@@ -1,11 +1,10 @@
-"""Tries a revision on a shadow: as plain Alembic runs it, as liftlock does, and back."""
+"""Runs a revision on a shadow: by plain Alembic, by liftlock, and back down again."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
 import io
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,33 +13,46 @@ import psycopg
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationStep
+from alembic.runtime.migration import MigrationContext, MigrationStep
 
-from liftlock.errors import LiftlockError, SettingsError, StepFailed, UnsafeRevision
+from liftlock.errors import LiftlockError, SettingsError
 from liftlock.events import silent
-from liftlock.execution.database_errors import remedy, server_message, sqlstate
+from liftlock.execution.database_errors import server_message, sqlstate
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import Operation
 from liftlock.postgres.session import connect, query
 from liftlock.postgres.signals import Signals
+from liftlock.revisions.failures import env_failed, revision_raised, step_failed
 from liftlock.revisions.guard import Guard, Takeover
 from liftlock.revisions.project import Project, place_in
 from liftlock.revisions.runner import RunReport
 from liftlock.settings import Address, Settings
-from liftlock.shadow.dump import difference, schema_text
+from liftlock.shadow.dump import difference, schema_objects, schema_text
+from liftlock.shadow.observed import ObservedStatement
 from liftlock.shadow.result import DowngradeResult, Refusal, RunResult
 from liftlock.shadow.statement_recorder import StatementRecorder
+from liftlock.sql import mentions
 
-_READ_ONLY = "25006"
+_READ_ONLY_SQL_TRANSACTION = "25006"
+_TYPES_OF_TABLES = frozenset({"create_type", "drop_type"})
+"""Operations on a table's types. Plain Alembic sends them without its function for operations, so
+they would be a difference between the two runs."""
+_USES_OF_VERSION_TABLE = frozenset(
+    {"insert", "update", "delete", "create_table", "drop_table", "connection"}
+)
+
+
+ChooseSteps = Callable[[Any, Any], Any]
+"""Alembic's ``fn``: chooses the steps to be run, by the current heads and the migration context."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShadowRun:
-    """What one run showed.
+    """One run of a revision.
 
     Parameters:
-        trial: its statements, and why it didn't get through.
-        operations: what the revision asked for, but for the version table.
+        trial: its statements, and the error that ended it.
+        operations: the operations of the revision, except those on the version table.
     """
 
     trial: RunResult
@@ -53,288 +65,300 @@ class ShadowRunner:
 
     Parameters:
         project: the project.
-        settings: the environment's.
-        interrupts: stops it.
+        settings: the settings of liftlock.
+        signals: SIGTERM and SIGINT, which stop a run.
     """
 
     project: Project
     settings: Settings
-    interrupts: Signals
+    signals: Signals
     version_table: str = field(default="alembic_version", init=False)
 
     def __post_init__(self) -> None:
-        """On a shadow each table counts as a large one."""
+        """Treat every table as a large one: the tables of a shadow are empty."""
         self.settings = copy.copy(self.settings)
         self.settings.small_table = 0
 
     def build(self, address: Address, revision: str) -> None:
-        """Bring a database to a revision with plain Alembic, unwatched.
+        """Upgrade a database to a revision by plain Alembic, without observing it.
 
         Raises:
-            LiftlockError: it doesn't run.
+            LiftlockError: env.py or a revision failed.
         """
-        guard = Guard(
-            self.settings,
-            "check",
-            self.interrupts,
-            silent,
-            redirect=address,
-            takeover=Takeover.NONE,
-        )
+        guard = self._guard(address, plain=True)
         with self._stoppable(address):
-            self._move(guard, self._up(revision), revision)
+            self._run_env(guard, self._upgrade_to(revision), revision)
 
-    def settle(self, address: Address) -> None:
-        """Run env.py and no revision: what it makes by itself isn't a revision's doing, and it names the version table.
+    def run_env(self, address: Address) -> None:
+        """Run env.py without a revision.
+
+        Its own changes then don't belong to the first revision. It also names the version table.
 
         Raises:
-            LiftlockError: it doesn't run.
+            LiftlockError: env.py failed.
         """
-        watcher = StatementRecorder(address)
-        guard = Guard(
-            self.settings,
-            "check",
-            self.interrupts,
-            silent,
-            redirect=address,
-            takeover=Takeover.NONE,
-            observer=watcher,
-        )
+        recorder = StatementRecorder(address)
+        guard = self._guard(address, plain=True, observer=recorder)
         with self._stoppable(address):
-            self._move(guard, lambda _rev, _context: [], "heads")
-        self.version_table = watcher.version_table
+            self._run_env(guard, _no_steps, "heads")
+        self.version_table = recorder.version_table
 
-    def standing(self, address: Address) -> RunReport:
-        """Where a database stands, seen through env.py; it is only looked at.
+    def applied_heads(self, address: Address) -> RunReport:
+        """Read the heads of a database through env.py, which can't write.
 
         Raises:
-            LiftlockError: env.py doesn't run, or names no version table.
+            LiftlockError: env.py failed, or it names no version table.
         """
         guard = Guard(
             self.settings,
             "drift",
-            self.interrupts,
+            self.signals,
             silent,
             redirect=address,
             takeover=Takeover.PLAN,
             read_only=True,
         )
-        self._move(guard, lambda _rev, _context: [], "heads")
+        self._run_env(guard, _no_steps, "heads")
         self.version_table = guard.reports[0].version_table
         return guard.reports[0]
 
     def run(self, address: Address, revision: str, *, plain: bool) -> ShadowRun:
-        """Run a revision as plain Alembic does, or as liftlock does."""
-        return self._watched(address, revision, self._up(revision), plain=plain)
+        """Run a revision by plain Alembic, or by liftlock."""
+        return self._observed(address, revision, self._upgrade_to(revision), plain=plain)
 
-    def back(
+    def downgrade(
         self, address: Address, revision: str, target: str, before: str, *, plain: bool
     ) -> DowngradeResult:
-        """Take a revision back by itself, whatever branches there are beside it, and apply it again.
+        """Run the downgrade of a revision, then its upgrade again; other branches stay as they are.
 
         Parameters:
             address: a database at the revision.
             revision: the revision.
-            target: one before it, or ``base``, for an env.py that asks.
-            before: the schema's dump before the upgrade.
-            plain: by plain Alembic, or by liftlock, where that alone can run it.
+            target: a revision before it, or ``base``, for an env.py that asks for it.
+            before: the schema before the upgrade, as text.
+            plain: run both by plain Alembic; otherwise by liftlock.
         """
         script = self.project.script
         step = MigrationStep.downgrade_from_script(
             script.revision_map, script.get_revision(revision)
         )
-        tried = self._watched(address, target, lambda _rev, _context: [step], plain=plain)
-        if tried.trial.refusal is not None:
-            return DowngradeResult(error=tried.trial.refusal.what)
+        down = self._observed(address, target, lambda _heads, _context: [step], plain=plain)
+        if down.trial.refusal is not None:
+            return DowngradeResult(error=down.trial.refusal.what)
         after = self.dump(address)
-        statements = len(tried.operations) + sum(
-            one.kind == "connection" for one in tried.trial.observed
-        )
-        once_more = self.run(address, revision, plain=plain) if statements else tried
-        refused = once_more.trial.refusal.what if once_more.trial.refusal is not None else ""
+        sent = [one for one in down.trial.observed if one.kind == "connection"]
+        statements = len(down.operations) + len(sent)
+        # A downgrade that does nothing leaves the schema as it is: an upgrade would fail.
+        up = self.run(address, revision, plain=plain) if statements else down
+        refusal = up.trial.refusal
         return DowngradeResult(
-            statements, difference=difference(before, after), upgrade_again_error=refused
+            statements,
+            difference=difference(before, after),
+            upgrade_again_error=refusal.what if refusal is not None else "",
         )
 
-    def models(self, address: Address, *, read_only: bool) -> list[str]:
-        """What the models want that a database hasn't, or hasn't so, by Alembic's comparator; none where env.py names no models.
+    def model_differences(self, address: Address, *, read_only: bool) -> list[str]:
+        """Compare a database with the models, by Alembic's autogenerate.
 
         Parameters:
             address: the database.
-            read_only: whether env.py may not write there either.
+            read_only: whether env.py may only read.
+
+        Returns:
+            The changes that would make the database match the models; none if env.py has no
+            ``target_metadata``.
 
         Raises:
-            LiftlockError: env.py doesn't run.
+            LiftlockError: env.py failed.
         """
-        found: list[str] = []
+        changes: list[str] = []
 
-        def compare(_revision: object, context: Any) -> list[Any]:
+        def compare(_heads: object, context: MigrationContext) -> list[MigrationStep]:
             metadata = context.opts.get("target_metadata")
             if metadata is not None:
-                found.extend(_told(one) for one in compare_metadata(context, metadata))
+                changes.extend(_describe(change) for change in compare_metadata(context, metadata))
             return []
 
-        guard = Guard(
-            self.settings,
-            "check",
-            self.interrupts,
-            silent,
-            redirect=address,
-            takeover=Takeover.NONE,
-            read_only=read_only,
-        )
-        self._move(guard, compare, None)
-        return found
+        guard = self._guard(address, plain=True, read_only=read_only)
+        self._run_env(guard, compare, None)
+        return changes
 
-    def offline(self, address: Address) -> str:
-        """Why the whole chain can't be written down as SQL; empty when it can.
+    def offline_error(self, address: Address) -> str:
+        """Write the whole chain as SQL in offline mode; return the error, or an empty text.
 
         Parameters:
-            address: a database at its head, where a revision that connects nevertheless is led.
+            address: a database at the head of the chain, for revisions that connect nevertheless.
         """
-        guard = Guard(
-            self.settings,
-            "check",
-            self.interrupts,
-            silent,
-            redirect=address,
-            takeover=Takeover.NONE,
-        )
+        config = self.project.config
+        guard = self._guard(address, plain=True)
         try:
-            with guard, contextlib.redirect_stdout(io.StringIO()) as out:
-                self.project.config.output_buffer, before = out, self.project.config.output_buffer
+            with guard, contextlib.redirect_stdout(io.StringIO()) as output:
+                before, config.output_buffer = config.output_buffer, output
                 try:
-                    command.upgrade(self.project.config, "base:heads", sql=True)
+                    command.upgrade(config, "base:heads", sql=True)
                 finally:
-                    self.project.config.output_buffer = before
-        except Exception as error:
-            return f"{place_in(error, self.project.script) or self.project.script.dir}: {type(error).__name__}: {server_message(error)}"
+                    config.output_buffer = before
+        except Exception as error:  # noqa: BLE001 - revisions raise anything
+            return f"{self._place_of(error)}: {type(error).__name__}: {server_message(error)}"
         return ""
 
     def dump(self, address: Address) -> str:
-        """The schema as text, but for the order of columns, the ledger and the version table."""
+        """Return the schema of a database as text, without the ledger and the version table."""
         return schema_text(address, self.version_table)
 
-    def _up(self, revision: str) -> Callable[[Any, Any], Any]:
-        return lambda rev, _context: self.project.script._upgrade_revs(revision, rev)
+    def objects(self, address: Address) -> list[str]:
+        """Return the definitions of a database's objects, as text like ``dump``."""
+        return schema_objects(address, self.version_table)
 
-    def _watched(
-        self, address: Address, target: str, move: Callable[[Any, Any], Any], *, plain: bool
-    ) -> ShadowRun:
-        watcher = StatementRecorder(address)
-        guard = Guard(
+    def _upgrade_to(self, revision: str) -> ChooseSteps:
+        script = self.project.script
+        return lambda heads, _context: script._upgrade_revs(revision, heads)  # noqa: SLF001 - as alembic.command.upgrade
+
+    def _guard(
+        self,
+        address: Address,
+        *,
+        plain: bool,
+        read_only: bool = False,
+        observer: StatementRecorder | None = None,
+    ) -> Guard:
+        """Return a guard that redirects all connections of env.py to an address."""
+        return Guard(
             self.settings,
             "check",
-            self.interrupts,
+            self.signals,
             silent,
             redirect=address,
             takeover=Takeover.NONE if plain else Takeover.EXECUTE,
-            observer=watcher,
+            read_only=read_only,
+            observer=observer,
         )
+
+    def _observed(
+        self, address: Address, target: str, choose: ChooseSteps, *, plain: bool
+    ) -> ShadowRun:
+        """Run steps, and record their statements."""
+        recorder = StatementRecorder(address)
+        guard = self._guard(address, plain=plain, observer=recorder)
         refusal = None
         try:
             with self._stoppable(address) if plain else contextlib.nullcontext():
-                self._move(guard, move, target)
+                self._run_env(guard, choose, target)
         except SettingsError:
             raise
         except LiftlockError as error:
-            self.interrupts.check()
+            self.signals.check()
             refusal = Refusal(error.code, error.what, error.why, error.now)
-        made_beside = {
-            "create_type",
-            "drop_type",
-        }  # by create_table; plain Alembic sends these past where operations meet
-        operations = tuple(
-            one
-            for one in watcher.operations
-            if one.table != self.version_table and one.kind not in made_beside
-        )
-        observed = tuple(
-            one for one in watcher.observed if _shown(one, self.version_table, plain=plain)
-        )
-        return ShadowRun(RunResult(observed, refusal), operations)
+        operations = [
+            operation
+            for operation in recorder.operations
+            if operation.table != self.version_table and operation.kind not in _TYPES_OF_TABLES
+        ]
+        observed = [
+            statement
+            for statement in recorder.observed
+            if is_shown(statement, self.version_table, plain=plain)
+        ]
+        return ShadowRun(RunResult(tuple(observed), refusal), tuple(operations))
 
     @contextlib.contextmanager
     def _stoppable(self, address: Address) -> Iterator[None]:
-        """A signal ends the sessions on the shadow; liftlock's own run is stopped by itself."""
+        """Terminate the sessions on the shadow when a signal comes; plain Alembic wouldn't stop.
+
+        A run of liftlock stops without that.
+        """
 
         def stop() -> None:
-            if self.interrupts.stopped:
+            if self.signals.stopped:
                 with (
                     contextlib.suppress(psycopg.Error),
                     contextlib.closing(connect(address, "check")) as session,
                 ):
                     query(session, "throw_out", dbname=address.dbname)
 
-        self.interrupts.every_tick(stop)
+        self.signals.every_tick(stop)
         try:
             yield
         finally:
-            self.interrupts.no_tick()
+            self.signals.no_tick()
 
-    def _move(self, guard: Guard, move: Callable[[Any, Any], Any], target: str | None) -> None:
+    def _run_env(self, guard: Guard, choose: ChooseSteps, target: str | None) -> None:
+        """Run env.py with a function that chooses the steps.
+
+        Raises:
+            LiftlockError: env.py or a revision failed.
+        """
         script = self.project.script
+        environment = EnvironmentContext(
+            self.project.config,
+            script,
+            fn=choose,
+            as_sql=False,
+            starting_rev=None,
+            destination_rev=target,
+        )
         try:
-            with (
-                guard,
-                EnvironmentContext(
-                    self.project.config,
-                    script,
-                    fn=move,
-                    as_sql=False,
-                    starting_rev=None,
-                    destination_rev=target,
-                ),
-            ):
+            with guard, environment:
                 script.run_env()
         except LiftlockError:
             raise
         except Exception as error:
-            self.interrupts.check()
-            place = place_in(error, script) or script.dir
-            if "env.py" in place:
-                only_read = "This command only reads the database: let env.py ask first, and make only what isn't there."
-                now = (
-                    only_read
-                    if guard.read_only and sqlstate(error) == _READ_ONLY
-                    else "Correct it, or what it reads."
-                )
-                raise SettingsError(
-                    "LL-ENV-FAILED",
-                    f"{place}: {type(error).__name__}: {server_message(error)}",
-                    now=now,
-                ) from error
-            if sqlstate(error) is not None:
-                raise StepFailed(
-                    "LL-STEP-FAILED", f"{place}: {server_message(error)}", now=remedy(error)
-                ) from error
-            raise UnsafeRevision(
-                "LL-REVISION-RAISED",
-                f"{place}: {type(error).__name__}: {error}",
-                now="Correct the revision.",
-            ) from error
+            self.signals.check()
+            raise self._error(error, read_only=guard.read_only) from error
+
+    def _error(self, error: Exception, *, read_only: bool) -> LiftlockError:
+        """Return an exception of env.py or of a revision as an error for its reader."""
+        place = self._place_of(error)
+        if "env.py" in place:
+            return env_failed(error, place, why=_why_env_failed(error, read_only=read_only))
+        if sqlstate(error) is not None:
+            return step_failed(error, f"{place}: {server_message(error)}")
+        return revision_raised(f"{place}: {type(error).__name__}: {error}")
+
+    def _place_of(self, error: Exception) -> str:
+        """Return the file and the line of an exception, or the script directory."""
+        script = self.project.script
+        return place_in(error, script) or str(script.dir)
 
 
-def _shown(one: Any, version_table: str, *, plain: bool) -> bool:
-    """Of plain Alembic, all that the revision sent; of liftlock, what took a lock or worked."""
-    names_it = re.search(rf"(?<!\w){re.escape(version_table)}(?!\w)", one.sql)
-    if names_it and one.kind in {
-        "insert",
-        "update",
-        "delete",
-        "create_table",
-        "drop_table",
-        "connection",
-    }:
+def is_shown(statement: ObservedStatement, version_table: str, *, plain: bool) -> bool:
+    """Return whether a statement belongs to the report.
+
+    Of plain Alembic, these are the statements of the revision. Of liftlock, they are those that
+    failed, worked, or acquired a lock that is stronger than ACCESS SHARE.
+
+    Parameters:
+        statement: the statement.
+        version_table: the version table, whose statements aren't shown.
+        plain: whether plain Alembic ran it.
+    """
+    uses_version_table = statement.kind in _USES_OF_VERSION_TABLE
+    if uses_version_table and mentions(statement.sql, version_table):
         return False
-    return bool(
-        one.error
-        or one.work.told()
-        or any(held.mode is not LockMode.ACCESS_SHARE for held in one.taken)
-    ) or (plain and one.kind != "" and one.line is not None)
+    if statement.error or statement.work.told():
+        return True
+    if any(lock.mode is not LockMode.ACCESS_SHARE for lock in statement.taken):
+        return True
+    return plain and statement.kind != "" and statement.line is not None
 
 
-def _told(difference: Any) -> str:
-    if isinstance(difference, list):
-        return "; ".join(_told(one) for one in difference)
-    return " ".join(str(one) for one in difference if one is not None)
+def _no_steps(_heads: object, _context: object) -> list[MigrationStep]:
+    return []
+
+
+def _why_env_failed(error: Exception, *, read_only: bool) -> str:
+    if read_only and sqlstate(error) == _READ_ONLY_SQL_TRANSACTION:
+        return (
+            "This command only reads the database, but env.py writes to it. Let env.py query the"
+            " database first, and create only what is missing."
+        )
+    return "Without env.py, no revision can be run."
+
+
+def _describe(change: object) -> str:
+    """Describe a change of Alembic's autogenerate: a tuple, or a list of tuples."""
+    if isinstance(change, list):
+        return "; ".join(_describe(part) for part in change)
+    if not isinstance(change, tuple):
+        return str(change)
+    return " ".join(str(part) for part in change if part is not None)

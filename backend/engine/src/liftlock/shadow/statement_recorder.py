@@ -1,15 +1,18 @@
-"""Watches what a project's connection sends while its revisions run: by SQLAlchemy's events, whoever runs them."""
+"""Records the statements that a project's connection sends while its revisions run on a shadow.
+
+SQLAlchemy's events report each statement, whether plain Alembic or liftlock runs the revision.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import event
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine, ExceptionContext
 
 from liftlock.allowance import allowed
 from liftlock.execution.connection import is_in_autocommit
@@ -21,226 +24,276 @@ from liftlock.model.operation import Operation
 from liftlock.model.step import Step, StepKind
 from liftlock.revisions.constructs import describe
 from liftlock.settings import Address
+from liftlock.shadow.driver_session import DriverConnection, DriverCursor, DriverSession
 from liftlock.shadow.lock_observer import LockObserver, ObservedLocks
 from liftlock.shadow.observed import ObservedLock, ObservedStatement, ServerWork
 from liftlock.sql import parse
 
+_CHANGES_ROWS = frozenset({"UPDATE", "DELETE", "MERGE"})
+_TABLES = frozenset({"r", "p"})
 
-class StatementRecorder:
-    """Keeps what was observed of each statement, in order.
+Record = Callable[..., Any]
+"""Alembic's ``impl._exec``, which sends an operation, or a function in its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class _EngineActivity:
+    """The state of liftlock's own run of a revision.
 
     Parameters:
-        address: of the shadow.
+        operation: the operation that is being run; None between operations.
+        step: the step of that operation.
+        in_dry_run: whether statements are rolled back afterwards, on an empty copy of a table.
+        takes_over_ddl: whether liftlock runs a DDL statement of the revision itself, instead of
+            passing it on.
+    """
+
+    operation: Operation | None
+    step: Step | None
+    in_dry_run: bool
+    takes_over_ddl: bool
+
+
+class StatementRecorder:
+    """Records the statements of a run, in their order.
+
+    It is a ``liftlock.revisions.observer.StatementObserver``.
+
+    Parameters:
+        address: the shadow.
     """
 
     def __init__(self, address: Address) -> None:
-        self._address = address
         self.observed: list[ObservedStatement] = []
         self.operations: list[Operation] = []
         self.version_table = ""
+        self._address = address
         self._transaction: Transaction | None = None
-        self._revision, self._path = "", ""
+        self._revision = ""
+        self._path = ""
         self._operation: Operation | None = None
-        self._filled: Step | None = None
+        self._backfill: Step | None = None
+
+    # The interface of an observer.
 
     def marked(self, steps: Iterable[Any]) -> Iterator[Any]:
-        """Alembic's steps, as they are begun."""
+        """Yield Alembic's steps, and note each revision as it begins."""
         for step in steps:
-            if hasattr(step, "revision"):
-                self._revision, self._path = str(step.revision.revision), str(step.revision.path)
+            if hasattr(step, "revision"):  # a stamp has none
+                self._revision = str(step.revision.revision)
+                self._path = str(step.revision.path)
             yield step
 
     def attempt(self, transaction: Transaction) -> Callable[[Operation], None]:
-        """A revision is begun by liftlock, once more perhaps; what is called with each of its operations."""
+        """Begin an attempt of liftlock at a revision, which replaces an earlier one.
+
+        Returns:
+            A callback for each of its operations.
+        """
         self._transaction = transaction
         self.operations = []
         return self.operations.append
 
     @contextlib.contextmanager
     def watching(self, context: MigrationContext) -> Iterator[None]:
-        """Watch a migration context's connection."""
+        """Record the statements of a migration context's connection."""
         schema = context.version_table_schema
-        self.version_table = (
-            f"{schema}.{context.version_table}" if schema else context.version_table
-        )
-        connection: Any = context.connection
-        driver = connection.connection
-        subject = _Subject(driver)
-        (who,) = subject.rows("SELECT pg_backend_pid() AS pid")
+        table = context.version_table
+        self.version_table = f"{schema}.{table}" if schema else table
+        driver = _driver_of(context)
+        session = DriverSession(driver)
+        (backend,) = session.rows("SELECT pg_catalog.pg_backend_pid() AS pid")
         commit_driver(driver)
-        statements = _Statements(
-            self, LockObserver(self._address, who["pid"], context.version_table, subject), driver
-        )
-        real, migrations = context.impl._exec, context._migrations_fn
+        observer = LockObserver(self._address, backend["pid"], table, session)
+        listener = _StatementListener(self, observer, driver)
+        self._patch(context)
+        with contextlib.ExitStack() as stack:
+            stack.callback(observer.close)
+            for name, function in listener.functions().items():
+                event.listen(Engine, name, function)
+                stack.callback(event.remove, Engine, name, function)
+            yield
 
-        def execute(construct: Any, *arguments: Any, **more: Any) -> Any:
-            if self._transaction is not None:
-                return real(
-                    construct, *arguments, **more
-                )  # liftlock's own run says what it is doing
-            self._operation = describe(
-                construct, context.dialect, more.get("multiparams") or (), line_in(self._path)
-            )
+    # The statements.
+
+    def begin(self, statement: str) -> ObservedStatement | None:
+        """Return a statement as it is known before it runs; None if it isn't to be recorded."""
+        activity = self._engine_activity()
+        if activity is None:
+            operation = self._operation or self._sent_over_connection(statement)
+            return ObservedStatement(operation.sql, self._revision, operation)
+        if activity.in_dry_run or (activity.takes_over_ddl and parse(statement).is_ddl):
+            return None
+        if activity.step is not None and activity.step.kind is StepKind.BACKFILL:
+            self._record_backfill(activity.step, activity.operation)
+            return None
+        operation = activity.operation or self._sent_over_connection(statement)
+        return ObservedStatement(statement, self._revision, operation)
+
+    def _engine_activity(self) -> _EngineActivity | None:
+        """Return the state of liftlock's own run; None if plain Alembic runs the revision."""
+        transaction = self._transaction
+        if transaction is None:
+            return None
+        internal = transaction.connection.is_internal
+        return _EngineActivity(
+            operation=transaction.activity.operation,
+            step=transaction.activity.step,
+            in_dry_run=transaction.connection.in_dry_run,
+            takes_over_ddl=not internal and not transaction.is_atomic,
+        )
+
+    def _sent_over_connection(self, statement: str) -> Operation:
+        """Return the operation for a statement that the revision sent by ``op.get_bind()``."""
+        line = line_in(self._path)
+        return Operation("connection", None, statement, line=line, allowed=allowed())
+
+    def _record_backfill(self, step: Step, operation: Operation | None) -> None:
+        """Record one statement for all batches of a backfill.
+
+        The tables of a shadow are empty, so the backfill has no batch of its own to be observed.
+        """
+        if step is self._backfill or operation is None:
+            return
+        self._backfill = step
+        self.observed.append(_backfill_statement(step, self._revision, operation))
+
+    # Alembic's functions.
+
+    def _patch(self, context: MigrationContext) -> None:
+        """Replace two functions of a migration context, which isn't used again afterwards."""
+        send = context.impl._exec  # noqa: SLF001 - no event of Alembic's reports operations
+        vars(context.impl)["_exec"] = self._recording(context, send)
+        choose = context._migrations_fn  # noqa: SLF001 - no event precedes a revision
+        vars(context)["_migrations_fn"] = self._marking(choose)
+
+    def _marking(self, choose: Callable[..., Any] | None) -> Callable[..., Any]:
+        """Wrap the function that chooses the revisions to be run."""
+
+        def choose_and_mark(heads: object, context: object) -> Iterator[Any]:
+            return self.marked(choose(heads, context) if choose is not None else ())
+
+        return choose_and_mark
+
+    def _recording(self, context: MigrationContext, send: Record) -> Record:
+        """Wrap the function that sends an operation: note the operation while it is sent."""
+
+        def send_and_record(construct: object, *arguments: object, **options: object) -> object:
+            if self._transaction is not None:  # liftlock reports its operations by attempt()
+                return send(construct, *arguments, **options)
+            parameters: Any = options.get("multiparams") or ()
+            line = line_in(self._path)
+            self._operation = describe(construct, context.dialect, parameters, line)
             self.operations.append(self._operation)
             try:
-                return real(construct, *arguments, **more)
+                return send(construct, *arguments, **options)
             finally:
                 self._operation = None
 
-        context.impl._exec = execute  # type: ignore[method-assign]
-        context._migrations_fn = lambda heads, of: self.marked(migrations(heads, of))  # type: ignore[misc]
-        with contextlib.ExitStack() as stack:
-            stack.callback(statements.close)
-            for name, listener in statements.listeners().items():
-                event.listen(Engine, name, listener)
-                stack.callback(event.remove, Engine, name, listener)
-            yield
-
-    def begun(self, statement: str) -> ObservedStatement | None:
-        """What is known of a statement before it runs; None for one of the engine's own trials."""
-        transaction = self._transaction
-        if transaction is not None:
-            if transaction.connection.in_dry_run or self._sent_again(transaction, statement):
-                return None
-            step = transaction.activity.step
-            if step is not None and step.kind is StepKind.BACKFILL:
-                self._fills(transaction.activity.operation, step)
-                return None
-        own = self._operation or (transaction.activity.operation if transaction else None)
-        said = Operation("connection", None, statement, line=line_in(self._path), allowed=allowed())
-        return ObservedStatement(
-            own.sql if own and transaction is None else statement, self._revision, own or said
-        )
-
-    def _sent_again(self, transaction: Transaction, statement: str) -> bool:
-        """Whether liftlock takes a statement from the revision, and sends it itself: then it is seen there."""
-        internal = transaction.connection.is_internal
-        return not internal and not transaction.is_atomic and parse(statement).is_ddl
-
-    def _fills(self, operation: Operation | None, step: Step) -> None:
-        """A backfill is one line, however many batches it takes: on a shadow, which has no rows, it takes none."""
-        if step is self._filled or operation is None:
-            return
-        self._filled = step
-        table = step.tables[0]
-        sql = " ".join(
-            ("UPDATE", table, "SET", step.sql, *(("WHERE", step.where) if step.where else ()))
-        )
-        locks, work = (
-            frozenset({ObservedLock(table, LockMode.ROW_EXCLUSIVE)}),
-            ServerWork(updates=frozenset({table})),
-        )
-        self.observed.append(
-            ObservedStatement(
-                sql, self._revision, operation, taken=locks, held=locks, work=work, batched=True
-            )
-        )
+        return send_and_record
 
 
-class _Statements:
-    """The statements of one connection."""
+class _StatementListener:
+    """Listens to SQLAlchemy's events about the statements of one connection.
 
-    def __init__(self, watcher: StatementRecorder, observer: LockObserver, driver: Any) -> None:
-        self._watcher, self._observer, self._driver = watcher, observer, driver
-        self._open: list[
-            tuple[contextlib.ExitStack, ObservedLocks] | None
-        ] = []  # what one statement sends before it is sent itself stands above it
+    Parameters:
+        recorder: records the statements.
+        observer: observes their locks and their work.
+        driver: the driver's connection.
+    """
 
-    def listeners(self) -> dict[str, Callable[..., None]]:
-        """Handlers, by the name of their event."""
+    def __init__(
+        self, recorder: StatementRecorder, observer: LockObserver, driver: DriverConnection
+    ) -> None:
+        self._recorder = recorder
+        self._observer = observer
+        self._driver = driver
+        # The innermost statement is the last one: before liftlock passes a statement on, it may
+        # send others. None stands for a statement that isn't recorded.
+        self._open: list[tuple[contextlib.ExitStack, ObservedLocks] | None] = []
+
+    def functions(self) -> dict[str, Callable[..., None]]:
+        """Return the functions of the listener by the names of their events."""
         return {
             "before_cursor_execute": self._before,
             "after_cursor_execute": self._after,
             "handle_error": self._failed,
         }
 
-    def close(self) -> None:
-        """Watch no more."""
-        self._observer.close()
-
-    def _before(self, connection: Any, _cursor: object, statement: str, *_more: object) -> None:
+    def _before(
+        self, connection: Connection, _cursor: object, statement: str, *_other: object
+    ) -> None:
         if connection.connection is not self._driver:
             return
-        known, stack = self._watcher.begun(statement), contextlib.ExitStack()
-        seen = (
-            stack.enter_context(
-                self._observer.watching(known, alone=is_in_autocommit(self._driver))
-            )
-            if known is not None
-            else None
-        )
-        self._open.append((stack, seen) if seen is not None else None)
+        known = self._recorder.begin(statement)
+        if known is None:
+            self._open.append(None)
+            return
+        stack = contextlib.ExitStack()
+        watching = self._observer.watching(known, alone=is_in_autocommit(self._driver))
+        self._open.append((stack, stack.enter_context(watching)))
 
-    def _after(self, connection: Any, cursor: Any, *_statement: object) -> None:
+    def _after(self, connection: Connection, cursor: DriverCursor, *_other: object) -> None:
         if connection.connection is self._driver:
-            self._end(
-                "",
-                returns=cursor.description is not None,
-                tag=getattr(cursor, "statusmessage", None) or "",
-            )
+            returns = cursor.description is not None
+            self._end(returns=returns, tag=getattr(cursor, "statusmessage", None) or "")
 
-    def _failed(self, failure: Any) -> None:
-        if failure.connection is not None and failure.connection.connection is self._driver:
-            self._end(server_message(failure.original_exception).splitlines()[0])
+    def _failed(self, failure: ExceptionContext) -> None:
+        connection = failure.connection
+        if connection is not None and connection.connection is self._driver:
+            self._end(error=server_message(failure.original_exception).splitlines()[0])
 
-    def _end(self, error: str, *, returns: bool = False, tag: str = "") -> None:
+    def _end(self, *, error: str = "", returns: bool = False, tag: str = "") -> None:
         opened = self._open.pop() if self._open else None
         if opened is None:
             return
         stack, seen = opened
         stack.close()
-        self._watcher.observed.append(
-            replace(seen.observed, error=error, returns=returns, work=_updated(seen.observed, tag))
-        )
+        work = _with_updates(seen.observed, tag)
+        observed = replace(seen.observed, error=error, returns=returns, work=work)
+        self._recorder.observed.append(observed)
 
 
-def _updated(statement: ObservedStatement, tag: str) -> ServerWork:
-    """Its work, with the tables whose rows it changes: of the psycopg drivers, which pass on the server's word for what was done."""
-    if tag.partition(" ")[0] not in {"UPDATE", "DELETE", "MERGE"}:
-        return statement.work
-    taken, held = (
-        frozenset(
-            one.relation
-            for one in locks
-            if one.mode is LockMode.ROW_EXCLUSIVE and one.kind in {"r", "p"}
-        )
-        for locks in (statement.taken, statement.held)
+def _driver_of(context: MigrationContext) -> DriverConnection:
+    """Return the driver's connection of a migration context.
+
+    Raises:
+        RuntimeError: the context has no connection, as in offline mode, which isn't observed.
+    """
+    if context.connection is None:
+        message = "a migration context without a connection was observed"
+        raise RuntimeError(message)
+    return context.connection.connection
+
+
+def _backfill_statement(step: Step, revision: str, operation: Operation) -> ObservedStatement:
+    table = step.tables[0]
+    words = ["UPDATE", table, "SET", step.sql]
+    if step.where:
+        words += ["WHERE", step.where]
+    locks = frozenset({ObservedLock(table, LockMode.ROW_EXCLUSIVE)})
+    work = ServerWork(updates=frozenset({table}))
+    return ObservedStatement(
+        " ".join(words), revision, operation, taken=locks, held=locks, work=work, batched=True
     )
-    return replace(statement.work, updates=taken or held)
 
 
-class _Subject:
-    """A driver's connection, beside what SQLAlchemy sends over it."""
+def _with_updates(statement: ObservedStatement, tag: str) -> ServerWork:
+    """Add the tables whose rows a statement changed to its work.
 
-    def __init__(self, driver: Any) -> None:
-        self._driver = driver
-        self._raw = getattr(driver, "driver_connection", None) or getattr(
-            driver, "connection", driver
-        )
-        self._said: list[str] = []
-        if hasattr(self._raw, "add_notice_handler"):  # psycopg
-            self._raw.add_notice_handler(lambda one: self._said.append(one.message_primary or ""))
-        elif hasattr(self._raw, "add_log_listener"):  # asyncpg
-            self._raw.add_log_listener(lambda _connection, one: self._said.append(one.message))
+    Parameters:
+        statement: the statement.
+        tag: the command tag of the server, such as ``UPDATE 3``; only the psycopg drivers have it.
+    """
+    if tag.partition(" ")[0] not in _CHANGES_ROWS:
+        return statement.work
+    updates = _row_exclusive(statement.taken) or _row_exclusive(statement.held)
+    return replace(statement.work, updates=updates)
 
-    def rows(self, statement: str) -> Sequence[Mapping[str, Any]]:
-        """The rows of a query."""
-        cursor = self._driver.cursor()
-        try:
-            cursor.execute(statement)
-            names = [column[0] for column in cursor.description]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-        finally:
-            cursor.close()
 
-    def messages(self) -> list[str]:
-        """What the server has said since this was last asked."""
-        said, self._said = self._said, []
-        kept = getattr(self._raw, "notices", None)  # psycopg2 has lines, pg8000 dictionaries
-        if kept:
-            said += [
-                one[b"M"].decode() if isinstance(one, dict) else one.partition(":")[2].strip()
-                for one in kept
-            ]
-            kept.clear()
-        return said
+def _row_exclusive(locks: Iterable[ObservedLock]) -> frozenset[str]:
+    return frozenset(
+        lock.relation
+        for lock in locks
+        if lock.mode is LockMode.ROW_EXCLUSIVE and lock.kind in _TABLES
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from liftlock.sql import rewrite
 from liftlock.sql.definitions import (
+    changed_type,
     constraint_definition,
     identity_options,
     index_definition,
@@ -14,7 +15,7 @@ from liftlock.sql.definitions import (
     same_definition,
 )
 from liftlock.sql.excerpts import excerpt
-from liftlock.sql.mentions import mentions, roles_created
+from liftlock.sql.mentions import has_keyword, mentions, roles_created
 from liftlock.sql.names import quote_name, split_name, unqualified
 from liftlock.sql.parser import parse
 from liftlock.sql.statement import Action, Change, SchemaObject, Statement
@@ -25,8 +26,10 @@ __all__ = [
     "Change",
     "SchemaObject",
     "Statement",
+    "changed_type",
     "constraint_definition",
     "excerpt",
+    "has_keyword",
     "identity_options",
     "index_definition",
     "is_serial",

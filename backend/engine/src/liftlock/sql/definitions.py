@@ -79,3 +79,18 @@ def same_definition(first: str, second: str) -> bool:
 def _normal(text: str) -> list[str]:
     """Return one text per token, and names as PostgreSQL reads them."""
     return [token.value for token in tokenize(text)]
+
+
+def changed_type(sql: str) -> str:
+    """Return the new type of ``ALTER COLUMN … TYPE type [USING …]``; empty for any other text.
+
+    Parameters:
+        sql: the statement.
+    """
+    tokens = list(tokenize(sql))
+    words = [token.keyword for token in tokens]
+    if "TYPE" not in words:
+        return ""
+    start = words.index("TYPE") + 1
+    end = words.index("USING", start) if "USING" in words[start:] else len(tokens)
+    return sql[tokens[start].start : tokens[end - 1].end] if start < end else ""

@@ -24,6 +24,16 @@ def mentions(sql: str, name: str) -> bool:
     return any(token.is_name and token.value == name for token in _code(sql))
 
 
+def has_keyword(sql: str, *keywords: str) -> bool:
+    """Tell whether a text has one of some keywords, outside of strings, comments and quotes.
+
+    Parameters:
+        sql: any number of statements.
+        keywords: the keywords, in capitals.
+    """
+    return any(token.keyword in keywords for token in tokenize(sql))
+
+
 def roles_created(sql: str) -> tuple[str, ...]:
     """Return the roles of CREATE ROLE, CREATE USER and CREATE GROUP, in order.
 

@@ -134,7 +134,7 @@ class Words:
         return tuple(parts)
 
     def skip_to(self, *words: str) -> bool:
-        """Step behind the next of some words, and tell whether there is one."""
+        """Step over the next of some words, and tell whether there is one."""
         places = [
             index
             for index in range(self._at, len(self._keywords))

@@ -31,7 +31,7 @@ _END = f"{_SPACE};"
 
 
 def parse(text: str) -> Statement:
-    """Return what SQL text does; never raise, whatever the text is.
+    """Return what SQL text does; never raise, for any text.
 
     Parameters:
         text: one statement, several or none; placeholders such as ``%s`` are understood.
@@ -107,7 +107,7 @@ def _trees(text: str) -> list[dict[str, object]] | None:
 
 
 def _trees_in_thread(text: str) -> list[dict[str, object]] | None:
-    """Return the trees of a deep text, whatever the depth of the caller's own stack."""
+    """Return the trees of a deep text, at any depth of the caller's own stack."""
     trees: list[list[dict[str, object]]] = []
 
     def work() -> None:

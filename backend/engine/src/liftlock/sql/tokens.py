@@ -200,7 +200,7 @@ def mask_literals(sql: str) -> str:
 
 
 class _Level:
-    """What one pair of parentheses encloses: chains of operators, separated by commas."""
+    """The content of one pair of parentheses: chains of operators, separated by commas."""
 
     __slots__ = ("_chain", "_joins", "_longest", "inner")
 

@@ -1,4 +1,4 @@
-"""A check's report for each of its readers; each module writes one format, as text."""
+"""Formats of a check's report: one module for each, with a function that returns the text."""
 
 from __future__ import annotations
 

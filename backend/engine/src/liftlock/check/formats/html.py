@@ -1,4 +1,7 @@
-"""One page that needs nothing else: the chain as a picture, each statement with its locks, and the two ways' timelines."""
+"""HTML: one page with the chain as a picture, and each statement on a timeline with its locks.
+
+The page loads nothing: no script, no style, no image.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,30 @@ from typing import Any
 
 from liftlock.broker.table_size import Size
 from liftlock.check import timeline
-from liftlock.check.formats.text import WAYS, felt, how_long, lasting, place, summary
+from liftlock.check.formats.phrases import (
+    WAYS,
+    duration_suffix,
+    durations,
+    one_line,
+    place,
+    summary,
+    waits,
+)
 from liftlock.check.report import Estimate, Report
-from liftlock.planning import cost
+from liftlock.planning.cost import describe_duration
 from liftlock.shadow.result import RevisionResult, RunResult
 
 WIDTH = 1000
-"""Of a timeline, in its own units."""
-_LEAST = 4
-_HEIGHTS = {"reads and writes": 24, "writes": 16, "nothing": 8}
-"""Of a bar, so that nobody has to tell colours apart."""
+"""Width of a timeline, in units of its SVG."""
+_MIN_BAR_WIDTH = 4
+_BAR_HEIGHTS = {"reads and writes": 24, "writes": 16, "nothing": 8}
+"""Heights of bars, so that the reader needn't distinguish colors."""
+_TITLE_LENGTH = 120
 
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """A revision in the picture of the chain: its row, its lane, and those of what it follows."""
+    """A revision in the picture of the chain: its row and lane, and those of its parents."""
 
     row: int
     lane: int
@@ -31,7 +43,7 @@ class Dot:
 
 
 def write(report: Report) -> str:
-    """The report as HTML.
+    """Return the report as HTML.
 
     Raises:
         ImportError: Jinja2 isn't installed; the extra ``check`` has it.
@@ -39,93 +51,110 @@ def write(report: Report) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("liftlock.formats", "."),
+        loader=PackageLoader("liftlock.check.formats", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    sizes = timeline.assumed(report.checked, report.sizes)
-    dots = picture(report.checked)
+    sizes = timeline.sizes_or_assumed(report.checked, report.sizes)
+    dots = chain_picture(report.checked)
     return environment.get_template("page.html.jinja").render(
         report=report,
         summary=summary(report),
-        whole=report.of(""),
-        revisions=[_revision(one, report, sizes) for one in report.checked],
+        chain_findings=report.findings_of(""),
+        revisions=[_revision(result, report, sizes) for result in report.checked],
         dots=dots,
-        lanes=max((one.lane for one in dots), default=0) + 1,
+        lanes=max((dot.lane for dot in dots), default=0) + 1,
         place=place,
         size=timeline.ASSUMED,
     )
 
 
-def picture(checked: Sequence[RevisionResult]) -> list[Dot]:
-    """The revisions in the order in which they run; one goes on in the lane of what it follows, else in the first that is free."""
+def chain_picture(results: Sequence[RevisionResult]) -> list[Dot]:
+    """Return a dot for each revision, in the order in which they run.
+
+    A revision continues the lane of its parent if it is the first to do so; otherwise it takes
+    the first lane in which no revision has children left to draw.
+    """
     dots: dict[str, Dot] = {}
-    ahead = Counter(name for one in checked for name in one.revision.parents)
-    ends: dict[int, str] = {}
-    for row, one in enumerate(checked):
-        parents = [name for name in one.revision.parents if name in dots]
-        ahead.subtract(parents)
-        mine = [dots[name].lane for name in parents if ends[dots[name].lane] == name]
-        free = (lane for lane in range(len(ends) + 1) if lane not in ends or not ahead[ends[lane]])
-        lane = mine[0] if mine else next(free)
-        ends[lane] = one.revision.id
-        dots[one.revision.id] = Dot(
-            row, lane, tuple((dots[name].row, dots[name].lane) for name in parents)
-        )
+    children_left = Counter(parent for result in results for parent in result.revision.parents)
+    last_in_lane: dict[int, str] = {}
+    for row, result in enumerate(results):
+        revision = result.revision
+        parents = [parent for parent in revision.parents if parent in dots]
+        children_left.subtract(parents)
+        continued = [
+            dots[parent].lane for parent in parents if last_in_lane[dots[parent].lane] == parent
+        ]
+        lane = continued[0] if continued else _free_lane(last_in_lane, children_left)
+        last_in_lane[lane] = revision.id
+        places = tuple((dots[parent].row, dots[parent].lane) for parent in parents)
+        dots[revision.id] = Dot(row, lane, places)
     return list(dots.values())
 
 
-def _revision(one: RevisionResult, report: Report, sizes: Mapping[str, Size]) -> dict[str, Any]:
-    spans = [timeline.timeline(trial.observed, sizes) for trial in (one.alembic, one.liftlock)]
-    longest = max(*(timeline.seconds_taken(each) for each in spans), timeline.MOMENT)
-    findings = report.of(one.revision.id)
+def _free_lane(last_in_lane: Mapping[int, str], children_left: Mapping[str, int]) -> int:
+    lanes = range(len(last_in_lane))
+    free = (lane for lane in lanes if not children_left[last_in_lane[lane]])
+    return next(free, len(last_in_lane))
+
+
+def _revision(result: RevisionResult, report: Report, sizes: Mapping[str, Size]) -> dict[str, Any]:
+    """Return the template's values for a revision."""
+    runs = (result.alembic, result.liftlock)
+    timelines = [timeline.timeline(run.observed, sizes) for run in runs]
+    longest = max(timeline.MOMENT, *(timeline.seconds_taken(line) for line in timelines))
+    findings = report.findings_of(result.revision.id)
     counted = [finding for finding in findings if finding.counts]
     return {
-        "id": one.revision.id,
-        "message": one.revision.message,
-        "path": one.path,
+        "id": result.revision.id,
+        "message": result.revision.message,
+        "path": result.path,
         "findings": findings,
-        "changes": one.changes,
+        "changes": result.changes,
         "verdict": counted[0].severity.value if counted else "ok",
-        "longest": cost.describe_duration(longest),
+        "longest": describe_duration(longest),
         "ways": [
-            _way(name, trial, each, longest)
-            for name, trial, each in zip(WAYS, (one.alembic, one.liftlock), spans, strict=True)
+            _way(name, run, intervals, longest)
+            for name, run, intervals in zip(WAYS, runs, timelines, strict=True)
         ],
     }
 
 
 def _way(
-    name: str, trial: RunResult, spans: Sequence[timeline.Interval], longest: float
+    name: str, run: RunResult, intervals: Sequence[timeline.Interval], longest: float
 ) -> dict[str, Any]:
-    told = (
-        lasting(Estimate(timeline.seconds_taken(spans), timeline.blocks(spans)))
-        if spans
-        else "nothing that others feel"
-    )
-    if trial.refusal is not None:
-        told = f"doesn't run: {trial.refusal.what.splitlines()[0]}"
+    """Return the template's values for a run of a revision."""
     return {
         "name": name,
-        "told": told,
-        "statements": [
-            {
-                "sql": one.statement.sql,
-                "title": f"{' '.join(one.statement.sql.split())[:120]}: {_felt(one)}",
-                "felt": _felt(one),
-                "line": one.statement.line,
-                "locks": sorted(one.statement.taken),
-                "kind": one.waits.replace(" ", "-"),
-                "x": round(one.begins / longest * WIDTH, 2),
-                "width": round(max(one.lasts / longest * WIDTH, _LEAST), 2),
-                "height": _HEIGHTS[one.waits],
-            }
-            for one in spans
-        ],
+        "text": _text(run, intervals),
+        "statements": [_statement(interval, longest) for interval in intervals],
     }
 
 
-def _felt(span: timeline.Interval) -> str:
-    return (felt(span) or "nobody waits") + how_long(span)
+def _text(run: RunResult, intervals: Sequence[timeline.Interval]) -> str:
+    if run.refusal is not None:
+        return f"doesn't run: {run.refusal.what.splitlines()[0]}"
+    if not intervals:
+        return "no statement that locks a table of others"
+    takes = timeline.seconds_taken(intervals)
+    return durations(Estimate(takes, timeline.seconds_blocked(intervals)))
+
+
+def _statement(interval: timeline.Interval, longest: float) -> dict[str, Any]:
+    """Return the template's values for a statement, with the place of its bar."""
+    statement = interval.statement
+    effect = (waits(interval) or "no query waits") + duration_suffix(interval)
+    width = interval.lasts / longest * WIDTH
+    return {
+        "sql": statement.sql,
+        "title": f"{one_line(statement.sql, _TITLE_LENGTH)}: {effect}",
+        "effect": effect,
+        "line": statement.line,
+        "locks": sorted(statement.taken),
+        "kind": interval.waits.replace(" ", "-"),
+        "x": round(interval.begins / longest * WIDTH, 2),
+        "width": round(max(width, _MIN_BAR_WIDTH), 2),
+        "height": _BAR_HEIGHTS[interval.waits],
+    }

@@ -1,4 +1,4 @@
-"""For programs; ``docs/reference/check.schema.json`` says what it holds."""
+"""JSON: the report for programs; ``docs/reference/check.schema.json`` describes it."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from liftlock.check.report import Report
 
 
 def write(report: Report) -> str:
-    """The report as JSON."""
+    """Return the report as JSON."""
     return json.dumps(report.as_dict(), indent=1)

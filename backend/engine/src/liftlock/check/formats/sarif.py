@@ -1,4 +1,7 @@
-"""SARIF 2.1.0, which code scanning reads: https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html."""
+"""SARIF 2.1.0: the report for code scanning.
+
+https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
+"""
 
 from __future__ import annotations
 
@@ -6,38 +9,40 @@ import json
 from posixpath import normpath
 from typing import Any
 
-from liftlock import __version__
 from liftlock.check.finding import Finding
 from liftlock.check.report import Report
+from liftlock.version import __version__
+
+_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 def write(report: Report) -> str:
-    """The report as SARIF."""
-    codes = {one.code: one for one in report.findings}
+    """Return the report as SARIF."""
+    by_code = {finding.code: finding for finding in report.findings}
     rules = [
-        {"id": code, "shortDescription": {"text": one.why}, "help": {"text": one.now}}
-        for code, one in sorted(codes.items())
+        {"id": code, "shortDescription": {"text": finding.why}, "help": {"text": finding.now}}
+        for code, finding in sorted(by_code.items())
     ]
-    driver = {"name": "liftlock", "version": __version__, "rules": rules}
     run = {
-        "tool": {"driver": driver},
-        "results": [_result(one, report.prefix) for one in report.findings],
+        "tool": {"driver": {"name": "liftlock", "version": __version__, "rules": rules}},
+        "results": [_result(finding, report.prefix) for finding in report.findings],
     }
-    schema = "https://json.schemastore.org/sarif-2.1.0.json"
-    return json.dumps({"$schema": schema, "version": "2.1.0", "runs": [run]}, indent=1)
+    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1)
 
 
-def _result(one: Finding, prefix: str) -> dict[str, Any]:
-    place = {
-        "artifactLocation": {"uri": normpath(prefix + one.path)},
-        "region": {"startLine": one.line or 1},
+def _result(finding: Finding, prefix: str) -> dict[str, Any]:
+    result: dict[str, Any] = {
+        "ruleId": finding.code,
+        "level": finding.severity.value,
+        "message": {"text": f"{finding.what}\n{finding.why} {finding.now}"},
+        "locations": [],
     }
-    found: dict[str, Any] = {
-        "ruleId": one.code,
-        "level": one.severity.value,
-        "message": {"text": f"{one.what}\n{one.why} {one.now}"},
-        "locations": [{"physicalLocation": place}] if one.path else [],
-    }
-    if one.because:
-        found["suppressions"] = [{"kind": "inSource", "justification": one.because}]
-    return found
+    if finding.path:
+        location = {
+            "artifactLocation": {"uri": normpath(prefix + finding.path)},
+            "region": {"startLine": finding.line or 1},
+        }
+        result["locations"] = [{"physicalLocation": location}]
+    if finding.because:
+        result["suppressions"] = [{"kind": "inSource", "justification": finding.because}]
+    return result

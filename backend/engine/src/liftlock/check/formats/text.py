@@ -1,109 +1,80 @@
-"""For a terminal, or a log."""
+"""Text: the report for a terminal or a log."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from liftlock.check.finding import Finding, Severity
-from liftlock.check.report import Estimate, Report
-from liftlock.check.timeline import MOMENT, Interval, timeline
-from liftlock.planning import cost
-from liftlock.shadow.result import RevisionResult
+from liftlock.check.formats.phrases import (
+    WAYS,
+    duration_suffix,
+    durations,
+    one_line,
+    place,
+    summary,
+    waits,
+)
+from liftlock.check.report import Report
+from liftlock.check.timeline import timeline
+from liftlock.shadow.result import RevisionResult, RunResult
 
-WAYS = ("plain Alembic", "liftlock")
-_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: None}
+_COLORS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: None}
+_SQL_LENGTH = 100
+_NAME_WIDTH = 13
+
+Line = tuple[str, str | None, bool]
+"""A line, its color, and whether it is bold."""
 
 
-def lines(report: Report) -> Iterator[tuple[str, str | None, bool]]:
-    """The report's lines, each with its colour, and whether it is bold."""
-    for one in report.checked:
-        yield f"{one.revision.id}  {one.revision.message}", None, True
-        yield from ((f"  {text}", None, False) for text in _side_by_side(one, report))
-        for finding in report.of(one.revision.id):
-            yield (
-                f"  {finding.code}  {place(finding)}",
-                None if finding.because else _COLOURS[finding.severity],
-                False,
-            )
-            yield from ((f"    {text}", None, False) for text in _told(finding))
-    for finding in report.of(""):
-        yield finding.code, None if finding.because else _COLOURS[finding.severity], False
-        yield from ((f"  {text}", None, False) for text in _told(finding))
-    for name, size in sorted(report.sizes.items()):
-        written = "" if size.writes is None else f", {size.writes:.0f} written a second"
-        yield f"{name}: {size.bytes / 1e6:.1f} MB, {size.rows:.0f} rows{written}", None, False
+def lines(report: Report) -> Iterator[Line]:
+    """Yield the report's lines."""
+    for result in report.checked:
+        yield f"{result.revision.id}  {result.revision.message}", None, True
+        yield from ((f"  {line}", None, False) for line in _both_ways(result, report))
+        for finding in report.findings_of(result.revision.id):
+            yield f"  {finding.code}  {place(finding)}", _color(finding), False
+            yield from ((f"    {line}", None, False) for line in _parts(finding))
+    for finding in report.findings_of(""):
+        yield finding.code, _color(finding), False
+        yield from ((f"  {line}", None, False) for line in _parts(finding))
+    yield from ((line, None, False) for line in _sizes(report))
     yield summary(report), None, True
 
 
-def place(finding: Finding) -> str:
-    """Where a finding is, as editors and CI understand it."""
-    return f"{finding.path}:{finding.line or 1}"
+def _color(finding: Finding) -> str | None:
+    return None if finding.because else _COLORS[finding.severity]
 
 
-def summary(report: Report) -> str:
-    """The report in one line."""
-    if not report.checked:
-        return f"Nothing to check ({report.told})."
-    counted, allowed = (
-        sum(one.counts for one in report.findings),
-        sum(bool(one.because) for one in report.findings),
-    )
-    revisions = "1 revision" if len(report.checked) == 1 else f"{len(report.checked)} revisions"
-    findings = "1 finding" if counted == 1 else f"{counted} findings"
-    return f"{revisions} ({report.told}), {findings}" + (f", {allowed} allowed" if allowed else "")
-
-
-def felt(span: Interval) -> str:
-    """What a statement makes others feel: who waits, and for which work; empty for nothing."""
-    statement = span.statement
-    waits = "; ".join(
-        f"{who} of {', '.join(sorted(names))} wait" for who, names in statement.blocked.items()
-    )
-    work = statement.work.told() + (", batch by batch" if statement.batched else "")
-    if waits:
-        return f"{waits} while it {work}" if work else f"{waits} for a moment"
-    if span.rows and work:
-        return f"writes to the same rows of {', '.join(sorted(span.rows))} wait while it {work}"
-    return f"nobody waits while it {work}" if work else ""
-
-
-def how_long(span: Interval) -> str:
-    """How long a statement takes, to be put after what it makes others feel; empty for a moment."""
-    return f" ({cost.describe_duration(span.lasts)})" if span.lasts > MOMENT else ""
-
-
-def lasting(estimate: Estimate) -> str:
-    """An estimate in words."""
-    waits = (
-        f"others wait: {cost.describe_duration(estimate.blocks)}"
-        if estimate.blocks
-        else "nobody waits"
-    )
-    return f"{cost.describe_duration(estimate.takes)} in all; {waits}"
-
-
-def _told(finding: Finding) -> Iterator[str]:
+def _parts(finding: Finding) -> Iterator[str]:
     yield from finding.what.splitlines()
     yield finding.why
     yield f"allowed: {finding.because}" if finding.because else finding.now
 
 
-def _side_by_side(one: RevisionResult, report: Report) -> Iterator[str]:
-    nothing = (None, None)
-    for name, trial, estimate in zip(
-        WAYS,
-        (one.alembic, one.liftlock),
-        report.estimates.get(one.revision.id, nothing),
-        strict=True,
-    ):
-        spans = [span for span in timeline(trial.observed, report.sizes) if felt(span)]
-        for span in spans:
-            head = " ".join(span.statement.sql.split())[:100]
-            yield f"{name:<13}  {head}"
-            yield f"{'':<13}  → {felt(span)}{how_long(span)}"
-        if trial.refusal is not None:
-            yield f"{name:<13}  doesn't run: {trial.refusal.what.splitlines()[0]}"
-        elif not spans:
-            yield f"{name:<13}  nobody waits"
+def _sizes(report: Report) -> Iterator[str]:
+    for table, size in sorted(report.sizes.items()):
+        writes = "" if size.writes is None else f", {size.writes:.0f} written a second"
+        yield f"{table}: {size.bytes / 1e6:.1f} MB, {size.rows:.0f} rows{writes}"
+
+
+def _both_ways(result: RevisionResult, report: Report) -> Iterator[str]:
+    """Yield the statements of both runs for which queries wait or that take long."""
+    estimates = report.estimates.get(result.revision.id, (None, None))
+    runs = (result.alembic, result.liftlock)
+    for name, run, estimate in zip(WAYS, runs, estimates, strict=True):
+        statements = list(_statements(name, run, report))
+        yield from statements
+        if run.refusal is not None:
+            yield f"{name:<{_NAME_WIDTH}}  doesn't run: {run.refusal.what.splitlines()[0]}"
+        elif not statements:
+            yield f"{name:<{_NAME_WIDTH}}  no query waits"
         elif estimate is not None:
-            yield f"{'':<13}  {lasting(estimate)}"
+            yield f"{'':<{_NAME_WIDTH}}  {durations(estimate)}"
+
+
+def _statements(name: str, run: RunResult, report: Report) -> Iterator[str]:
+    for interval in timeline(run.observed, report.sizes):
+        text = waits(interval)
+        if text:
+            yield f"{name:<{_NAME_WIDTH}}  {one_line(interval.statement.sql, _SQL_LENGTH)}"
+            yield f"{'':<{_NAME_WIDTH}}  → {text}{duration_suffix(interval)}"

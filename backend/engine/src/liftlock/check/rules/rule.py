@@ -1,134 +1,68 @@
-"""What a rule is."""
+"""Rule: its texts, its examples, and the function that judges a revision."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from liftlock.check.finding import Finding, Severity
-from liftlock.model.lock import LockMode
-from liftlock.model.operation import ColumnDetails, ConstraintDetails, first_words
-from liftlock.shadow.observed import ObservedStatement
 from liftlock.shadow.result import RevisionResult
-
-CHANGES_TABLE = frozenset(LockMode) - {
-    LockMode.ACCESS_SHARE,
-    LockMode.ROW_SHARE,
-    LockMode.ROW_EXCLUSIVE,
-}
-"""Locks of statements that change a table, and not only rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Bodies of a revision: its upgrade and its downgrade, on the tables of the examples."""
+    """A small revision or project, on the tables of ``examples.TABLES``.
 
-    upgrade: str
-    downgrade: str
+    Parameters:
+        upgrade: body of the revision's ``upgrade``.
+        downgrade: body of its ``downgrade``.
+        merged: body of ``upgrade`` on the main branch, where it differs from the one at hand.
+        models: the project's SQLAlchemy models, where the rule compares them.
+        rows: SQL that fills the database of ``--data-url``, where the rule looks at rows.
+        parents: the parents of each revision, where the rule looks at the history only.
+    """
+
+    upgrade: str = ""
+    downgrade: str = ""
+    merged: str = ""
+    models: str = ""
+    rows: str = ""
+    parents: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Where a rule hits.
+    """A place in a revision at which a rule applies.
 
     Parameters:
-        what: what was found, with the reader's own names.
-        line: in the revision's file.
-        allowed: what the revision allows there, with reasons.
-        now: another remedy than the rule's own.
-        why: another reason than the rule's own.
-        code: another code than the rule's own.
+        what: the fact, with the names of the user's own objects.
+        line: line in the revision's file; None where it isn't known.
+        allowed: codes that the revision allows at this place, with reasons.
+        now: a remedy instead of the rule's own.
+        why: a reason instead of the rule's own.
+        code: a code instead of the rule's own.
     """
 
     what: str
     line: int | None = None
-    allowed: tuple[tuple[str, str], ...] = ()
+    allowed: Mapping[str, str] = field(default_factory=dict)
     now: str = ""
     why: str = ""
     code: str = ""
 
 
-def truncates(one: ObservedStatement) -> bool:
-    """Whether a statement is TRUNCATE: its table gets a new file, and is brief; the server's reports don't tell it from others."""
-    return first_words(one.sql) == ["TRUNCATE"]
-
-
-def requires_value(one: ObservedStatement) -> bool:
-    """A new column that must not be null and has no value: it gets through on an empty table only, where a scan is nothing."""
-    parts = one.operation.details
-    new = one.kind == "add_column" and isinstance(parts, ColumnDetails)
-    return (
-        new
-        and isinstance(parts, ColumnDetails)
-        and parts.not_null
-        and not parts.default
-        and not parts.special
-    )
-
-
-def match(what: str, statement: ObservedStatement | None) -> Match:
-    """A hit at a statement, with what is allowed there."""
-    if statement is None:
-        return Match(what)
-    return Match(what, statement.line, tuple(statement.operation.allowed.items()))
-
-
-def find_statement(
-    checked: RevisionResult, kinds: Collection[str], table: int, columns: tuple[str, ...], name: str
-) -> ObservedStatement | None:
-    """The statement that did something: an operation's, else a raw one that has changed the table, else one that names it.
-
-    Parameters:
-        checked: the revision.
-        kinds: of operations that do such things.
-        table: the table's identity.
-        columns: its columns; empty where it is about the table itself.
-        name: of the constraint, column or table.
-    """
-    for one in checked.statements:
-        parts = one.operation.details
-        mine = (parts.name,) if isinstance(parts, ColumnDetails) else getattr(parts, "columns", ())
-        named = isinstance(parts, ConstraintDetails) and parts.name == name
-        if one.kind in kinds and one.own == table and (not columns or mine == columns or named):
-            return one
-    raw = [
-        one
-        for one in checked.statements
-        if one.kind in {"execute", "connection"} and not one.work.updates
-    ]
-    names = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
-    changed = [
-        one
-        for one in raw
-        if any(held.oid == table and held.mode in CHANGES_TABLE for held in one.held)
-    ]
-    first = [
-        one
-        for one in changed
-        if any(held.oid == table and held.mode in CHANGES_TABLE for held in one.taken)
-    ]
-    for likely in (
-        [one for one in changed if names.search(one.sql)],
-        first,
-        [one for one in raw if names.search(one.sql)],
-    ):
-        if likely:
-            return likely[0]
-    return None
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FindingType:
-    """What findings of one code have in common.
+    """Texts and examples that all findings of one code share.
 
     Parameters:
-        code: its stable name.
-        title: what is found, in a few words.
-        severity: how much that matters.
-        why: why it matters.
-        now: what to do instead.
+        code: the stable code.
+        title: the object and the effect, in a few words.
+        severity: weight of the findings.
+        why: the reason why they matter.
+        now: the remedy.
+        bad: an example with such a finding.
+        good: the same change without it.
     """
 
     code: str
@@ -136,65 +70,66 @@ class FindingType:
     severity: Severity
     why: str
     now: str
+    bad: Example
+    good: Example
 
-    def found(self, what: str, **other: Any) -> Finding:
-        """A finding.
+    def finding(self, what: str) -> Finding:
+        """Return a finding with the shared texts.
 
         Parameters:
-            what: what was found, with the reader's own names.
-            other: what else a finding has, or has otherwise.
+            what: the fact, with the names of the user's own objects.
         """
-        common = {"code": self.code, "severity": self.severity, "why": self.why, "now": self.now}
-        return Finding(
-            what=what, **common | {name: value for name, value in other.items() if value}
-        )
+        return Finding(self.code, self.severity, what, self.why, self.now)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule(FindingType):
-    """A judgement of a revision.
+    """A rule that judges one revision at a time.
 
     Parameters:
-        code, title, severity, why, now: as of its kind.
-        judge: finds the hits; of a revision, and of the way it is to be run: ``plain`` or ``liftlock``.
-        bad: an example that it finds.
-        good: the same end without it.
-        only: the way that it judges; both by default.
-        placed: whether its hits are at operations, where the revision can allow them.
+        judge: yields the matches in a revision; its second argument is the way in which the
+            revision will be run in production, ``plain`` (Alembic) or ``liftlock``.
+        only: the only way for which the rule applies; empty for both.
+        placed: whether its matches are at operations, where ``liftlock.allow`` can permit them.
     """
 
     judge: Callable[[RevisionResult, str], Iterable[Match]]
-    bad: Example
-    good: Example
     only: str = ""
     placed: bool = True
 
     def findings(
-        self, checked: RevisionResult, way: str, allowed: dict[tuple[str, str], str]
-    ) -> Iterable[Finding]:
-        """What it finds in a revision.
+        self, result: RevisionResult, way: str, allowances: Mapping[tuple[str, str], str]
+    ) -> Iterator[Finding]:
+        """Yield the rule's findings in a revision.
 
         Parameters:
-            checked: the revision.
-            way: how it is to be run.
-            allowed: reasons, by code and revision; an empty revision means all of them.
+            result: the revision, as it ran on a shadow.
+            way: ``plain`` or ``liftlock``.
+            allowances: reasons of ``alembic.ini``, by code and revision; an empty revision
+                stands for all of them.
         """
-        for match in self.judge(checked, way) if self.only in ("", way) else ():
-            code = match.code or self.code
-            name = checked.revision.id
-            because = (
-                dict(match.allowed).get(code)
-                or allowed.get((code, name))
-                or allowed.get((code, ""))
-                or ""
-            )
-            yield self.found(
-                match.what,
-                code=code,
-                why=match.why,
-                now=match.now,
-                revision=name,
-                path=checked.path,
-                line=match.line,
-                because=because,
-            )
+        if self.only not in {"", way}:
+            return
+        for match in self.judge(result, way):
+            yield self._finding_at(match, result, allowances)
+
+    def _finding_at(
+        self, match: Match, result: RevisionResult, allowances: Mapping[tuple[str, str], str]
+    ) -> Finding:
+        code = match.code or self.code
+        revision = result.revision.id
+        reasons = (
+            match.allowed.get(code),
+            allowances.get((code, revision)),
+            allowances.get((code, "")),
+        )
+        return replace(
+            self.finding(match.what),
+            code=code,
+            why=match.why or self.why,
+            now=match.now or self.now,
+            revision=revision,
+            path=result.path,
+            line=match.line,
+            because=next(filter(None, reasons), ""),
+        )

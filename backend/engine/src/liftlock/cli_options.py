@@ -1,0 +1,81 @@
+"""Options of the command line that several commands share, and the call of a command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import ParamSpec
+
+import click
+
+from liftlock import settings, variables
+from liftlock.console import Console
+from liftlock.errors import LiftlockError
+from liftlock.postgres.signals import Signals
+from liftlock.variables import Number
+
+P = ParamSpec("P")
+
+
+def run_command(console: Console, call: Callable[[settings.Settings, Signals], int | None]) -> None:
+    """Call a command while signals can stop it, and end with the right exit code."""
+    code: int | None = 0
+    try:
+        found = console.settings()
+        with Signals() as interrupts:
+            code = call(found, interrupts)
+    except LiftlockError as error:
+        console.fail(error)
+    except BrokenPipeError:
+        code = 0  # the reader of a pipe, such as head, has seen enough
+    if code:
+        sys.exit(code)
+
+
+def _seconds(
+    option: str, variable: Number, text: str
+) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Return a decorator that adds an option in seconds, which replaces a variable."""
+
+    def keep(context: click.Context, _parameter: click.Parameter, value: float | None) -> None:
+        console = context.find_object(Console)
+        if console is not None and value is not None:
+            console.overrides[variable.name] = str(value)
+
+    return click.option(
+        option,
+        type=float,
+        metavar="SECONDS",
+        expose_value=False,
+        callback=keep,
+        help=f"{text} [{variable.name}; default: {variable.default}]",
+    )
+
+
+def shadow_option(text: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Return a decorator that adds the option for the server of throwaway databases."""
+    name = variables.SHADOW_URL.name
+    return click.option("--shadow-url", envvar=name, metavar="URL", help=f"{text} [{name}]")
+
+
+def server_of(shadow_url: str | None) -> settings.Address | None:
+    """Return the address of the shadow's option; None without one."""
+    return settings.from_url(shadow_url) if shadow_url else None
+
+
+def ready_address(
+    console: Console,
+    found: settings.Settings,
+    interrupts: Signals,
+    *,
+    writable: bool = False,
+) -> settings.Address:
+    """Wait for the database and return its address."""
+    from liftlock.commands.wait import wait as run
+
+    return run(found, interrupts=interrupts, notify=console.tell, writable=writable)
+
+
+wait_option = _seconds("--wait", variables.WAIT, "How long to wait for the database.")
+deadline_option = _seconds("--deadline", variables.DEADLINE, "How long to try to get locks.")
+console_argument = click.make_pass_decorator(Console)

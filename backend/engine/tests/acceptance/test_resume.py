@@ -1,0 +1,111 @@
+"""Revisions that were begun and not finished: refusals until they are, and their resumption."""
+
+from __future__ import annotations
+
+import os
+import py_compile
+from pathlib import Path
+
+import pytest
+from helpers import (
+    ALL_TABLES_LARGE,
+    Project,
+    assert_failed,
+    assert_refused,
+    assert_succeeded,
+    connected,
+    rows,
+)
+
+pytestmark = pytest.mark.every_major
+
+
+FAILS_AFTER_INDEX = (
+    "op.create_index('ix_a', 't', ['a'])\n"
+    "op.execute('SELECT 1 / (SELECT count(*) FROM t WHERE a < 0)')"
+)
+
+
+@pytest.fixture
+def unfinished(project: Project) -> Project:
+    """Make a project whose revision r2 has failed after its index was built."""
+    project.revision(
+        "r1",
+        None,
+        "op.create_table('t', sa.Column('a', sa.Integer))\nop.execute('INSERT INTO t VALUES (1)')",
+    )
+    assert_succeeded(project.run("upgrade"))
+    project.revision("r2", "r1", FAILS_AFTER_INDEX)
+    assert_failed(
+        project.run("upgrade", **ALL_TABLES_LARGE),
+        "LL-STEP-FAILED",
+        5,
+        mentions="the next run",
+    )
+    return project
+
+
+def test_status_names_the_unfinished_revision(unfinished: Project) -> None:
+    """`status` names the unfinished revision until the next run has finished it."""
+    assert "upgrade of r2" in unfinished.run("status").stdout
+    with connected(unfinished.database) as session:
+        session.execute("INSERT INTO t VALUES (-1)")
+    assert_succeeded(unfinished.run("upgrade", **ALL_TABLES_LARGE))
+    assert "upgrade of r2" not in unfinished.run("status").stdout
+
+
+def test_changed_file_of_an_unfinished_revision_is_refused(unfinished: Project) -> None:
+    """An unfinished revision is not resumed from a changed file, unless the operator allows it."""
+    unfinished.revision("r2", "r1", FAILS_AFTER_INDEX.replace("a < 0", "a > 0"))
+    assert_refused(unfinished.run("upgrade", **ALL_TABLES_LARGE), "LL-FILE-CHANGED")
+    assert_succeeded(
+        unfinished.run("upgrade", LIFTLOCK_ALLOW="LL-FILE-CHANGED", **ALL_TABLES_LARGE)
+    )
+    assert rows(unfinished.database, "SELECT version_num FROM alembic_version") == ["r2"]
+
+
+def test_downgrade_is_refused_while_an_upgrade_is_unfinished(unfinished: Project) -> None:
+    """The schema is between two revisions: only the unfinished revision may run."""
+    assert_refused(
+        unfinished.run("downgrade", "base", **ALL_TABLES_LARGE),
+        "LL-OTHER-REVISION-UNFINISHED",
+        mentions="liftlock upgrade r2",
+    )
+
+
+def test_sourceless_revision_is_resumed_after_recompilation(project: Project) -> None:
+    """A revision that is only bytecode counts as the same revision after it is compiled again."""
+    ini = Path(project.ini)
+    ini.write_text(ini.read_text().replace("[alembic]", "[alembic]\nsourceless = true"))
+    body = "op.execute('CREATE TABLE t (a int)')\nwith op.get_context().autocommit_block():\n"
+    body += "    op.execute('SELECT 1/(SELECT count(*) FROM t)')"
+    path = project.revision("r1", None, body)
+    for code in (5, 0):
+        py_compile.compile(str(path), cfile=str(path.with_suffix(".pyc")), doraise=True)
+        hidden = path.rename(project.folder / "hidden")
+        assert project.run("upgrade").returncode == code
+        path = hidden.rename(path)
+        os.utime(path, (0, 0))
+        with connected(project.database) as session:
+            session.execute("INSERT INTO t VALUES (1)")
+
+
+def test_stamped_revision_counts_as_finished(project: Project) -> None:
+    """After `alembic stamp` the ledger's unfinished revision counts as finished by hand."""
+    project.revision(
+        "r1",
+        None,
+        (
+            "op.execute('CREATE TABLE t (a int)')\n"
+            "with op.get_context().autocommit_block(): op.execute('SELECT 1/0')"
+        ),
+    )
+    assert_failed(project.run("upgrade"), "LL-STEP-FAILED", 5)
+    assert_succeeded(project.run("stamp", "r1", program="alembic"))
+    project.revision("r2", "r1", "op.execute('CREATE TABLE u (a int)')")
+    done = project.run("upgrade")
+    assert_succeeded(done)
+    assert "finished by hand" in done.stderr
+    assert rows(
+        project.database, "SELECT count(*) FROM liftlock.executions WHERE finished_at IS NULL"
+    ) == [0]

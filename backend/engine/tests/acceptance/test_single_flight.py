@@ -1,0 +1,113 @@
+"""One run at a time: concurrent runs wait, and take over from a run that was killed."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+
+import psycopg
+import pytest
+from acceptance.support.databases import (
+    assert_nothing_is_left,
+    database_state,
+    state_by_plain_alembic,
+)
+from acceptance.support.kill_points import Progress, at_each_new_commit, terminate_sessions
+from acceptance.support.processes import run_liftlock
+from acceptance.support.slow_revisions import sleeping_sessions, until_it_sleeps
+from helpers import (
+    Project,
+    ProjectFactory,
+    assert_succeeded,
+    connected,
+    ended,
+    killed,
+    rows,
+    until,
+    until_it_says,
+)
+
+GOOD = "op.create_table('good', sa.Column('a', sa.Integer))"
+SLEEPS_AS_LONG_AS_THE_TABLE_SAYS = (
+    "op.create_table('slow', sa.Column('a', sa.Integer))\n"
+    "op.execute('SELECT pg_sleep(a) FROM seconds')"
+)
+SESSIONS_OF_LIFTLOCK = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name LIKE 'liftlock%'
+"""
+
+
+def test_waiting_run_takes_over_5_seconds_after_a_kill(project: Project) -> None:
+    """The session of a killed process ends soon, and the waiting run does the work once."""
+    project.revision("good", None, GOOD)
+    project.revision("slow", "good", SLEEPS_AS_LONG_AS_THE_TABLE_SAYS)
+    with connected(project.database) as session:
+        session.execute("CREATE TABLE seconds AS SELECT 60 AS a")
+        first = project.start("upgrade")
+        until_it_sleeps(project.database)
+        second = project.start("upgrade")
+        until_it_says(second, "waiting for another run")
+        session.execute("UPDATE seconds SET a = 2")
+    killed(first)
+    of_first = set(sleeping_sessions(project.database))
+    until(lambda: set(sleeping_sessions(project.database)) - of_first, 5, "the second run works")
+    assert_succeeded(ended(second))
+    applied = "SELECT revision FROM liftlock.revisions ORDER BY revision"
+    assert rows(project.database, applied) == ["good", "slow"]
+
+
+def test_eight_concurrent_upgrades_run_each_revision_once(shop: Project) -> None:
+    """One of eight runs works, the others wait and exit 0; none logs an error."""
+    started = [shop.start("upgrade") for _ in range(8)]
+    finished = [ended(running, 120) for running in started]
+    for done in finished:
+        assert_succeeded(done)
+    assert sum("applying a1" in done.stderr for done in finished) == 1
+    assert not any("error" in done.stderr.lower() for done in finished)
+    counts = (
+        "SELECT count(*), count(DISTINCT revision), (SELECT count(*) FROM liftlock.runs)"
+        " FROM liftlock.revisions"
+    )
+    assert rows(shop.database, counts) == [(4, 4, 1)]
+
+
+@pytest.mark.kills
+@pytest.mark.parametrize("number", range(1, 5))
+def test_run_that_lost_the_lock_commits_nothing_beside_its_rival(
+    case_project: ProjectFactory, number: int
+) -> None:
+    """The lock's session ends after its last check, and a rival run begins.
+
+    No row is updated twice: the rival waits for the fence, a lock of the working session.
+    """
+    plain = case_project("create_index")
+    ours = case_project("create_index")
+    for project in (plain, ours):
+        project.revision("r1", "r0", 'op.backfill("Person", set="code = code + 1000")')
+    expected = state_by_plain_alembic(plain, "upgrade", "head")
+    progress = Progress(ours.folder / "progress")
+    terminate_the_others = terminate_sessions(ours.database, "the other sessions")
+    output = ours.folder / "rival"
+
+    def start_a_rival(session: psycopg.Connection[object]) -> None:
+        if len(progress) != number:
+            return
+        terminate_the_others(session)
+        variables = ours.variables(LIFTLOCK_SMALL_TABLE="0", LIFTLOCK_LOCK_TIMEOUT="20000")
+        with output.open("w") as out:
+            command = ["liftlock", "-c", ours.ini, "upgrade"]
+            subprocess.Popen(command, cwd=ours.folder, env=variables, stdout=out, stderr=out)
+        end = time.monotonic() + 30
+        # The working session, and two of the rival.
+        while rows(ours.database, SESSIONS_OF_LIFTLOCK)[0] < 3 and time.monotonic() < end:
+            time.sleep(0.05)
+        time.sleep(1)  # without the fence the rival would be at work by now
+
+    disturb = at_each_new_commit(progress, start_a_rival, "before")
+    assert run_liftlock(ours, "upgrade", disturb) in {0, 4}
+    assert output.exists(), "there are fewer commits"
+    until(lambda: rows(ours.database, SESSIONS_OF_LIFTLOCK) == [0], 60, "the rival has ended")
+    assert run_liftlock(ours, "upgrade") == 0
+    assert database_state(ours.database) == expected, output.read_text()
+    assert_nothing_is_left(ours.database)
