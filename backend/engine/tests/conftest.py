@@ -97,3 +97,15 @@ def shop(tmp_path: Path, database: Address, driver: str) -> Project:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder in which checks keep base states between the tests."""
     return tmp_path_factory.mktemp("cache")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker that `make test-unit` leaves out."""
+    config.addinivalue_line("markers", "server: starts a PostgreSQL server")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that use the shared server; others that start one have the mark themselves."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "server" in item.fixturenames:
+            item.add_marker("server")

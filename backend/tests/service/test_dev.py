@@ -31,7 +31,7 @@ def start(folder: Path, port: str) -> subprocess.Popen[bytes]:
         assert launcher.poll() is None, "the launcher ended"
         return is_ready(port)
 
-    until(ready, 60, "the service is ready")
+    until(ready, 120, "the service is ready")
     return launcher
 
 

@@ -17,6 +17,8 @@ from liftlock.postgres.probe import ProbeResult, diagnose, probe, reason_of
 from liftlock.settings import Address
 from liftlock.shadow import embedded
 
+pytestmark = pytest.mark.server
+
 SECONDS = 5.0
 """A problem must be reported soon."""
 
