@@ -132,9 +132,8 @@ def sizes_or_assumed(
     if sizes:
         return sizes
     runs = (run for result in results for run in (result.alembic, result.liftlock))
-    tables = {
-        table for run in runs for statement in run.observed for table in _tables_worked(statement)
-    }
+    statements = (statement for run in runs for statement in run.observed)
+    tables = {table for statement in statements for table in _tables_worked(statement)}
     return dict.fromkeys(tables, ASSUMED)
 
 
