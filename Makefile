@@ -1,14 +1,17 @@
 # Needs Python 3.11 or newer, git and make; everything else is installed into backend/.venv.
 .DEFAULT_GOAL := help
-.PHONY: help up demo test test-fast test-containers test-rules test-kills test-storms test-majors test-chains test-slow-readers test-patience test-release lint bench bench-check bench-start-up clean
+.PHONY: help up demo test test-unit test-fast test-containers test-rules test-kills test-storms test-majors test-floors test-floors-unit test-oldest test-newest test-chains test-slow-readers test-patience test-release lint bench bench-check bench-start-up clean
 
 PYTHON ?= python3
 TOOLS := .cache/tools
 UV := $(abspath $(TOOLS))/bin/uv
 RUN := cd backend && .venv/bin/
+FAST := not containers and not kills and not rules and not chains and not slow_readers
+# The tests of the engine's modules. One that starts a server has the mark `server`.
+UNIT := engine/tests --ignore=engine/tests/acceptance --ignore=engine/tests/chains -m "$(FAST) and not server"
 
 help:  ## Show this
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 27
 
 up: backend/.venv/.up  ## Start Recaller on http://localhost:8000, with an embedded PostgreSQL
 	@exec backend/.venv/bin/python -m recaller.dev
@@ -19,8 +22,11 @@ demo: backend/.venv/.up  ## Fill the database of `make up` (in another terminal)
 
 test: lint test-fast test-containers  ## Run all checks and tests; those of containers when a Docker engine answers
 
+test-unit: backend/.venv/.done  ## Run the tests that need no PostgreSQL server, in seconds
+	$(RUN)python -m pytest -q $(UNIT) $(ARGS)
+
 test-fast: backend/.venv/.done  ## Run the tests that need no Docker engine
-	$(RUN)python -m pytest -q -n 3 --dist worksteal -m "not containers and not kills and not rules and not chains and not slow_readers" $(ARGS)
+	$(RUN)python -m pytest -q -n 3 --dist worksteal -m "$(FAST)" $(ARGS)
 
 test-rules: backend/.venv/.done  ## Try each rule of `liftlock check`, and each statement of the table of locks
 	$(RUN)python -m pytest -q -n 2 --dist worksteal -m rules $(ARGS)
@@ -44,6 +50,19 @@ test-patience: test-slow-readers  # the former name
 
 test-release: backend/.venv/.done  ## Run the tests of the last release's API on this schema: RELEASE=origin/main
 	backend/.venv/bin/python .ci/last_release.py $(or $(RELEASE),origin/main)
+
+test-floors: test-floors-unit  ## Run the engine's tests on the lowest versions that both pyproject.toml declare
+	$(FLOORS)python -m pytest -q -n 3 --dist worksteal -m "$(FAST)" engine/tests/acceptance $(ARGS)
+
+test-floors-unit: .cache/floors/.done  ## Run only those of them that need no PostgreSQL server
+	$(FLOORS)python -m pytest -q $(UNIT) $(ARGS)
+
+test-oldest: .cache/oldest/.done  ## Run tests of liftlock alone: its oldest Alembic, SQLAlchemy 1.4, by psycopg2
+	$(OLDEST)python -m pytest -q $(UNIT) --ignore=engine/tests/planning/test_documented.py $(ARGS)
+	$(OLDEST)python -m pytest -q -n 3 --driver psycopg2 engine/tests/acceptance/test_upgrade.py $(ARGS)
+
+test-newest: .cache/newest/.done  ## Run the tests that need no Docker engine on the newest versions and Python 3.14
+	$(NEWEST)python -m pytest -q -n 3 --dist worksteal -m "$(FAST)" $(ARGS)
 
 test-chains: export UV := $(UV)
 test-chains: backend/.venv/.done  ## Run the chains that well-known projects ship in their wheels (installs them from PyPI)
@@ -69,6 +88,12 @@ clean:  ## Remove what was made here, except the data of `make up`
 
 SYNC = cd backend && $(UV) sync --frozen --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')"
 LOCKED := backend/uv.lock backend/pyproject.toml backend/engine/pyproject.toml
+# Environments with other versions than those of the lock file. uv finds or downloads their Pythons.
+FLOORS = cd backend && ../.cache/floors/bin/
+OLDEST = cd backend && ../.cache/oldest/bin/
+NEWEST = cd backend && ../.cache/newest/bin/
+VENV = cd backend && $(UV) venv --quiet --clear ../$(@D) --python
+INSTALL = cd backend && VIRTUAL_ENV=$(abspath $(@D)) $(UV) pip install --quiet
 
 backend/.venv/.up: $(LOCKED) $(TOOLS)/.done
 	$(SYNC) --no-default-groups --group proof --inexact
@@ -77,6 +102,22 @@ backend/.venv/.up: $(LOCKED) $(TOOLS)/.done
 backend/.venv/.done: $(LOCKED) $(TOOLS)/.done
 	$(SYNC)
 	@touch $@ backend/.venv/.up
+
+# uv takes the dependencies of editable packages as direct ones, and leaves uv.lock as it is.
+.cache/floors/.done: $(LOCKED) $(TOOLS)/.done
+	$(VENV) 3.11
+	$(INSTALL) --resolution lowest-direct --editable './engine[check]' --editable . --group dev
+	@touch $@
+
+.cache/oldest/.done: $(LOCKED) $(TOOLS)/.done
+	$(VENV) 3.11
+	$(INSTALL) --resolution lowest-direct --editable './engine[check]' --group test
+	@touch $@
+
+.cache/newest/.done: $(LOCKED) $(TOOLS)/.done
+	$(VENV) 3.14
+	$(INSTALL) --editable './engine[check]' --editable . --group dev
+	@touch $@
 
 $(TOOLS)/.done: backend/requirements-uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.13 …"; exit 1; }

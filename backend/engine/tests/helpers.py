@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
+import sqlalchemy
 from alembic import command
 from alembic.config import Config
 from sqlalchemy.engine import URL
@@ -29,6 +31,7 @@ from liftlock.shadow import embedded
 PASSWORD = "p@ss/w%rd:#'\" é$"
 """Contains characters that need quoting in URLs, INI files, SQL and shells."""
 PROJECTS = Path(__file__).parent / "projects"
+HAS_SQLALCHEMY_2 = not sqlalchemy.__version__.startswith("1.")
 ALL_TABLES_LARGE = {"LIFTLOCK_SMALL_TABLE": "0"}
 """Makes liftlock treat even a tiny table as one that needs the online form of an operation."""
 NOWHERE = Address(host="nowhere.invalid", port="1", user="nobody", password=PASSWORD, dbname="none")
@@ -352,6 +355,8 @@ def make_project(
         driver: the driver in its URL.
         revisions: the folder of ``projects`` whose revisions are copied.
     """
+    if driver == "psycopg" and not HAS_SQLALCHEMY_2:
+        pytest.skip("SQLAlchemy 1.4 has no dialect for psycopg 3")
     template = template or ("async" if driver == "asyncpg" else "generic")
     config = Config(str(folder / "alembic.ini"))
     command.init(config, str(folder / "migrations"), template=template)

@@ -5,6 +5,7 @@ import pg8000.dbapi
 import psycopg
 import psycopg2
 import pytest
+from helpers import HAS_SQLALCHEMY_2
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
@@ -48,6 +49,8 @@ def of_asyncpg(state: str) -> Exception:
     original = asyncpg.PostgresError.new({"C": state, "M": MESSAGE})
     dbapi = AsyncAdapt_asyncpg_dbapi(asyncpg)
     error = dbapi.Error(MESSAGE, original)
+    if not HAS_SQLALCHEMY_2:  # its adapter sets the attributes on each error
+        error.pgcode = error.sqlstate = state
     assert error.sqlstate == state
     return error
 

@@ -17,6 +17,8 @@ from liftlock.errors import NotNow, SettingsError
 from liftlock.settings import Address
 from liftlock.shadow import embedded
 
+pytestmark = pytest.mark.server
+
 
 def test_port_taken_meanwhile_is_left_to_its_server(server: Address, tmp_path: Path) -> None:
     """Another server answers on the port, even with the same password: the next port is used."""
