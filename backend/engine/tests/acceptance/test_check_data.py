@@ -72,7 +72,7 @@ def test_violating_rows_are_found_by_key_with_read_only_queries(
         expected[not_convertible] = ["id=2"]
     else:
         not_checked = findings_of(report, "LL-ROWS-NOT-CHECKED")
-        assert any("it takes PostgreSQL 16" in finding["what"] for finding in not_checked)
+        assert any("this needs PostgreSQL 16" in finding["what"] for finding in not_checked)
     assert keys_of == expected
     assert report["sizes"]["person"]["bytes"] > 0
     statements = statements_since(log, start)

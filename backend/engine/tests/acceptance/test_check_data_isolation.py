@@ -94,7 +94,7 @@ def test_hostile_revision_cannot_reach_the_database(
         assert "is not a valid RowsWanted" in attack
         assert "example.com" not in attack
         # An honest question is answered.
-        assert "('id=3', True)" in attack.replace("['id=3', True]", "('id=3', True)"), attack
+        assert "{'text': 'id=3', 'complete': True}" in attack, attack
     assert "the revisions have no network but the shadow" in done.stderr
 
 

@@ -62,7 +62,7 @@ def test_manual_changes_are_drift(migrated: Project) -> None:
     assert ("missing", "CREATE INDEX ix_name ON public.item USING btree (name)") in found
     assert ("extra", "CREATE INDEX ix_name ON public.item USING btree (name, id)") in found
     assert ("extra", "TABLE public.item: extra integer DEFAULT 7") in found
-    assert ("half-made", "constraint c of item isn't proven") in found
+    assert ("half-made", "constraint c of item isn't validated") in found
     assert any(
         kind == "extra" and what.startswith("CREATE VIEW public.names") for kind, what in found
     )

@@ -31,7 +31,7 @@ def test_plan_lists_the_steps_of_each_operation(shop: Project) -> None:
     assert _operations_of(d4) == ["create_index"]
     text = shop.run("plan").stdout
     assert "ALTER TABLE customer ADD COLUMN name TEXT" in text
-    assert "depends on what the database answers" in text
+    assert "depends on the results of queries" in text
     assert_succeeded(shop.run("upgrade", "b2"))
     c3, d4 = json.loads(shop.run("--format", "json", "plan").stdout)
     (adds_column,) = c3["operations"]

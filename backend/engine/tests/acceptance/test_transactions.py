@@ -112,6 +112,6 @@ def test_long_step_is_refused_while_a_deferred_constraint_is_violated(
         session.execute(TABLE_WITH_DEFERRED_FOREIGN_KEY)
     done = project.run("upgrade", **ALL_TABLES_LARGE)
     assert_refused(done, "LL-DEFERRED-CONSTRAINT", mentions="child_item_fkey")
-    assert "steps that are finished stay" not in done.stderr
+    assert "finished steps are committed" not in done.stderr
     assert rows(project.database, "SELECT count(*) FROM child") == [0]
     assert rows(project.database, UNFINISHED) == [0]

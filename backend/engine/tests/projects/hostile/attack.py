@@ -102,7 +102,7 @@ def ask_the_broker():
         {"rows": "orphaned", "refers": "effect(1)"},
     ):
         try:
-            said.append(repr(broker._ask("rows", question={**honest, **hostile})))
+            said.append(repr(broker._request("rows", row_query={**honest, **hostile})))
         except Exception as error:
             said.append(str(error))
     return said
