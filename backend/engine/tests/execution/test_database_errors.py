@@ -5,7 +5,6 @@ import pg8000.dbapi
 import psycopg
 import psycopg2
 import pytest
-from helpers import HAS_SQLALCHEMY_2
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
@@ -49,7 +48,8 @@ def of_asyncpg(state: str) -> Exception:
     original = asyncpg.PostgresError.new({"C": state, "M": MESSAGE})
     dbapi = AsyncAdapt_asyncpg_dbapi(asyncpg)
     error = dbapi.Error(MESSAGE, original)
-    if not HAS_SQLALCHEMY_2:  # its adapter sets the attributes on each error
+    if not hasattr(error, "sqlstate"):  # older adapters set the attributes on the error themselves
+        error = dbapi.Error(MESSAGE)
         error.pgcode = error.sqlstate = state
     assert error.sqlstate == state
     return error

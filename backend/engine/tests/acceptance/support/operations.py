@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from acceptance.support.cases import cases_of, plan_contains
 from alembic import op
 from alembic.operations import MigrateOperation, Operations
-from sqlalchemy.dialects.postgresql import DOMAIN, ENUM
+from sqlalchemy.dialects import postgresql
 
 SEED = """
 op.execute('''
@@ -240,10 +240,12 @@ def alter_type_to_domain() -> Iterator[None]:
     op.alter_column(
         "entry",
         "what",
-        type_=DOMAIN("amount", sa.BigInteger, create_type=False),
+        type_=postgresql.DOMAIN("amount", sa.BigInteger, create_type=False),
         postgresql_using="what::bigint",
     )
-    op.alter_column("Account", "amount", type_=DOMAIN("amount", sa.BigInteger, create_type=False))
+    op.alter_column(
+        "Account", "amount", type_=postgresql.DOMAIN("amount", sa.BigInteger, create_type=False)
+    )
     yield
     op.alter_column("Account", "amount", type_=sa.Integer())
     op.alter_column("entry", "what", type_=sa.String(20))
@@ -330,7 +332,7 @@ def add_column_with_constraints_and_index() -> Iterator[None]:
 @plan_contains("backfill")
 def add_column_of_domain() -> Iterator[None]:
     op.execute("CREATE DOMAIN code AS text DEFAULT 'none'")
-    code = DOMAIN("code", sa.Text, create_type=False)
+    code = postgresql.DOMAIN("code", sa.Text, create_type=False)
     op.add_column(
         "Person",
         sa.Column("token", code, server_default=sa.text("'1:a' || random()"), nullable=False),
@@ -474,7 +476,7 @@ def autocommit_block_with_writes() -> Iterator[None]:
 def add_enum_value() -> Iterator[None]:
     with op.get_context().autocommit_block():
         op.execute("ALTER TYPE mood ADD VALUE IF NOT EXISTS 'calm' BEFORE 'glad'")
-    mood = ENUM("sad", "calm", "glad", name="mood", create_type=False)
+    mood = postgresql.ENUM("sad", "calm", "glad", name="mood", create_type=False)
     op.add_column("visit", sa.Column("mood", mood, server_default="calm", nullable=False))
     op.alter_column(
         "visit",
