@@ -59,7 +59,7 @@ test-floors-unit: .cache/floors/.done  ## Run only those of them that need no Po
 
 test-oldest: .cache/oldest/.done  ## Run tests of liftlock alone: its oldest Alembic, SQLAlchemy 1.4, by psycopg2
 	$(OLDEST)python -m pytest -q $(UNIT) $(ARGS)
-	$(OLDEST)python -m pytest -q -n 3 --driver psycopg2 engine/tests/acceptance/test_upgrade.py $(ARGS)
+	$(OLDEST)python -m pytest -q -n 3 --driver=psycopg2 engine/tests/acceptance/test_upgrade.py $(ARGS)
 
 test-newest: .cache/newest/.done  ## Run the tests that need no Docker engine on the newest versions and Python 3.14
 	$(NEWEST)python -m pytest -q -n 3 --dist worksteal -m "$(FAST)" $(ARGS)
