@@ -36,7 +36,7 @@ def test_roles_named_in_alembic_ini_exist_on_throwaway_servers(
         "r1", "r0", 'op.execute("GRANT SELECT ON person TO reader, \\"the writer\\"")', "pass"
     )
     (found, *_) = check_in_process(check_project, cache).findings
-    assert found.now.endswith("[liftlock], roles = reader")
+    assert found.now.endswith("[liftlock]: roles = reader")
     assert "roles = reader" in check_project.run("bake").stderr
     ini = Path(check_project.ini)
     ini.write_text(f"{ini.read_text()}\n[liftlock]\nroles =\n    reader\n    the writer\n")
@@ -158,7 +158,9 @@ def test_roles_created_by_revisions_are_dropped_from_another_server(
     Others stay.
     """
     of_base, of_revision, other = (f"made_{secrets.token_hex(4)}" for _ in range(3))
-    pause = "op.execute('SELECT pg_sleep(60)')" if is_killed else "pass"
+    # the block commits the roles, so that this test sees them
+    block = "with op.get_context().autocommit_block():\n    op.execute('SELECT pg_sleep(60)')"
+    pause = block if is_killed else "pass"
     check_project.revision(
         "r1", "r0", f"op.execute('CREATE ROLE {of_base}')", f"op.execute('DROP ROLE {of_base}')"
     )

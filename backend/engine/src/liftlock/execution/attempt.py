@@ -27,7 +27,6 @@ from liftlock.postgres.ledger import OperationKey, OperationProgress, RevisionPr
 
 Send = Callable[[], Any]
 """Sends an operation as plain Alembic would."""
-_WRITES = frozenset({"execute", "insert", "update", "delete", "bulk_insert", "backfill"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +174,7 @@ class Attempt:
         return key
 
     def _compare_values(self, operation: Operation, progress: OperationProgress | None) -> None:
-        if operation.kind not in _WRITES or self._progress.changed:
+        if not operation.may_change_rows or self._progress.changed:
             return
         if progress is None:
             self.refuse_other_values(operation.sql)

@@ -23,7 +23,6 @@ from liftlock.postgres.queries import CATALOG
 
 _VIOLATIONS_MILLISECONDS = 10_000
 """The time to search for rows that violate a constraint; its validation finds them later anyway."""
-_RAW_KINDS = frozenset({"execute", "insert", "update", "delete", "bulk_insert", "backfill"})
 
 
 class StepExecutor:
@@ -142,7 +141,7 @@ class StepExecutor:
             return self._concurrent.run
         if pending.step.pace is Pace.ONLINE:
             return self._run_online
-        return self._run_raw if pending.operation.kind in _RAW_KINDS else self._run_brief
+        return self._run_raw if pending.operation.may_change_rows else self._run_brief
 
     def _send_of(self, step: Step, send: Send) -> Send:
         """Choose what is sent: the operation as Alembic has it, or the statements of the step."""

@@ -121,6 +121,9 @@ class EnumDetails:
 Details = IndexDetails | ConstraintDetails | ColumnDetails | BackfillDetails | EnumDetails | None
 
 
+_ROW_KINDS = frozenset({"execute", "insert", "update", "delete", "bulk_insert", "backfill"})
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One ``op.*`` call of a revision.
@@ -148,6 +151,11 @@ class Operation:
     line: int | None = None
     details: Details = None
     allowed: dict[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def may_change_rows(self) -> bool:
+        """Return whether it is DML or raw SQL, whose locks and duration aren't known beforehand."""
+        return self.kind in _ROW_KINDS
 
     @property
     def shape(self) -> str:

@@ -71,7 +71,7 @@ def test_operation_on_the_constraint_is_found_by_name_or_columns() -> None:
 
 def test_raw_sql_that_locks_and_mentions_comes_first() -> None:
     """Then SQL that locks, then SQL that only mentions the name."""
-    mentions = raw("SELECT 'a'")
+    mentions = raw('SELECT "a" FROM u')
     holds = raw("SELECT 1", holds=True)
     takes = raw("SELECT 2", takes=True)
     both = raw("ALTER TABLE t DROP a", holds=True)
