@@ -10,7 +10,7 @@ from liftlock import sql
 from liftlock.errors import NotNow, UnsafeRevision
 from liftlock.execution.attempt import Attempt
 from liftlock.execution.connection import driver_of, is_in_autocommit
-from liftlock.execution.facts import FactCollector
+from liftlock.execution.fact_collector import FactCollector
 from liftlock.execution.transaction_mode import Mode
 from liftlock.postgres.signals import Signals
 
@@ -244,7 +244,7 @@ def test_unrecorded_writes_are_committed_for_a_statement_that_refuses_a_transact
     run: ServerRun,
 ) -> None:
     """The ledger then has a mark, and a further attempt is refused."""
-    run.memory.commit_unrecorded("a1")
+    run.memory.allow_unrecorded_commit("a1")
     attempt = run.attempt()
     attempt.send(CREATE_ITEM, "INSERT INTO item VALUES (1, 1)")
     attempt.transaction.require_atomic()
@@ -263,7 +263,7 @@ def test_unrecorded_writes_are_committed_for_a_statement_that_refuses_a_transact
 
 def test_unrecorded_writes_are_committed_once(run: ServerRun) -> None:
     """Writes after the commit are recorded again, so the next block has none."""
-    run.memory.commit_unrecorded("a1")
+    run.memory.allow_unrecorded_commit("a1")
     attempt = run.attempt()
     attempt.transaction.note_unrecorded_write()
     attempt.transaction.enter_autocommit()

@@ -43,20 +43,20 @@ def test_documentation_lists_the_escalations_in_order() -> None:
 def test_unrecorded_writes_are_committed_only_for_revisions_that_need_it() -> None:
     """Another revision of the same run may not."""
     memory = RunMemory()
-    assert not memory.commits_unrecorded("a1")
-    memory.commit_unrecorded("a1")
-    assert memory.commits_unrecorded("a1")
-    assert not memory.commits_unrecorded("b2")
+    assert not memory.may_commit_unrecorded("a1")
+    memory.allow_unrecorded_commit("a1")
+    assert memory.may_commit_unrecorded("a1")
+    assert not memory.may_commit_unrecorded("b2")
 
 
 def test_commits_are_deferred_only_for_revisions_that_need_it() -> None:
     """Another revision of the same run commits between its steps."""
     memory = RunMemory()
-    assert not memory.defers_commits("a1")
-    memory.defer_commits("a1")
-    assert memory.defers_commits("a1")
-    assert not memory.defers_commits("b2")
-    assert not memory.commits_unrecorded("a1")
+    assert not memory.commits_late("a1")
+    memory.commit_late("a1")
+    assert memory.commits_late("a1")
+    assert not memory.commits_late("b2")
+    assert not memory.may_commit_unrecorded("a1")
 
 
 def test_finished_steps_are_added_up() -> None:

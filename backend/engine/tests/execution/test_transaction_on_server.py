@@ -13,7 +13,7 @@ from helpers import connected, rows, until
 
 from liftlock.errors import NotNow, UnsafeRevision
 from liftlock.execution import transaction as transaction_module
-from liftlock.execution.database_errors import LOCK_NOT_AVAILABLE, RetryDifferently, sqlstate
+from liftlock.execution.sqlstates import LOCK_NOT_AVAILABLE, RetryDifferently, sqlstate
 from liftlock.execution.transaction import commit_open, roll_back_open
 from liftlock.postgres.signals import Signals
 
@@ -231,7 +231,7 @@ def test_a_deferred_constraint_defers_the_commits_of_the_next_attempt(run: Serve
     attempt.record("insert")
     with pytest.raises(RetryDifferently):
         attempt.transaction.commit()
-    assert run.memory.defers_commits("a1")
+    assert run.memory.commits_late("a1")
     assert run.committed_steps() == []
 
     attempt = run.attempt()
@@ -249,7 +249,7 @@ def test_a_step_that_needs_a_commit_before_a_deferred_constraint_holds_is_refuse
 ) -> None:
     """The message names the constraint and the step."""
     create(run, *DEFERRED)
-    run.memory.defer_commits("a1")
+    run.memory.commit_late("a1")
     attempt = run.attempt()
     attempt.send(ORPHAN)
     with attempt.transaction.running(CREATE_INDEX), pytest.raises(UnsafeRevision) as caught:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from liftlock.execution.facts import FactCollector
+from liftlock.execution.fact_collector import FactCollector
 from liftlock.execution.journal import Journal, ResultRecord
 from liftlock.execution.revision_errors import (
     committed_without_record,

@@ -10,16 +10,16 @@ from typing import Any, TypeVar
 from liftlock.errors import LiftlockError, NotNow, StepFailed, UnsafeRevision
 from liftlock.execution.attempt import Attempt, PendingStep, Send
 from liftlock.execution.backfill_report import BackfillReport
-from liftlock.execution.database_errors import (
+from liftlock.execution.limits import RunLimits
+from liftlock.execution.memory import RunMemory
+from liftlock.execution.parallel_backfill import ParallelBackfill
+from liftlock.execution.revision_errors import blocked_by
+from liftlock.execution.sqlstates import (
     LOCK_NOT_AVAILABLE,
     is_row_error,
     server_message,
     sqlstate,
 )
-from liftlock.execution.limits import RunLimits
-from liftlock.execution.memory import RunMemory
-from liftlock.execution.parallel_backfill import ParallelBackfill
-from liftlock.execution.revision_errors import blocked_by
 from liftlock.planning.steps import CONVERSION_SETTINGS
 from liftlock.postgres import batches, catalog, ranges
 from liftlock.postgres.queries import QUERIES

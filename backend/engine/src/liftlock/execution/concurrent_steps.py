@@ -11,7 +11,9 @@ from sqlalchemy.exc import DBAPIError
 
 from liftlock.errors import StepFailed
 from liftlock.execution.attempt import Attempt, PendingStep, Send
-from liftlock.execution.database_errors import (
+from liftlock.execution.limits import RunLimits
+from liftlock.execution.revision_errors import lock_deadline_exceeded
+from liftlock.execution.sqlstates import (
     ALREADY_DONE,
     DATA_BREAKS,
     INSUFFICIENT_PRIVILEGE,
@@ -19,8 +21,6 @@ from liftlock.execution.database_errors import (
     is_connection_lost,
     sqlstate,
 )
-from liftlock.execution.limits import RunLimits
-from liftlock.execution.revision_errors import lock_deadline_exceeded
 from liftlock.model.step import Step
 from liftlock.postgres.dry_run import DryRunFailed, EmptyCopy
 from liftlock.postgres.queries import CATALOG

@@ -11,11 +11,11 @@ from liftlock.execution.attempt import Attempt, PendingStep, Send
 from liftlock.execution.backfill import BackfillRunner
 from liftlock.execution.concurrent_steps import ConcurrentStepRunner
 from liftlock.execution.connection import DriverParameters, Row
-from liftlock.execution.database_errors import COMMITS, DATA_BREAKS, QUERY_CANCELED, sqlstate
 from liftlock.execution.limits import RunLimits
 from liftlock.execution.memory import RunMemory
 from liftlock.execution.raw_sql import RawStatementRunner
 from liftlock.execution.revision_errors import lock_deadline_exceeded, rolled_back_by_revision
+from liftlock.execution.sqlstates import COMMITS, DATA_BREAKS, QUERY_CANCELED, sqlstate
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import Operation
 from liftlock.model.step import Pace, Step, StepKind

@@ -34,8 +34,8 @@ class RunMemory:
 
     def __init__(self) -> None:
         self._escalations: dict[StatementKey, Escalation] = {}
-        self._commits_unrecorded: set[str] = set()
-        self._defers_commits: set[str] = set()
+        self._unrecorded: set[str] = set()
+        self._late: set[str] = set()
         self._finished = 0
         self._maintained: tuple[str, ...] = ()
 
@@ -47,21 +47,21 @@ class RunMemory:
         """Have the next attempt run a statement in another way; it never goes back."""
         self._escalations[statement] = max(self.escalation(statement), to)
 
-    def commits_unrecorded(self, revision: str) -> bool:
+    def may_commit_unrecorded(self, revision: str) -> bool:
         """Return whether a revision may commit writes that the ledger doesn't record."""
-        return revision in self._commits_unrecorded
+        return revision in self._unrecorded
 
-    def commit_unrecorded(self, revision: str) -> None:
+    def allow_unrecorded_commit(self, revision: str) -> None:
         """Let a revision commit unrecorded writes: its next statement refuses a transaction."""
-        self._commits_unrecorded.add(revision)
+        self._unrecorded.add(revision)
 
-    def defers_commits(self, revision: str) -> bool:
-        """Return whether a revision is to commit at steps only that can't do without."""
-        return revision in self._defers_commits
+    def commits_late(self, revision: str) -> bool:
+        """Return whether a revision commits only before steps that need it."""
+        return revision in self._late
 
-    def defer_commits(self, revision: str) -> None:
+    def commit_late(self, revision: str) -> None:
         """Have a revision commit late: an early commit violated a deferred constraint."""
-        self._defers_commits.add(revision)
+        self._late.add(revision)
 
     @property
     def finished(self) -> int:

@@ -8,15 +8,15 @@ without a timeout when it locks rows only, and otherwise only when an allowance 
 from __future__ import annotations
 
 from liftlock.execution.attempt import Attempt, PendingStep, Send
-from liftlock.execution.database_errors import (
+from liftlock.execution.limits import RunLimits
+from liftlock.execution.memory import Escalation, RunMemory, StatementKey
+from liftlock.execution.revision_errors import lock_deadline_exceeded
+from liftlock.execution.sqlstates import (
     QUERY_CANCELED,
     REFUSES_TRANSACTION,
     RetryDifferently,
     sqlstate,
 )
-from liftlock.execution.limits import RunLimits
-from liftlock.execution.memory import Escalation, RunMemory, StatementKey
-from liftlock.execution.revision_errors import lock_deadline_exceeded
 from liftlock.model.operation import Operation
 from liftlock.model.table import Facts
 from liftlock.planning.unsafe import refuse_unless_allowed

@@ -19,13 +19,13 @@ from liftlock import sql
 from liftlock.allowance import allowed
 from liftlock.execution.attempt import Attempt
 from liftlock.execution.connection import DriverParameters
-from liftlock.execution.database_errors import QUERY_CANCELED, RetryDifferently, sqlstate
 from liftlock.execution.executor import StepExecutor
 from liftlock.execution.journal import ResultRecord
 from liftlock.execution.limits import RunLimits
 from liftlock.execution.memory import Escalation, RunMemory
 from liftlock.execution.recorded_results import Cursor, RecordedResult, ReplayCursor, capture
 from liftlock.execution.result_values import NotRecordable
+from liftlock.execution.sqlstates import QUERY_CANCELED, RetryDifferently, sqlstate
 from liftlock.model.operation import Operation, digest
 from liftlock.postgres.ledger import OperationKey
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from liftlock.errors import NotNow, UnsafeRevision
-from liftlock.execution.database_errors import server_message
+from liftlock.execution.sqlstates import server_message
 from liftlock.model.operation import Operation
 from liftlock.postgres.monitor import SessionMonitor
 from liftlock.sql import excerpt

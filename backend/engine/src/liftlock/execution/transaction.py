@@ -20,7 +20,6 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from liftlock.execution.connection import ProjectConnection, driver_of
-from liftlock.execution.database_errors import DATA_BREAKS, RetryDifferently, sqlstate
 from liftlock.execution.journal import Journal
 from liftlock.execution.limits import RunLimits
 from liftlock.execution.lock_window import LockWindow
@@ -28,6 +27,7 @@ from liftlock.execution.memory import RunMemory
 from liftlock.execution.removed_objects import RemovedObjects
 from liftlock.execution.revision_errors import deferred_constraint_violated
 from liftlock.execution.session_settings import SessionSettings
+from liftlock.execution.sqlstates import DATA_BREAKS, RetryDifferently, sqlstate
 from liftlock.execution.transaction_mode import TRANSITIONS, Mode, ModeEvent
 from liftlock.model.operation import Operation
 from liftlock.model.step import Step
@@ -161,7 +161,7 @@ class Transaction:
             NotNow: a signal came, or single flight is lost.
         """
         unrecorded = self._has_unrecorded_writes
-        self._keeps_unrecorded_writes = unrecorded and not self._memory.commits_unrecorded(
+        self._keeps_unrecorded_writes = unrecorded and not self._memory.may_commit_unrecorded(
             self._journal.revision
         )
         if self._external or self._keeps_unrecorded_writes:
@@ -280,13 +280,13 @@ class Transaction:
     def _deferred_constraint(self, error: Exception) -> Exception:
         """Return what follows from a constraint that the rows don't satisfy yet."""
         revision = self._journal.revision
-        if self._memory.defers_commits(revision):
+        if self._memory.commits_late(revision):
             return deferred_constraint_violated(error, revision, self._activity.operation)
-        self._memory.defer_commits(revision)
+        self._memory.commit_late(revision)
         return RetryDifferently()
 
     def _waits_for_restoration(self) -> bool:
-        deferred = self._memory.defers_commits(self._journal.revision)
+        deferred = self._memory.commits_late(self._journal.revision)
         return deferred or self.removed.awaits_restoration
 
     # Locks.

@@ -18,8 +18,8 @@ from dataclasses import replace
 from liftlock.model.operation import BackfillDetails, Operation
 from liftlock.model.step import Step
 from liftlock.model.table import Facts
-from liftlock.planning.default import has_key, is_small_or_new, phase_of_operation, table_of
 from liftlock.planning.steps import backfill_rows
+from liftlock.planning.unchanged import has_key, is_small_or_new, phase_of_operation, table_of
 
 
 def backfill(operation: Operation, facts: Facts) -> list[Step] | None:

@@ -14,7 +14,6 @@ from liftlock.model.operation import ColumnDetails, digest
 from liftlock.model.replacement import DependentConstraint, ReplacementColumn
 from liftlock.model.step import Pace, Phase, Step
 from liftlock.model.table import Table
-from liftlock.planning.default import row_identifier
 from liftlock.planning.naming import in_schema_of
 from liftlock.planning.not_null import set_not_null
 from liftlock.planning.steps import (
@@ -25,6 +24,7 @@ from liftlock.planning.steps import (
     build_index,
     validate,
 )
+from liftlock.planning.unchanged import row_identifier
 from liftlock.sql import quote_name
 
 

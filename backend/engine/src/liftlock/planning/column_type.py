@@ -52,14 +52,14 @@ from liftlock.model.table import Facts
 from liftlock.planning.alembic_code import write_call, write_execute
 from liftlock.planning.column_replacement import Replacement, comment_on, without_validation
 from liftlock.planning.column_swap import swap_columns
-from liftlock.planning.default import (
+from liftlock.planning.naming import quote_literal
+from liftlock.planning.steps import analyze_column, execute_exclusively, validate
+from liftlock.planning.unchanged import (
     is_small_or_new,
     leave_unchanged,
     phase_of_operation,
     table_of,
 )
-from liftlock.planning.naming import quote_literal
-from liftlock.planning.steps import analyze_column, execute_exclusively, validate
 from liftlock.planning.unsafe import refuse_table_rewrite
 from liftlock.sql import changed_type, quote_name
 

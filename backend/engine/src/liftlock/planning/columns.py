@@ -42,13 +42,6 @@ from liftlock.model.step import Step, StepKind
 from liftlock.model.table import Facts, Table
 from liftlock.planning.alembic_code import write_call, write_check, write_execute
 from liftlock.planning.constraints import add_check, add_foreign_key, check_name
-from liftlock.planning.default import (
-    is_small_or_new,
-    leave_unchanged,
-    phase_of_operation,
-    row_identifier,
-    table_of,
-)
 from liftlock.planning.naming import automatic_name
 from liftlock.planning.not_null import set_not_null
 from liftlock.planning.sequences import add_identity, add_serial
@@ -57,6 +50,13 @@ from liftlock.planning.steps import (
     add_bare_column,
     drop_column_on_violation,
     find_violations,
+)
+from liftlock.planning.unchanged import (
+    is_small_or_new,
+    leave_unchanged,
+    phase_of_operation,
+    row_identifier,
+    table_of,
 )
 from liftlock.planning.unsafe import refuse_table_rewrite
 from liftlock.sql import quote_name

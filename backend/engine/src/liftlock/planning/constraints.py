@@ -48,12 +48,6 @@ from liftlock.model.operation import ConstraintDetails, Operation
 from liftlock.model.step import Pace, Step
 from liftlock.model.table import Facts, Table
 from liftlock.planning.alembic_code import write_execute, write_not_valid_key
-from liftlock.planning.default import (
-    is_small_or_new,
-    phase_of_operation,
-    row_identifier,
-    table_of,
-)
 from liftlock.planning.naming import automatic_name, in_schema_of
 from liftlock.planning.not_null import set_not_null
 from liftlock.planning.partitions import PartitionedIndex, add_foreign_keys
@@ -62,6 +56,12 @@ from liftlock.planning.steps import (
     execute_exclusively,
     find_violations,
     validate,
+)
+from liftlock.planning.unchanged import (
+    is_small_or_new,
+    phase_of_operation,
+    row_identifier,
+    table_of,
 )
 from liftlock.planning.unsafe import refuse_table_rewrite, refuse_unless_allowed
 from liftlock.sql import quote_name, unqualified

@@ -26,9 +26,9 @@ from liftlock.model.lock import LockMode
 from liftlock.model.operation import IndexDetails, Operation
 from liftlock.model.step import Pace, Step, StepKind
 from liftlock.model.table import Facts, Table
-from liftlock.planning.default import is_small_or_new, phase_of_operation, table_of
 from liftlock.planning.partitions import PartitionedIndex
 from liftlock.planning.steps import build_index
+from liftlock.planning.unchanged import is_small_or_new, phase_of_operation, table_of
 from liftlock.sql import index_definition, parse, rewrite
 
 

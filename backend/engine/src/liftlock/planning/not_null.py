@@ -27,13 +27,13 @@ from dataclasses import replace
 from liftlock.model.operation import ColumnDetails, Operation, digest
 from liftlock.model.step import Phase, Step
 from liftlock.model.table import Facts
-from liftlock.planning.default import (
+from liftlock.planning.steps import execute_exclusively, find_violations, validate
+from liftlock.planning.unchanged import (
     is_small_or_new,
     phase_of_operation,
     row_identifier,
     table_of,
 )
-from liftlock.planning.steps import execute_exclusively, find_violations, validate
 from liftlock.sql import quote_name
 
 

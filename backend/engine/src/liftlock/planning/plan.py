@@ -16,7 +16,7 @@ from liftlock.planning import (
     not_null,
     tables,
 )
-from liftlock.planning.default import leave_unchanged
+from liftlock.planning.unchanged import leave_unchanged
 
 # A recipe returns the steps of the online form; an empty list where nothing remains to be done; or
 # None, to run the operation unchanged.
@@ -41,7 +41,7 @@ RECIPES: dict[str, Recipe] = {
 }
 
 # The catalog doesn't show what these do to a table. They are tried on an empty copy of it.
-NEEDS_REHEARSAL = frozenset({"add_column", "alter_type", "backfill", "create_check_constraint"})
+NEEDS_DRY_RUN = frozenset({"add_column", "alter_type", "backfill", "create_check_constraint"})
 
 
 def plan(operation: Operation, facts: Facts) -> tuple[Step, ...]:

@@ -235,7 +235,7 @@ def _own_name(missing: Missing) -> str:
 
 
 def _without(missing: tuple[Missing, ...], created: Iterable[Missing]) -> tuple[Missing, ...]:
-    """Return what is still missing; a leftover that is replaced waits for its own end only."""
+    """Return what is still missing; a leftover whose old name is in use again has to be dropped."""
     present = list(created)
     names = {one.name for one in present}
     if not any(one.name in names or _waits(one) for one in missing):

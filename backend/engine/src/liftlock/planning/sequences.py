@@ -37,10 +37,10 @@ from dataclasses import replace
 from liftlock.model.operation import ColumnDetails, Operation, digest
 from liftlock.model.step import Pace, Phase, Step
 from liftlock.model.table import Table
-from liftlock.planning.default import row_identifier
 from liftlock.planning.naming import automatic_name, in_schema_of, quote_literal
 from liftlock.planning.not_null import set_not_null
 from liftlock.planning.steps import add_and_backfill_column, execute_exclusively
+from liftlock.planning.unchanged import row_identifier
 from liftlock.sql import identity_options, quote_name
 
 

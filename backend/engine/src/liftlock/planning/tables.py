@@ -23,7 +23,7 @@ from dataclasses import replace
 from liftlock.model.operation import ColumnDetails, ConstraintDetails, EnumDetails, Operation
 from liftlock.model.step import Step
 from liftlock.model.table import Constraint, Facts
-from liftlock.planning.default import leave_unchanged, table_of
+from liftlock.planning.unchanged import leave_unchanged, table_of
 
 
 def create_type(operation: Operation, facts: Facts) -> list[Step] | None:

@@ -10,7 +10,7 @@ from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from liftlock.errors import LiftlockError, NotNow, SettingsError, StepFailed, UnsafeRevision
-from liftlock.execution.database_errors import (
+from liftlock.execution.sqlstates import (
     is_connection_lost,
     remedy,
     server_message,

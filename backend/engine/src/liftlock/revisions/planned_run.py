@@ -7,7 +7,7 @@ from typing import Any
 from alembic.runtime.migration import MigrationContext, RevisionStep
 
 from liftlock.execution.connection import ProjectConnection
-from liftlock.execution.facts import FactCollector
+from liftlock.execution.fact_collector import FactCollector
 from liftlock.execution.transaction import roll_back_open
 from liftlock.model.operation import Operation
 from liftlock.model.plan import PlannedOperation, RevisionPlan

@@ -16,16 +16,8 @@ from liftlock.errors import LiftlockError, NotNow, UnsafeRevision
 from liftlock.events import Event
 from liftlock.execution.attempt import Attempt
 from liftlock.execution.connection import ProjectConnection
-from liftlock.execution.database_errors import (
-    LOCK_NOT_AVAILABLE,
-    NEEDS_COMMIT,
-    RetryDifferently,
-    is_transient,
-    sqlstate,
-    state_after_failure,
-)
 from liftlock.execution.executor import StepExecutor
-from liftlock.execution.facts import FactCollector
+from liftlock.execution.fact_collector import FactCollector
 from liftlock.execution.journal import Journal
 from liftlock.execution.limits import RunLimits
 from liftlock.execution.memory import RunMemory
@@ -33,6 +25,14 @@ from liftlock.execution.replay import QueryReplay
 from liftlock.execution.revision_errors import blocked_by
 from liftlock.execution.session_settings import SessionSettings
 from liftlock.execution.source_location import line_in
+from liftlock.execution.sqlstates import (
+    LOCK_NOT_AVAILABLE,
+    NEEDS_COMMIT,
+    RetryDifferently,
+    is_transient,
+    sqlstate,
+    state_after_failure,
+)
 from liftlock.execution.transaction import Transaction, commit_open, roll_back_open
 from liftlock.model.operation import Operation, digest
 from liftlock.model.revision import Chain
@@ -223,7 +223,7 @@ class Runner:
                 if not transaction.keeps_unrecorded_writes or sqlstate(error) not in NEEDS_COMMIT:
                     raise
                 # The statement can't run before the unrecorded writes are committed.
-                self._memory.commit_unrecorded(attempt.revision)
+                self._memory.allow_unrecorded_commit(attempt.revision)
                 raise RetryDifferently from error
             finally:
                 self._half_done = transaction.has_committed

@@ -17,7 +17,7 @@ from alembic.runtime.migration import MigrationContext, MigrationStep
 
 from liftlock.errors import LiftlockError, SettingsError
 from liftlock.events import silent
-from liftlock.execution.database_errors import server_message, sqlstate
+from liftlock.execution.sqlstates import server_message, sqlstate
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import Operation
 from liftlock.postgres.session import connect, query

@@ -6,6 +6,7 @@ SQLAlchemy's events report each statement, whether plain Alembic or liftlock run
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,12 +17,13 @@ from sqlalchemy.engine import Connection, Engine, ExceptionContext
 
 from liftlock.allowance import allowed
 from liftlock.execution.connection import is_in_autocommit
-from liftlock.execution.database_errors import server_message
 from liftlock.execution.source_location import line_in
+from liftlock.execution.sqlstates import server_message
 from liftlock.execution.transaction import Transaction, commit_driver
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import Operation
 from liftlock.model.step import Step, StepKind
+from liftlock.revisions import patches
 from liftlock.revisions.constructs import describe
 from liftlock.settings import Address
 from liftlock.shadow.driver_session import DriverConnection, DriverCursor, DriverSession
@@ -31,9 +33,6 @@ from liftlock.sql import parse
 
 _CHANGES_ROWS = frozenset({"UPDATE", "DELETE", "MERGE"})
 _TABLES = frozenset({"r", "p"})
-
-Record = Callable[..., Any]
-"""Alembic's ``impl._exec``, which sends an operation, or a function in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +105,10 @@ class StatementRecorder:
         commit_driver(driver)
         observer = LockObserver(self._address, backend["pid"], table, session)
         listener = _StatementListener(self, observer, driver)
-        self._patch(context)
         with contextlib.ExitStack() as stack:
+            stack.enter_context(patches.choose_migrations_by(context, self._marking))
+            recording = functools.partial(self._recording, context)
+            stack.enter_context(patches.observe_operations(context, recording))
             stack.callback(observer.close)
             for name, function in listener.functions().items():
                 event.listen(Engine, name, function)
@@ -160,22 +161,15 @@ class StatementRecorder:
 
     # Alembic's functions.
 
-    def _patch(self, context: MigrationContext) -> None:
-        """Replace two functions of a migration context, which isn't used again afterwards."""
-        send = context.impl._exec  # noqa: SLF001 - no event of Alembic's reports operations
-        vars(context.impl)["_exec"] = self._recording(context, send)
-        choose = context._migrations_fn  # noqa: SLF001 - no event precedes a revision
-        vars(context)["_migrations_fn"] = self._marking(choose)
-
-    def _marking(self, choose: Callable[..., Any] | None) -> Callable[..., Any]:
+    def _marking(self, choose: Callable[..., Any]) -> Callable[..., Any]:
         """Wrap the function that chooses the revisions to be run."""
 
         def choose_and_mark(heads: object, context: object) -> Iterator[Any]:
-            return self.marked(choose(heads, context) if choose is not None else ())
+            return self.marked(choose(heads, context))
 
         return choose_and_mark
 
-    def _recording(self, context: MigrationContext, send: Record) -> Record:
+    def _recording(self, context: MigrationContext, send: patches.Record) -> patches.Record:
         """Wrap the function that sends an operation: note the operation while it is sent."""
 
         def send_and_record(construct: object, *arguments: object, **options: object) -> object:

@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 
 from liftlock.execution.connection import ProjectConnection
-from liftlock.execution.database_errors import ASSIGNS_GENERATED, sqlstate
+from liftlock.execution.sqlstates import ASSIGNS_GENERATED, sqlstate
 from liftlock.model.operation import (
     BackfillDetails,
     ColumnDetails,
@@ -18,7 +18,7 @@ from liftlock.model.operation import (
 )
 from liftlock.model.table import DryRun, Facts, Table
 from liftlock.planning.column_type import replacement_name
-from liftlock.planning.plan import NEEDS_REHEARSAL
+from liftlock.planning.plan import NEEDS_DRY_RUN
 from liftlock.postgres import catalog
 from liftlock.postgres.dry_run import DryRunFailed, EmptyCopy
 from liftlock.postgres.queries import CATALOG
@@ -172,7 +172,7 @@ class FactCollector:
 
 def _needs_dry_run(operation: Operation, table: Table) -> bool:
     partitioned = table.kind == "p" and operation.kind in _NEEDS_COPY_WHEN_PARTITIONED
-    return partitioned or operation.kind in NEEDS_REHEARSAL
+    return partitioned or operation.kind in NEEDS_DRY_RUN
 
 
 def _run_on(copy: EmptyCopy, operation: Operation) -> DryRun:

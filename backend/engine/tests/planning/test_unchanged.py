@@ -11,7 +11,7 @@ from liftlock.model.lock import LockMode
 from liftlock.model.operation import Operation
 from liftlock.model.step import Phase, StepKind
 from liftlock.model.table import Column, Facts, Table
-from liftlock.planning.default import (
+from liftlock.planning.unchanged import (
     has_key,
     is_small_or_new,
     leave_unchanged,

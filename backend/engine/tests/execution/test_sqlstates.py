@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from liftlock.execution.database_errors import (
+from liftlock.execution.sqlstates import (
     ALREADY_DONE,
     ASSIGNS_GENERATED,
     COMMITS,
