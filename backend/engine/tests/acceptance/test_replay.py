@@ -110,7 +110,7 @@ def test_resumed_revision_with_new_random_values_writes_none_of_them(
 ) -> None:
     """A resumed revision is stopped before it writes other values than those committed."""
     project = item_project(f"import uuid\n{insert % 5}\n{BUILDS_INDEX}\n{FAILS}\n{insert % 6}")
-    assert_not_resumable(project)
+    assert_not_resumable(project, "LL-VALUES-DIFFER")
     assert rows(project.database, "SELECT id FROM item WHERE id < -1") == [-5]
 
 
@@ -149,7 +149,7 @@ def test_unrecorded_writes_are_not_repeated(item_project: ProjectFactory, name: 
     """A revision interrupted after unrecorded writes must be finished by hand and stamped."""
     writes = f"bind = op.get_bind()\n{UNRECORDED_WRITES[name]}"
     project = item_project(f"{writes}\n{BUILDS_INDEX_CONCURRENTLY}\n{FAILS}")
-    assert_not_resumable(project)
+    assert_not_resumable(project, "LL-COMMITTED-UNRECORDED")
     assert count_items(project, -9) == 1
     assert_succeeded(project.run("stamp", "r1", program="alembic"))
     assert_succeeded(project.run("upgrade", **ALL_TABLES_LARGE))
