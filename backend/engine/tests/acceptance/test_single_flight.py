@@ -32,6 +32,18 @@ SLEEPS_AS_LONG_AS_THE_TABLE_SAYS = (
     "op.create_table('slow', sa.Column('a', sa.Integer))\n"
     "op.execute('SELECT pg_sleep(a) FROM seconds')"
 )
+BEGINS_ITS_OWN_TRANSACTION = """
+from alembic import context
+from sqlalchemy import create_engine
+with create_engine(context.config.get_main_option("sqlalchemy.url")).begin() as connection:
+    context.configure(connection=connection)
+    context.run_migrations()
+"""
+SNAPSHOTS_OF_IDLE_SESSIONS = """
+SELECT state, query FROM pg_stat_activity
+WHERE datname = current_database() AND application_name LIKE 'liftlock%'
+  AND state <> 'active' AND backend_xmin IS NOT NULL
+"""
 SESSIONS_OF_LIFTLOCK = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name LIKE 'liftlock%'
@@ -70,6 +82,23 @@ def test_eight_concurrent_upgrades_run_each_revision_once(shop: Project) -> None
         " FROM liftlock.revisions"
     )
     assert rows(shop.database, counts) == [(4, 4, 1)]
+
+
+@pytest.mark.parametrize("own_transaction", [False, True])
+def test_waiting_run_holds_no_snapshot(project: Project, *, own_transaction: bool) -> None:
+    """CREATE INDEX CONCURRENTLY of the other run would wait for the end of the snapshot."""
+    project.revision("slow", None, SLEEPS_AS_LONG_AS_THE_TABLE_SAYS)
+    with connected(project.database) as session:
+        session.execute("CREATE TABLE seconds AS SELECT 2 AS a")
+    first = project.start("upgrade")
+    until_it_sleeps(project.database)
+    if own_transaction:
+        project.env(BEGINS_ITS_OWN_TRANSACTION)
+    second = project.start("upgrade")
+    until_it_says(second, "waiting for another run")
+    assert rows(project.database, SNAPSHOTS_OF_IDLE_SESSIONS) == []
+    assert_succeeded(ended(first))
+    assert_succeeded(ended(second))
 
 
 @pytest.mark.kills

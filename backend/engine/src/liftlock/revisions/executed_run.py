@@ -119,9 +119,8 @@ class ExecutedRun:
         self, context: MigrationContext, arguments: dict[str, Any], *, external: bool
     ) -> None:
         connection = connection_of(context)
-        budget = {"name": "lock_timeout", "value": str(self._settings.lock_timeout)}
-        rows(connection, "SELECT pg_catalog.set_config(:name, :value, false)", budget)
         version_table = version_table_of(context)
+        self._begin_waiting(connection, external=external)
         lock = self._lock(connection, version_table)
         with fence(connection, lock, self._settings.deadline, external=external):
             context.impl.start_migrations()
@@ -141,6 +140,18 @@ class ExecutedRun:
                 report.ran += Runner(parts, maintainer, arguments).run(marked)
             report.after = frozenset(maintainer.heads)
             commit_open(connection, external=external)
+
+    def _begin_waiting(self, connection: Connection, *, external: bool) -> None:
+        """Set the lock timeout, and hold no snapshot while another run has the lock.
+
+        That run may build an index concurrently, which waits for the end of older snapshots:
+        https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY.
+        A transaction keeps the snapshot of its last query until its next statement, and ``SET``
+        takes none.
+        """
+        statement = f"SET lock_timeout = {self._settings.lock_timeout}"
+        ProjectConnection(connection).send(statement)
+        commit_open(connection, external=external)
 
     def _parts(
         self, context: MigrationContext, lock: MigrationLock, version_table: str, *, external: bool
