@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -58,7 +59,9 @@ def get(app: FastAPI, path: str, **headers: str) -> httpx.Response:
         assert structlog.contextvars.get_contextvars() == {}
         return response
 
-    return asyncio.run(send())
+    # The browser of another test may keep an event loop running in this thread.
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(lambda: asyncio.run(send())).result()
 
 
 def counted(route: str, status: str) -> float:

@@ -62,9 +62,9 @@ def liftlock_chain() -> Report:
         return check(settings.read(), "", options, interrupts=signals, notify=silent)
 
 
-def told(report: Report) -> str:
+def describe(report: Report) -> str:
     """Return a report as text, for the message of an assertion.
 
-    As in ``assert liftlock_chain.ok, told(liftlock_chain)``.
+    As in ``assert liftlock_chain.ok, describe(liftlock_chain)``.
     """
     return "\n".join(line for line, _, _ in text.lines(report))

@@ -22,10 +22,10 @@ from liftlock.settings import Address
 
 TESTS = """
 import sqlalchemy as sa
-from liftlock.testing import told
+from liftlock.testing import describe
 
 def test_chain(liftlock_chain):
-    assert liftlock_chain.ok, told(liftlock_chain)
+    assert liftlock_chain.ok, describe(liftlock_chain)
 
 def insert(url):
     engine = sa.create_engine(url, poolclass=sa.pool.NullPool)

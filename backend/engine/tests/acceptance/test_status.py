@@ -20,9 +20,6 @@ def test_status_exits_1_while_revisions_are_pending(shop: Project) -> None:
     assert dump(shop.database) == before
     assert_succeeded(shop.run("upgrade"))
     done = shop.run("--format", "json", "status")
-    told = json.loads(done.stdout)
-    assert (done.returncode, told["standing"], [row["revision"] for row in told["applied"]]) == (
-        0,
-        "at head",
-        ["a1", "b2", "c3", "d4"],
-    )
+    status = json.loads(done.stdout)
+    assert (done.returncode, status["standing"]) == (0, "at head")
+    assert [row["revision"] for row in status["applied"]] == ["a1", "b2", "c3", "d4"]

@@ -117,16 +117,18 @@ class FakeConnection:
     def rows(
         self, statement: str, parameters: Mapping[str, object] | None = None
     ) -> list[dict[str, Any]]:
-        """Answer a query of a parameter; keep every other statement."""
-        values = dict(parameters or {})
-        if "current_setting('role')" in statement:
-            return [{"role": self.settings["role"]}]
-        if "current_setting(:name)" in statement:
-            return [{"value": self.settings[str(values["name"])]}]
-        if "set_config('role'" in statement:
-            self.settings["role"] = str(values["role"])
-        self.sent.append((statement, values) if values else statement)
+        """Keep a statement."""
+        self.sent.append((statement, dict(parameters)) if parameters else statement)
         return [{"found": True}]
+
+    def setting(self, name: str) -> str:
+        """Return the value of a parameter."""
+        return self.settings[name]
+
+    def set(self, name: str, value: str, *, local: bool = False) -> None:
+        """Set a parameter, and keep that it was set."""
+        self.settings[name] = value
+        self.sent.append(("set", name, value, "local" if local else "session"))
 
     def send(self, sql: str) -> None:
         """Keep a statement."""

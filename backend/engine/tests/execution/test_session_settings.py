@@ -6,9 +6,6 @@ from execution.fakes import FakeConnection
 from liftlock import sql
 from liftlock.execution.session_settings import SessionSettings
 
-SET_CONFIG = "SELECT pg_catalog.set_config(:name, :value, false)"
-SET_ROLE = "SELECT pg_catalog.set_config('role', :role, CAST(:local AS boolean))"
-
 
 class LostError(Exception):
     """The connection is lost."""
@@ -88,8 +85,8 @@ def test_transaction_settings_hold_for_the_session_in_autocommit() -> None:
             "SET SESSION TIME ZONE 'Asia/Tokyo'",
         ]
     assert connection.sent[2:] == [
-        (SET_CONFIG, {"name": "TimeZone", "value": "UTC"}),
-        (SET_CONFIG, {"name": "search_path", "value": "public"}),
+        ("set", "TimeZone", "UTC", "session"),
+        ("set", "search_path", "public", "session"),
     ]
 
 
@@ -116,7 +113,7 @@ def test_settings_of_the_session_are_restored_after_an_error() -> None:
     settings = settings_after(connection, "SET LOCAL search_path TO a")
     with pytest.raises(LostError), settings.local_as_session():
         raise LostError
-    assert connection.sent[-1] == (SET_CONFIG, {"name": "search_path", "value": "public"})
+    assert connection.sent[-1] == ("set", "search_path", "public", "session")
 
 
 def test_the_ledger_is_written_in_the_present_role_while_it_is_unchanged() -> None:
@@ -126,17 +123,17 @@ def test_the_ledger_is_written_in_the_present_role_while_it_is_unchanged() -> No
     assert connection.sent == [("INSERT", {"a": 1})]
 
 
-@pytest.mark.parametrize(("autocommit", "local"), [(False, True), (True, False)])
-def test_the_ledger_is_written_in_the_role_of_env(*, autocommit: bool, local: bool) -> None:
+@pytest.mark.parametrize(("autocommit", "scope"), [(False, "local"), (True, "session")])
+def test_the_ledger_is_written_in_the_role_of_env(*, autocommit: bool, scope: str) -> None:
     """The role that the revision took is restored; in autocommit the session has to have it."""
     connection = FakeConnection({"role": "none"}, autocommit=autocommit)
     settings = settings_after(connection, "SET ROLE owner")
     connection.settings["role"] = "owner"
     assert settings.ledger_rows("INSERT") == [{"found": True}]
     assert connection.sent == [
-        (SET_ROLE, {"role": "none", "local": local}),
+        ("set", "role", "none", scope),
         "INSERT",
-        (SET_ROLE, {"role": "owner", "local": local}),
+        ("set", "role", "owner", scope),
     ]
 
 
@@ -148,7 +145,7 @@ def test_the_role_of_env_is_the_one_before_the_first_change() -> None:
     settings.note(sql.parse("SET LOCAL ROLE other"))
     connection.settings["role"] = "other"
     settings.ledger_rows("INSERT")
-    assert connection.sent[0] == (SET_ROLE, {"role": "migrator", "local": True})
+    assert connection.sent[0] == ("set", "role", "migrator", "local")
 
 
 def test_a_role_that_the_revision_gave_up_again_needs_no_change() -> None:

@@ -106,10 +106,10 @@ def test_a_table_with_a_key_has_ranges_of_keys_unless_blocks_are_wanted() -> Non
     assert isinstance(ranges_of(Answers(), "item"), Blocks)
 
 
-@pytest.mark.parametrize(("version", "reads"), [("130014", False), ("140000", True)])
-def test_ranges_of_blocks_are_read_alone_since_postgresql_14(version: str, *, reads: bool) -> None:
+@pytest.mark.parametrize(("version", "reads"), [(130014, False), (140000, True)])
+def test_ranges_of_blocks_are_read_alone_since_postgresql_14(version: int, *, reads: bool) -> None:
     """By a TID range scan."""
-    assert reads_blocks(Answers({"number": version})) is reads
+    assert reads_blocks(Answers({"version": version})) is reads
 
 
 def test_only_is_removed_from_the_name_of_a_table() -> None:

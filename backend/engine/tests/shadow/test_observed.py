@@ -68,8 +68,8 @@ def test_rows_stay_locked_except_in_batches() -> None:
 def test_description_of_work() -> None:
     """One phrase for each kind of work; names are sorted."""
     work = ServerWork(rewrites=frozenset({"b", "a"}), updates=frozenset({"c"}))
-    assert work.told() == "rewrites a, b; changes rows of c"
-    assert ServerWork().told() == ""
+    assert work.describe() == "rewrites a, b; changes rows of c"
+    assert ServerWork().describe() == ""
 
 
 def test_long_work() -> None:

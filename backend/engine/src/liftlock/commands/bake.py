@@ -12,7 +12,7 @@ from pathlib import Path
 from liftlock.errors import UnsafeRevision
 from liftlock.events import Event, Notify
 from liftlock.model.manifest import Manifest
-from liftlock.postgres.ledger import applied
+from liftlock.postgres.applied import applied
 from liftlock.postgres.queries import LEDGER
 from liftlock.postgres.session import connect, query
 from liftlock.postgres.signals import Signals

@@ -14,6 +14,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from liftlock.postgres.queries import QUERIES
+
 Row = dict[str, Any]
 DriverParameters = Any
 """Parameters in the driver's own form: a sequence, or a mapping."""
@@ -81,9 +83,15 @@ class ProjectConnection:
     def set_local(self, **values: str) -> None:
         """Set parameters of the server for the open transaction."""
         for name, value in values.items():
-            self.rows(
-                "SELECT pg_catalog.set_config(:name, :value, true)", {"name": name, "value": value}
-            )
+            self.set(name, value, local=True)
+
+    def set(self, name: str, value: str, *, local: bool = False) -> None:
+        """Set a parameter of the server for the session, or only for the open transaction."""
+        self.rows(QUERIES["set"], {"name": name, "value": value, "local": local})
+
+    def setting(self, name: str) -> str:
+        """Return the value of a parameter of the server."""
+        return str(self.rows(QUERIES["setting"], {"name": name})[0]["value"])
 
     @contextlib.contextmanager
     def dry_run(self) -> Iterator[None]:

@@ -21,7 +21,7 @@ from liftlock.planning.column_type import replacement_name
 from liftlock.planning.plan import NEEDS_DRY_RUN
 from liftlock.postgres import catalog
 from liftlock.postgres.dry_run import DryRunFailed, EmptyCopy
-from liftlock.postgres.queries import CATALOG
+from liftlock.postgres.queries import CATALOG, QUERIES
 from liftlock.sql import parse, quote_name
 
 _LARGE_NEW_TABLE_BYTES = 1_000_000
@@ -95,10 +95,8 @@ class FactCollector:
 
     @functools.cached_property
     def _server_version(self) -> int:
-        (row,) = self._connection.rows(
-            "SELECT pg_catalog.current_setting('server_version_num') AS version"
-        )
-        return int(row["version"])
+        (backend,) = self._connection.rows(QUERIES["backend"])
+        return int(backend["version"])
 
     def _tables(self, operation: Operation) -> dict[str, Table]:
         """Return the tables of an operation, by their SQL text in it; missing ones are left out."""

@@ -19,10 +19,10 @@ import psycopg
 
 from liftlock.postgres import batches
 from liftlock.postgres.advisory_lock import MigrationLock
+from liftlock.postgres.queries import QUERIES
 from liftlock.postgres.session import Session, execute
 
 _INTERVAL_SECONDS = 0.2
-_SET = "SELECT pg_catalog.set_config(%s, %s, false)"
 
 
 class _Worker:
@@ -125,7 +125,8 @@ class ParallelBackfill:
             contextlib.closing(self._lock.open_session()) as session,
         ):
             for name, value in self._settings.items():
-                session.execute(_SET, [name, value])
+                setting = {"name": name, "value": value, "local": False}
+                execute(session, QUERIES["set"], setting)
             for rows in batches.fill_blocks(_Worker(session), task, start, end, self._seconds):
                 with self._count_lock:
                     self._rows += rows

@@ -19,11 +19,6 @@ from liftlock.execution.connection import (
     is_in_autocommit,
 )
 
-_CURRENT = "SELECT pg_catalog.current_setting(:name) AS value"
-_ROLE = "SELECT pg_catalog.current_setting('role') AS role"
-_SET = "SELECT pg_catalog.set_config(:name, :value, false)"
-_SET_ROLE = "SELECT pg_catalog.set_config('role', :role, CAST(:local AS boolean))"
-
 
 class SessionSettings:
     """The settings of one attempt at a revision.
@@ -71,14 +66,13 @@ class SessionSettings:
         for statement, _ in self._local:
             name = statement.setting
             if name and not name.endswith("_timeout") and statement.as_session_setting:
-                (found,) = self._connection.rows(_CURRENT, {"name": name})
-                before.append((name, found["value"]))
+                before.append((name, self._connection.setting(name)))
                 self._connection.send(statement.as_session_setting)
         try:
             yield
         finally:
             for name, value in reversed(before):
-                self._connection.rows(_SET, {"name": name, "value": value})
+                self._connection.set(name, value)
 
     def ledger_rows(
         self, statement: str, parameters: Mapping[str, object] | None = None
@@ -91,10 +85,10 @@ class SessionSettings:
             return self._connection.rows(statement, parameters)
         role = self._current_role()
         local = not is_in_autocommit(driver_of(self._connection.connection))
-        self._connection.rows(_SET_ROLE, {"role": self._role_of_env, "local": local})
+        self._connection.set("role", self._role_of_env, local=local)
         found = self._connection.rows(statement, parameters)
-        self._connection.rows(_SET_ROLE, {"role": role, "local": local})
+        self._connection.set("role", role, local=local)
         return found
 
     def _current_role(self) -> str:
-        return str(self._connection.rows(_ROLE)[0]["role"])
+        return self._connection.setting("role")

@@ -36,7 +36,6 @@ from liftlock.postgres.queries import CATALOG
 
 _MAINTENANCE_MILLISECONDS = 5_000
 """The wait for an autovacuum; longer than any usual ``deadlock_timeout``."""
-_SET_LOCK_TIMEOUT = "SELECT pg_catalog.set_config('lock_timeout', :timeout, false)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,16 +253,16 @@ class Transaction:
         driver = driver_of(connection)
         with self.connection.as_internal():
             isolation_level = connection.get_isolation_level()
-        before = self.connection.rows("SELECT pg_catalog.current_setting('lock_timeout') AS value")
+        before = self.connection.setting("lock_timeout")
         driver.commit()  # drivers refuse to change the level in the query's transaction
         connection.dialect.set_isolation_level(driver, "AUTOCOMMIT")
         try:
-            self.connection.rows(_SET_LOCK_TIMEOUT, {"timeout": "0"})
+            self.connection.set("lock_timeout", "0")
             with self.settings.local_as_session():
                 yield
         finally:
             with contextlib.suppress(Exception):  # a lost connection has no settings
-                self.connection.rows(_SET_LOCK_TIMEOUT, {"timeout": before[0]["value"]})
+                self.connection.set("lock_timeout", before)
             with contextlib.suppress(Exception):
                 connection.dialect.set_isolation_level(driver, isolation_level)
                 self.settings.repeat_local()

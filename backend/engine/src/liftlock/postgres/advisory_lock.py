@@ -11,28 +11,17 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 import psycopg
 
 from liftlock.errors import NotNow
 from liftlock.events import Event, Notify
-from liftlock.postgres.monitor import Blocker, SessionMonitor, describe_session
+from liftlock.postgres.monitor import SessionMonitor
 from liftlock.postgres.retry import attempts
 from liftlock.postgres.session import Session, connect, query
 from liftlock.postgres.signals import Signals
 from liftlock.settings import Address
-
-__all__ = [
-    "LockRequest",
-    "MigrationLock",
-    "describe_session",
-    "hold_lock",
-    "key_for",
-    "single_flight",
-]
 
 _REPORT_SECONDS = 10.0
 _LONGEST_PAUSE = 0.5
@@ -131,73 +120,6 @@ class MigrationLock:
             now="Run the same command again.",
         ) from self.monitor.failure
 
-    # Former names, which pass calls on to the monitor.
-
-    def monitoring(self, pid: int, patience: float) -> AbstractContextManager[None]:
-        """Call ``monitor.watch``."""
-        return self.monitor.watch(pid, patience=patience)
-
-    @property
-    def blockers(self) -> list[Blocker]:
-        """Call ``monitor.blockers``; assigning calls ``monitor.forget_blockers``."""
-        return self.monitor.blockers()
-
-    @blockers.setter
-    def blockers(self, _none: list[Blocker]) -> None:
-        self.monitor.forget_blockers()
-
-    @property
-    def held(self) -> list[dict[str, Any]]:
-        """Return the locks of ``monitor.lock_report``; assigning forgets them."""
-        return self.monitor._locks  # noqa: SLF001  # former name
-
-    @held.setter
-    def held(self, _none: list[dict[str, Any]]) -> None:
-        self.monitor._statement += 1  # noqa: SLF001  # former name
-        self.monitor._locks = []  # noqa: SLF001  # former name
-
-    @property
-    def rows_only(self) -> bool:
-        """Replaced by ``monitor.observe_locks``."""
-        return self.monitor._rows_only  # noqa: SLF001  # former name
-
-    @rows_only.setter
-    def rows_only(self, rows_only: bool) -> None:
-        self.monitor._rows_only = rows_only  # noqa: SLF001  # former name
-
-    @property
-    def gave_up(self) -> bool:
-        """Return ``monitor.gave_up``."""
-        return self.monitor.gave_up
-
-    def cancel_blockers(self) -> None:
-        """Call ``monitor.cancel_blockers``."""
-        self.monitor.cancel_blockers()
-
-    def table_locks(self) -> list[dict[str, Any]]:
-        """Call ``monitor.table_locks``."""
-        return self.monitor.table_locks()
-
-    def visible_to_others(self, kind: str, whose: str, part: str) -> bool:
-        """Call ``monitor.visible_to_others``."""
-        return self.monitor.visible_to_others(kind, whose, part)
-
-    def requested_state(self, execution: int | None) -> str:
-        """Call ``monitor.requested_state``."""
-        return self.monitor.requested_state(execution)
-
-    def had_waiters(self) -> bool:
-        """Call ``monitor.had_waiters``."""
-        return self.monitor.had_waiters()
-
-    def replica_lag(self) -> float:
-        """Call ``monitor.replica_lag``."""
-        return self.monitor.replica_lag()
-
-    def wait_for_blockers(self, seconds: float) -> None:
-        """Call ``monitor.wait_for_blockers``."""
-        self.monitor.wait_for_blockers(seconds)
-
 
 @contextlib.contextmanager
 def hold_lock(request: LockRequest, signals: Signals, notify: Notify) -> Iterator[MigrationLock]:
@@ -222,20 +144,6 @@ def hold_lock(request: LockRequest, signals: Signals, notify: Notify) -> Iterato
             signals.no_tick()
             with contextlib.suppress(psycopg.Error):
                 query(session, "unlock", key=key)
-
-
-def single_flight(  # noqa: PLR0913  # former signature
-    address: Address,
-    version_table: str,
-    command: str,
-    deadline: float,
-    interrupts: Signals,
-    notify: Notify,
-    cancellable: Sequence[str] = (),
-) -> AbstractContextManager[MigrationLock]:
-    """Call ``hold_lock``."""
-    request = LockRequest(address, version_table, command, deadline, cancellable)
-    return hold_lock(request, interrupts, notify)
 
 
 def _acquire(session: Session, key: int, deadline: float, signals: Signals, notify: Notify) -> None:

@@ -16,35 +16,11 @@ from liftlock.errors import LiftlockError, SettingsError, UnsafeRevision
 from liftlock.model.operation import Operation
 from liftlock.model.revision import Revision
 from liftlock.model.step import Phase, Step
-from liftlock.postgres.applied import (
-    COMMANDS,
-    AppliedRevision,
-    applied,
-    chain_of,
-    current_heads,
-    describe_applied,
-    describe_execution,
-    unfinished,
-)
+from liftlock.postgres.applied import COMMANDS, describe_execution
 from liftlock.postgres.catalog import Execute
 from liftlock.postgres.cursor import Cursor
 from liftlock.postgres.queries import LEDGER
 from liftlock.version import __version__
-
-__all__ = [
-    "FORMAT",
-    "AppliedRevision",
-    "Ledger",
-    "OperationKey",
-    "OperationProgress",
-    "RevisionProgress",
-    "StepRecord",
-    "applied",
-    "chain_of",
-    "current_heads",
-    "describe_applied",
-    "unfinished",
-]
 
 FORMAT = 2
 

@@ -28,7 +28,20 @@ FROM unnest(CAST(:names AS text[])) AS wanted (name);
 
 -- name: backend
 -- Return the process ID of the session's backend, and what its server is.
-SELECT pg_backend_pid() AS pid, pg_is_in_recovery() AS standby, current_setting('server_version_num')::int AS version;
+SELECT pg_catalog.pg_backend_pid() AS pid, pg_catalog.pg_is_in_recovery() AS standby,
+       CAST(pg_catalog.current_setting('server_version_num') AS int) AS version;
+
+-- name: role
+-- Return the role as SQL text, and whether it is the one that logged in.
+SELECT pg_catalog.quote_ident(current_user) AS role, current_user OPERATOR(pg_catalog.=) session_user AS logged_in;
+
+-- name: setting
+-- Return the value of a parameter.
+SELECT pg_catalog.current_setting(:name) AS value;
+
+-- name: set
+-- Set a parameter for the session, or only for the transaction.
+SELECT pg_catalog.set_config(:name, :value, CAST(:local AS boolean));
 
 -- name: try_lock
 -- Try to take an advisory lock. It never waits, since a waiting statement holds a snapshot, for whose

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from liftlock.postgres.catalog import Execute
 from liftlock.postgres.cursor import Position
-from liftlock.postgres.queries import CATALOG
+from liftlock.postgres.queries import CATALOG, QUERIES
 from liftlock.sql import quote_name
 
 BLOCKS_PER_ROW = 0.02
@@ -91,8 +91,8 @@ def reads_blocks(execute: Execute) -> bool:
 
     The plan is called TID range scan and exists since PostgreSQL 14.
     """
-    row = execute("SELECT current_setting('server_version_num') AS number", {})[0]
-    return int(row["number"]) >= _TID_RANGE_SCAN_VERSION
+    (backend,) = execute(QUERIES["backend"], {})
+    return int(backend["version"]) >= _TID_RANGE_SCAN_VERSION
 
 
 class Keys:

@@ -34,11 +34,6 @@ class Attempt:
         """The number of this attempt, from 1."""
         return self._manager.retry_state.attempt_number
 
-    @property
-    def num(self) -> int:
-        """The former name of ``number``."""
-        return self.number
-
     def __enter__(self) -> None:
         self._manager.__enter__()
 

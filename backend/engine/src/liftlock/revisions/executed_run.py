@@ -16,14 +16,14 @@ from liftlock.execution.session_settings import SessionSettings
 from liftlock.execution.transaction import commit_open
 from liftlock.model.revision import Chain, SchemaState, schema_state
 from liftlock.postgres.advisory_lock import LockRequest, MigrationLock, hold_lock
-from liftlock.postgres.ledger import (
-    Ledger,
+from liftlock.postgres.applied import (
     applied,
     chain_of,
     current_heads,
     describe_applied,
     unfinished,
 )
+from liftlock.postgres.ledger import Ledger
 from liftlock.postgres.queries import QUERIES
 from liftlock.postgres.signals import Signals
 from liftlock.postgres.standbys import Standbys
@@ -159,7 +159,7 @@ class ExecutedRun:
         """Prepare what runs revisions; this writes the ledger's row of the run."""
         connection = ProjectConnection(connection_of(context))
         settings = SessionSettings(connection)
-        (backend,) = connection.rows("SELECT pg_catalog.pg_backend_pid() AS pid")
+        (backend,) = connection.rows(QUERIES["backend"])
         ledger = Ledger(settings.ledger_rows, version_table)
         ledger.prepare()
         ledger.begin_run(self._command, self._settings.release)
@@ -290,12 +290,8 @@ class ExecutedRun:
 
 def _assume_role(connection: Connection, lock: MigrationLock) -> None:
     """Follow a ``SET ROLE`` of env.py, so that the second session may read what the first owns."""
-    query = (
-        "SELECT pg_catalog.quote_ident(current_user) AS role,"
-        " current_user OPERATOR(pg_catalog.=) session_user AS same"
-    )
-    (found,) = rows(connection, query, {})
-    if not found["same"]:
+    (found,) = rows(connection, QUERIES["role"], {})
+    if not found["logged_in"]:
         lock.assume_role(found["role"])
 
 

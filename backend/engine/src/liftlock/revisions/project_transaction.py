@@ -20,7 +20,6 @@ from liftlock.sql import parse
 
 _TWO_PART_NAME = re.compile(r"\b[A-Za-z_]\w*\.[A-Za-z_]\w*\b")
 """A parameter name among the values of a statement, such as ``app.tenant`` of ``set_config``."""
-_SET = "SELECT pg_catalog.set_config(:name, :value, false)"
 
 
 class CustomSettings:
@@ -109,5 +108,5 @@ def _settings_kept(connection: Connection, custom: CustomSettings) -> Iterator[N
 
 def _set(connection: Connection, values: Mapping[str, str]) -> None:
     for name, value in values.items():
-        rows(connection, _SET, {"name": name, "value": value})
+        rows(connection, QUERIES["set"], {"name": name, "value": value, "local": False})
     commit_open(connection)

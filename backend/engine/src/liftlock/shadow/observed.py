@@ -75,7 +75,7 @@ class ServerWork:
         """True if some work reads a whole table; an UPDATE or DELETE may reach a few rows only."""
         return bool(self.rewrites or self.scans or self.builds or self.validates)
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """Describe the work in one line; empty if there is none."""
         phrases = {
             "rewrites": self.rewrites,

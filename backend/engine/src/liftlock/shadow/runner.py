@@ -335,7 +335,7 @@ def is_shown(statement: ObservedStatement, version_table: str, *, plain: bool) -
     uses_version_table = statement.kind in _USES_OF_VERSION_TABLE
     if uses_version_table and mentions(statement.sql, version_table):
         return False
-    if statement.error or statement.work.told():
+    if statement.error or statement.work.describe():
         return True
     if any(lock.mode is not LockMode.ACCESS_SHARE for lock in statement.taken):
         return True

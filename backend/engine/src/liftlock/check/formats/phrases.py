@@ -49,7 +49,7 @@ def waits(interval: Interval) -> str:
 
 def _work(statement: ObservedStatement) -> str:
     batches = ", batch by batch" if statement.batched else ""
-    return f"{statement.work.told()}{batches}"
+    return f"{statement.work.describe()}{batches}"
 
 
 def duration_suffix(interval: Interval) -> str:

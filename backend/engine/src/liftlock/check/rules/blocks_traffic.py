@@ -36,7 +36,7 @@ def _changes_rows(statement: ObservedStatement) -> bool:
 
 
 def _matches_at(statement: ObservedStatement) -> Iterator[Match]:
-    work = statement.work.told() or "changes rows"
+    work = statement.work.describe() or "changes rows"
     for queries, relations in statement.blocked.items():
         blocked = f"{queries} of {', '.join(sorted(relations))}"
         what = f"{blocked} wait while the server {work}:\n{excerpt(statement.sql)}"
