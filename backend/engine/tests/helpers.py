@@ -182,6 +182,17 @@ class Project:
         Path(cache_from_source(path)).unlink(missing_ok=True)
         return path
 
+    def set_url(self, url: str) -> None:
+        """Replace the URL in its alembic.ini."""
+        ini = self.folder / "alembic.ini"
+        lines = [
+            f"sqlalchemy.url = {url.replace('%', '%%')}"
+            if line.startswith("sqlalchemy.url")
+            else line
+            for line in ini.read_text().splitlines()
+        ]
+        ini.write_text("\n".join(lines))
+
     def variables(self, **more: str) -> dict[str, str]:
         """Return the environment of a command, without an address: alembic.ini has it."""
         kept = {

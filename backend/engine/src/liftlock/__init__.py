@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from liftlock.postgres.standing import Status
     from liftlock.revisions.build import address_of as database_address
     from liftlock.revisions.build import required_revisions
-    from liftlock.revisions.runner import RunReport
+    from liftlock.revisions.repetition import RunReport
     from liftlock.settings import Address, Settings
     from liftlock.settings import from_url as address_from_url
     from liftlock.settings import read as settings_from_environment
@@ -62,7 +62,7 @@ _SOURCES = {
     "NotNow": "errors.NotNow",
     "Notify": "events.Notify",
     "PlannedRevision": "commands.plan.PlannedRevision",
-    "RunReport": "revisions.runner.RunReport",
+    "RunReport": "revisions.repetition.RunReport",
     "SchemaState": "model.revision.SchemaState",
     "Settings": "settings.Settings",
     "SettingsError": "errors.SettingsError",

@@ -11,7 +11,7 @@ from liftlock.commands import upgrade as upgrade_command
 from liftlock.commands.plan import PlannedRevision
 from liftlock.events import Notify, silent
 from liftlock.postgres.signals import Signals
-from liftlock.revisions.runner import RunReport
+from liftlock.revisions.repetition import RunReport
 from liftlock.settings import Settings
 
 

@@ -31,7 +31,7 @@ from liftlock.version import __version__
 
 if TYPE_CHECKING:
     from liftlock.commands.doctor import Diagnosis
-    from liftlock.revisions.runner import RunReport
+    from liftlock.revisions.repetition import RunReport
 
 _RECENT_REVISIONS = 5
 
@@ -268,7 +268,7 @@ def drift(console: Console, shadow_url: str | None) -> None:
         console.result(value, lines or ["The database has the schema of its revisions."])
         return 1 if differences else 0
 
-    run_command(console, call)
+    run_command(console, call, cleans_up=True)
 
 
 @cli.command()
@@ -322,4 +322,4 @@ def bake(console: Console, snapshot: Path, shadow_url: str | None) -> None:
         text = f"{baked.revisions} revisions proven on PostgreSQL {baked.postgres}"
         console.result(baked.as_dict(), [text])
 
-    run_command(console, call)
+    run_command(console, call, cleans_up=True)

@@ -94,7 +94,7 @@ def check(console: Console, **arguments: Unpack[_CheckArguments]) -> None:
             _show_report(console, report)
             return 0 if report.ok else 1
 
-        run_command(console, call)
+        run_command(console, call, cleans_up=True)
 
 
 @contextlib.contextmanager

@@ -17,12 +17,24 @@ from liftlock.variables import Number
 P = ParamSpec("P")
 
 
-def run_command(console: Console, call: Callable[[settings.Settings, Signals], int | None]) -> None:
-    """Call a command while signals can stop it, and end with the right exit code."""
+def run_command(
+    console: Console,
+    call: Callable[[settings.Settings, Signals], int | None],
+    *,
+    cleans_up: bool = False,
+) -> None:
+    """Call a command while signals can stop it, and end with the right exit code.
+
+    Parameters:
+        console: shows errors.
+        call: the command.
+        cleans_up: the command has throwaway databases or servers to remove after a signal. All
+            other commands end within two seconds of a signal, even during a statement.
+    """
     code: int | None = 0
     try:
         found = console.settings()
-        with Signals() as interrupts:
+        with Signals(None if cleans_up else console.abort) as interrupts:
             code = call(found, interrupts)
     except LiftlockError as error:
         console.fail(error)

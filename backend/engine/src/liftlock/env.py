@@ -57,8 +57,8 @@ def _run_under_own_guard(options: dict[str, object]) -> None:
         settings = environment.read()
         with Signals() as interrupts:
             wait(_address(settings), settings.wait, interrupts=interrupts, notify=_log_event)
-            with Guard(settings, "alembic", interrupts, _log_event) as guard:
-                _run_online(options)
+            guard = Guard(settings, "alembic", interrupts, _log_event)
+            guard.run(lambda: _run_online(options))
             if guard.reports:
                 _log_event(run_finished(guard.reports))
     except LiftlockError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from acceptance.support.raw_sql import executes
@@ -98,16 +97,9 @@ def test_read_only_role_is_sufficient(migrated: Project) -> None:
         session.execute("CREATE ROLE reader LOGIN PASSWORD 'reader'")
         session.execute("GRANT USAGE ON SCHEMA liftlock TO reader")
         session.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public, liftlock TO reader")
-    ini = Path(migrated.ini)
-    lines = ini.read_text().splitlines()
     address = migrated.database
-    url = url_of(at(address, address.dbname, user="reader", password="reader"), "psycopg")
-    ini.write_text(
-        "\n".join(
-            f"sqlalchemy.url = {url}" if line.startswith("sqlalchemy.url") else line
-            for line in lines
-        )
-    )
+    reader = at(address, address.dbname, user="reader", password="reader")
+    migrated.set_url(url_of(reader, "psycopg"))
     assert differences(migrated) == set()
 
 

@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -45,20 +44,6 @@ def test_the_signal_mask_is_restored() -> None:
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         assert {signal.SIGTERM, signal.SIGINT} <= blocked
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
-
-
-def test_a_function_is_called_regularly_until_it_is_removed() -> None:
-    """By the thread."""
-    threads: list[threading.Thread] = []
-    with Signals() as signals:
-        signals.every_tick(lambda: threads.append(threading.current_thread()))
-        time.sleep(0.3)
-        signals.no_tick()
-        time.sleep(0.1)
-        calls = len(threads)
-        time.sleep(0.2)
-    assert 2 <= calls == len(threads)
-    assert threads[0] is not threading.current_thread()
 
 
 def test_another_thread_than_the_main_one_leaves_the_signals_alone() -> None:

@@ -18,8 +18,8 @@ from liftlock.postgres.session import connect, query
 from liftlock.postgres.signals import Signals
 from liftlock.revisions.guard import Guard
 from liftlock.revisions.project import Project, load
+from liftlock.revisions.repetition import RunReport
 from liftlock.revisions.run import prepare
-from liftlock.revisions.runner import RunReport
 from liftlock.revisions.upgrade import run_upgrade
 from liftlock.settings import Address, Settings
 from liftlock.shadow.base_state import empty_at

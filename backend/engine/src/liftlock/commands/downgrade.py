@@ -9,8 +9,8 @@ from alembic import command
 from liftlock.events import Notify
 from liftlock.postgres.signals import Signals
 from liftlock.revisions.guard import Guard
+from liftlock.revisions.repetition import RunReport
 from liftlock.revisions.run import drive, prepare
-from liftlock.revisions.runner import RunReport
 from liftlock.settings import Settings
 
 

@@ -106,7 +106,7 @@ def _await_migration(
     shown: frozenset[str] | None = None
     status = None
     with contextlib.suppress(_NotYet):
-        for attempt in attempts(_NotYet, settings.wait, most=_POLL_SECONDS):
+        for attempt in attempts(_NotYet, settings.wait, most=_POLL_SECONDS, sleep=interrupts.sleep):
             with attempt:
                 interrupts.check()
                 status = _compare(address, build)

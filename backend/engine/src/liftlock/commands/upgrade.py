@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from liftlock.events import Notify
 from liftlock.postgres.signals import Signals
 from liftlock.revisions.guard import Guard
+from liftlock.revisions.repetition import RunReport
 from liftlock.revisions.run import prepare
-from liftlock.revisions.runner import RunReport
 from liftlock.revisions.upgrade import run_upgrade
 from liftlock.settings import Settings
 

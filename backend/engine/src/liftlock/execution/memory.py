@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from enum import IntEnum
 
 from liftlock.postgres.ledger import OperationKey
+
+_MOST_LOSSES = 10
+"""Sessions that are lost one after another without progress."""
 
 StatementKey = tuple[str, OperationKey]
 """A statement of a revision: the revision, and the statement's key within it."""
@@ -37,6 +41,9 @@ class RunMemory:
         self._unrecorded: set[str] = set()
         self._late: set[str] = set()
         self._finished = 0
+        self._losses: Counter[str] = Counter()
+        self._fruitless_losses = 0
+        self._finished_at_loss = 0
         self._maintained: tuple[str, ...] = ()
 
     def escalation(self, statement: StatementKey) -> Escalation:
@@ -62,6 +69,22 @@ class RunMemory:
     def commit_late(self, revision: str) -> None:
         """Have a revision commit late: an early commit violated a deferred constraint."""
         self._late.add(revision)
+
+    def losses(self, revision: str) -> int:
+        """Return how often the working session was lost in a revision."""
+        return self._losses[revision]
+
+    def note_loss(self, revision: str) -> bool:
+        """Note that the working session was lost; return whether another one is worth trying.
+
+        It isn't after ten losses without progress.
+        """
+        if self._finished > self._finished_at_loss:
+            self._fruitless_losses = 0
+        self._finished_at_loss = self._finished
+        self._fruitless_losses += 1
+        self._losses[revision] += 1
+        return self._fruitless_losses <= _MOST_LOSSES
 
     @property
     def finished(self) -> int:

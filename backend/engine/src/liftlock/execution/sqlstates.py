@@ -28,7 +28,10 @@ DATA_BREAKS = frozenset({"23502", "23503", "23505", "23514", "23P01"})
 _DATA_EXCEPTION = "22"
 _CONFLICTS = frozenset({LOCK_NOT_AVAILABLE, "40P01", "40001"})
 _UNDEFINED_OBJECT = "42704"
-_CONNECTION_CLASSES = ("08", "57P")
+_OPERATOR_INTERVENTION = "57P"
+_SESSION_TIMEOUTS = ("25P03", "25P04")
+"""The server ends a session that is idle in a transaction, or a transaction, for too long."""
+_CONNECTION_CLASSES = ("08", _OPERATOR_INTERVENTION, *_SESSION_TIMEOUTS)
 _LOST_MESSAGES = re.compile(
     "terminating connection|server closed the connection|connection socket closed"
     "|the connection is (closed|lost)"
@@ -76,6 +79,12 @@ def is_connection_lost(error: Exception) -> bool:
         return state.startswith(_CONNECTION_CLASSES) or _is_invalidated(error)
     lost_message = isinstance(error, DBAPIError) and _LOST_MESSAGES.search(str(error)) is not None
     return _is_invalidated(error) or lost_message or isinstance(error, psycopg.OperationalError)
+
+
+def is_session_lost(error: Exception) -> bool:
+    """Return whether a session is gone, and neither an administrator nor a shutdown ended it."""
+    state = sqlstate(error) or ""
+    return is_connection_lost(error) and not state.startswith(_OPERATOR_INTERVENTION)
 
 
 def server_message(error: BaseException) -> str:

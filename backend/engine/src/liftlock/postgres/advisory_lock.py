@@ -1,8 +1,9 @@
 """Single flight: of all runs on one database and version table, only one works at a time.
 
-The lock is a session-level advisory lock on a session of its own, in autocommit, and it is polled.
-A run that waited inside ``pg_advisory_lock`` would hold a snapshot. ``CREATE INDEX CONCURRENTLY``
-of the other run waits for the end of older snapshots, so both would wait for each other.
+The lock is a session-level advisory lock on a session of its own, in autocommit. A run that finds
+it taken gives up all its sessions and looks again later. One that waited inside
+``pg_advisory_lock`` would keep a session, and a snapshot, for whose end ``CREATE INDEX
+CONCURRENTLY`` of the other run waits.
 """
 
 from __future__ import annotations
@@ -10,25 +11,38 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 
-from liftlock.errors import NotNow
+from liftlock.errors import LiftlockError, NotNow
 from liftlock.events import Event, Notify
 from liftlock.postgres.monitor import SessionMonitor
+from liftlock.postgres.probe import ProbeResult, diagnose, reason_of
 from liftlock.postgres.retry import attempts
 from liftlock.postgres.session import Session, connect, query
 from liftlock.postgres.signals import Signals
+from liftlock.postgres.ticker import Ticker
 from liftlock.settings import Address
 
 _REPORT_SECONDS = 10.0
-_LONGEST_PAUSE = 0.5
+_LONGEST_PAUSE = 5.0
 
 
-class _HeldByAnotherRun(Exception):
-    """Another run holds the lock."""
+class _LockAwaited(Exception):
+    """Another run holds the lock, or the server can't be asked who does.
+
+    Parameters:
+        reason: one line for people.
+        error: the error at the deadline.
+    """
+
+    def __init__(self, reason: str, error: LiftlockError) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.error = error
 
 
 def key_for(version_table: str) -> int:
@@ -39,6 +53,11 @@ def key_for(version_table: str) -> int:
     """
     digest = hashlib.sha256(f"liftlock {version_table}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True) >> 1 & 0x7FFF_FFFF_FFFF_FFFF
+
+
+def claim_key(version_table: str) -> int:
+    """Return the key of the advisory lock of a run that is about to ask for the lock."""
+    return key_for(version_table) ^ 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,66 +140,106 @@ class MigrationLock:
         ) from self.monitor.failure
 
 
+class LockHeldError(Exception):
+    """Another run holds the lock."""
+
+
 @contextlib.contextmanager
 def hold_lock(request: LockRequest, signals: Signals, notify: Notify) -> Iterator[MigrationLock]:
-    """Hold the lock in this block; its monitor is called by the thread of the signals.
+    """Hold the lock in this block; a thread calls its monitor.
 
     Parameters:
-        request: which lock, and how long to wait for it.
-        signals: end the wait.
-        notify: receives an event while another run holds the lock.
+        request: which lock.
+        signals: the monitor cancels the working session's statement after one.
+        notify: receives the events of the monitor.
 
     Raises:
-        NotNow: another run held the lock until the deadline, or a signal came.
+        LockHeldError: another run holds the lock; see ``wait_for_lock``.
+        psycopg.OperationalError: the server refuses the connection.
     """
     key = key_for(request.version_table)
     with contextlib.closing(connect(request.address, request.command)) as session:
-        _acquire(session, key, request.deadline, signals, notify)
+        if not query(session, "try_lock", key=key)[0]["got"]:
+            raise LockHeldError
         monitor = SessionMonitor(session, notify, request.cancellable)
-        signals.every_tick(lambda: monitor.tick(signals))
         try:
-            yield MigrationLock(session, key, request.address, monitor)
+            with Ticker(lambda: monitor.tick(signals), "liftlock-monitor"):
+                yield MigrationLock(session, key, request.address, monitor)
         finally:
-            signals.no_tick()
             with contextlib.suppress(psycopg.Error):
                 query(session, "unlock", key=key)
 
 
-def _acquire(session: Session, key: int, deadline: float, signals: Signals, notify: Notify) -> None:
-    started = time.monotonic()
-    reported = started
+def wait_for_lock(request: LockRequest, started: float, signals: Signals, notify: Notify) -> None:
+    """Return when no run holds the lock; another one may take it right after.
+
+    A waiting run has no session between two looks at the lock, so any number of them costs the
+    server little: the pauses grow to five seconds. A refused connection is a reason to wait, too.
+
+    Parameters:
+        request: which lock, and how long to wait for it.
+        started: the monotonic time at which the wait began.
+        signals: end the wait.
+        notify: receives an event at once and every ten seconds.
+
+    Raises:
+        NotNow: another run held the lock until the deadline, or a signal came.
+        SettingsError: the database can't be used any more, as when the password was changed.
+    """
+    reported = 0.0
+    left = max(request.deadline - (time.monotonic() - started), 0)
     try:
-        for attempt in attempts(_HeldByAnotherRun, deadline, most=_LONGEST_PAUSE):
+        for attempt in attempts(_LockAwaited, left, most=_LONGEST_PAUSE, sleep=signals.sleep):
             with attempt:
                 signals.check()
-                if query(session, "try_lock", key=key)[0]["got"]:
+                awaited = _look_at_lock(request)
+                if awaited is None:
                     return
                 now = time.monotonic()
                 if attempt.number == 1 or now - reported > _REPORT_SECONDS:
                     reported = now
-                    notify(_waiting(_holder(session, key), now - started))
-                raise _HeldByAnotherRun
-    except _HeldByAnotherRun:
-        raise NotNow(
-            "LL-OTHER-RUN-ACTIVE",
-            f"Another run has held the single-flight lock for {deadline:.0f} s:"
-            f" {_holder(session, key)}.",
-            why="Only one run at a time may change the schema.",
-            now="Run again when the other run has ended, or use a longer --deadline.",
-        ) from None
+                    notify(_waiting(awaited.reason, now - started))
+                raise awaited
+    except _LockAwaited as awaited:
+        raise awaited.error from None
 
 
-def _waiting(holder: str, seconds: float) -> Event:
-    facts = {"holder": holder, "seconds": round(seconds, 1)}
-    return Event("flight.awaited", f"waiting for another run: {holder}", facts)
+def _look_at_lock(request: LockRequest) -> _LockAwaited | None:
+    """Return the reason to wait; None if no session holds the lock.
 
-
-def _holder(session: Session, key: int) -> str:
-    """Return a description of the session that holds the lock."""
-    holders = query(session, "lock_holder", key=key)
+    Raises:
+        LiftlockError: the database can't be used, for a reason that waiting doesn't resolve.
+    """
+    try:
+        with contextlib.closing(connect(request.address, request.command)) as session:
+            keys = (key_for(request.version_table), claim_key(request.version_table))
+            holders = [row for key in keys for row in query(session, "lock_holder", key=key)]
+    except psycopg.OperationalError as error:
+        result = ProbeResult(diagnose(error), request.address, reason_of(error))
+        if not result.trouble.passes:
+            raise result.error() from error
+        return _LockAwaited(result.text, result.error(waited=request.deadline))
     if not holders:
-        return "it has just ended"
-    holder = holders[0]
+        return None
+    holder = _describe_holder(holders[0])
+    return _LockAwaited(f"another run: {holder}", _other_run_active(request, holder))
+
+
+def _other_run_active(request: LockRequest, holder: str) -> NotNow:
+    return NotNow(
+        "LL-OTHER-RUN-ACTIVE",
+        f"Another run has held the single-flight lock for {request.deadline:.0f} s: {holder}.",
+        why="Only one run at a time may change the schema.",
+        now="Run again when the other run has ended, or use a longer --deadline.",
+    )
+
+
+def _waiting(reason: str, seconds: float) -> Event:
+    facts = {"holder": reason, "seconds": round(seconds, 1)}
+    return Event("flight.awaited", f"waiting for {reason}", facts)
+
+
+def _describe_holder(holder: Mapping[str, Any]) -> str:
     client = holder["client"] or "this machine"
     return (
         f"pid {holder['pid']}, {holder['application_name']!r} from {client},"

@@ -86,6 +86,15 @@ COMMENT ON TABLE liftlock.answers IS
 -- Return a row if the database has a ledger.
 SELECT 1 AS found FROM pg_catalog.pg_tables WHERE schemaname = 'liftlock' AND tablename = 'ledger';
 
+-- name: readable
+-- Return whether the database has a ledger that the role may read.
+SELECT coalesce((
+    SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+    FROM pg_catalog.pg_class AS c
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'liftlock' AND c.relname = 'executions'
+), false) AS readable;
+
 -- name: from_1
 -- Upgrade a ledger of format 1 to format 2.
 ALTER TABLE liftlock.executions

@@ -31,6 +31,11 @@ class ConnectionProblem:
     now: str
     signs: tuple[str, ...] = ()
 
+    @property
+    def code(self) -> str:
+        """The code of its error."""
+        return f"LL-{self.kind.upper().replace(' ', '-')}"
+
 
 _PROBLEMS = (
     ConnectionProblem(
@@ -124,6 +129,7 @@ _PROBLEMS = (
 )
 """The problems, in the order in which they are tested: a message may contain signs of several."""
 
+_TOO_MANY = next(problem for problem in _PROBLEMS if problem.kind == "too many connections")
 _UNKNOWN = ConnectionProblem("unknown", passes=True, now="See the server's message above.")
 _STANDBY = ConnectionProblem(
     "read-only standby",
@@ -161,10 +167,9 @@ class ProbeResult:
             waited: seconds that were waited for its end.
         """
         family = NotNow if self.trouble.passes else SettingsError
-        name = self.trouble.kind.upper().replace(" ", "-")
         after = f" (waited {waited:.0f} s)" if waited else ""
         return family(
-            f"LL-{name}",
+            self.trouble.code,
             f"{self.trouble.kind}: {self.address!r}{after}\n{self.words}",
             now=self.trouble.now.format(
                 host=self.address.host, user=self.address.user, dbname=self.address.dbname
@@ -172,7 +177,22 @@ class ProbeResult:
         )
 
 
-def diagnose(error: psycopg.Error) -> ConnectionProblem:
+def is_connection_refused(error: Exception) -> bool:
+    """Return whether the server or the role has no connection to spare; any driver's error."""
+    return diagnose(error) is _TOO_MANY
+
+
+def refused(error: Exception, waited: float) -> NotNow:
+    """Return the error of a server that has no connection to spare, whose address is unknown.
+
+    Parameters:
+        error: the driver's.
+        waited: seconds that were waited.
+    """
+    return NotNow(_TOO_MANY.code, f"{error} (waited {waited:.0f} s)", now=_TOO_MANY.now.format())
+
+
+def diagnose(error: Exception) -> ConnectionProblem:
     """Return the problem that an error's message identifies.
 
     Names in quotes are ignored, so that a database called ``ssl`` isn't taken for a sign.
@@ -195,10 +215,13 @@ def probe(address: Address, *, writable: bool = True) -> ProbeResult | None:
         The problem; None if the database can be used.
     """
     try:
-        session = connect(address, "wait", settle=False)
+        return _use(address, writable=writable)
     except psycopg.OperationalError as error:
         return ProbeResult(diagnose(error), address, reason_of(error))
-    with contextlib.closing(session):
+
+
+def _use(address: Address, *, writable: bool) -> ProbeResult | None:
+    with contextlib.closing(connect(address, "wait", settle=False)) as session:
         backend = query(session, "backend")[0]
         if writable and backend["standby"]:
             words = "the server is in recovery, so it accepts no writes"

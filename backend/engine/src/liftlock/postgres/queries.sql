@@ -48,6 +48,10 @@ SELECT pg_catalog.set_config(:name, :value, CAST(:local AS boolean));
 -- end CREATE INDEX CONCURRENTLY waits.
 SELECT pg_try_advisory_lock(:key) AS got;
 
+-- name: claim
+-- Take an advisory lock until the end of the transaction, if it is free.
+SELECT pg_catalog.pg_try_advisory_xact_lock(:key) AS got;
+
 -- name: unlock
 -- Release an advisory lock.
 SELECT pg_advisory_unlock(:key);

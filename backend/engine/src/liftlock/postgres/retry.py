@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
@@ -52,6 +53,7 @@ def attempts(
     *,
     first: float = 0.1,
     most: float = 1.0,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Attempt]:
     """Yield attempts until one succeeds, fails with another error, or the time is over.
 
@@ -67,11 +69,13 @@ def attempts(
         first: the first pause, in seconds; each following pause is twice as long. A random part of
             at most the same length is added, so that several runners don't retry in step.
         most: the longest pause, in seconds, without the random part.
+        sleep: pauses; ``Signals.sleep`` ends a pause at a signal.
     """
     retrying = Retrying(
         retry=_condition(on),
         stop=stop_after_delay(seconds),
         wait=wait_exponential(multiplier=first, max=most) + wait_random(0, first),
+        sleep=sleep,
         reraise=True,
     )
     for manager in retrying:

@@ -13,28 +13,37 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from liftlock.errors import NotNow
+from liftlock.postgres.ticker import TICK_SECONDS
 
 _SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
-TICK_SECONDS = 0.05
+_OVERDUE_SECONDS = 1.5
+"""The time after a signal in which the run should end by itself."""
 
 
 class Signals:
-    """Receives the signals while it is entered, and calls a function regularly.
+    """Receives the signals while it is entered.
 
-    Only the main thread may receive signals. Entered in another thread, it only calls the function.
+    Only the main thread may receive signals. Entered in another thread, it receives none.
 
     ``stopped`` is the name of the signal that was received, else None. The thread assigns it, any
     thread may read it.
+
+    Parameters:
+        overdue: called by the thread, with the error to report, when the run goes on 1.5 s after a
+            signal, as when it waits for a server that doesn't answer. The command line ends the
+            process then; by default nothing is called.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, overdue: Callable[[NotNow], None] | None = None) -> None:
         self.stopped: str | None = None
-        self._call: Callable[[], None] = _do_nothing
+        self._overdue = overdue
+        self._received = threading.Event()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="liftlock-signals", daemon=True)
         self._is_main_thread = threading.current_thread() is threading.main_thread()
@@ -59,14 +68,6 @@ class Signals:
         if self._is_main_thread:
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask_before)
 
-    def every_tick(self, call: Callable[[], None]) -> None:
-        """Call a function in the thread every 50 ms; it must raise nothing."""
-        self._call = call
-
-    def no_tick(self) -> None:
-        """Stop calling the function. A call that has begun may still be running."""
-        self._call = _do_nothing
-
     def check(self) -> None:
         """Continue only if no signal was received.
 
@@ -74,20 +75,28 @@ class Signals:
             NotNow: a signal was received.
         """
         if self.stopped:
-            raise NotNow(
-                "LL-STOPPED-BY-SIGNAL",
-                f"Stopped by {self.stopped}.",
-                why="The current statement is cancelled and rolled back; finished revisions stay.",
-                now="Run the same command again to continue.",
-            )
+            raise self._error()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep for a time; a signal ends it early."""
+        self._received.wait(seconds)
+
+    def _error(self) -> NotNow:
+        return NotNow(
+            "LL-STOPPED-BY-SIGNAL",
+            f"Stopped by {self.stopped}.",
+            why="The current statement is rolled back; finished revisions stay.",
+            now="Run the same command again to continue.",
+        )
 
     def _loop(self) -> None:
+        received_at = 0.0
         while not self._done.wait(TICK_SECONDS):
             pending = signal.sigpending() & _SIGNALS if self._is_main_thread else set()
             if pending:
+                received_at = received_at or time.monotonic()
                 self.stopped = signal.Signals(signal.sigwait(pending)).name
-            self._call()
-
-
-def _do_nothing() -> None:
-    """Do nothing."""
+                self._received.set()
+            is_overdue = received_at and time.monotonic() - received_at > _OVERDUE_SECONDS
+            if is_overdue and self._overdue is not None:
+                self._overdue(self._error())

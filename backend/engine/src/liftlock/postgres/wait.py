@@ -41,7 +41,7 @@ def wait(
     reported = started
     last: ProbeResult | None = None
     try:
-        for attempt in attempts(_NotReady, seconds):
+        for attempt in attempts(_NotReady, seconds, sleep=interrupts.sleep):
             with attempt:
                 interrupts.check()
                 result = probe(address, writable=writable)

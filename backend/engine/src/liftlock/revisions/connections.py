@@ -82,6 +82,8 @@ class Connections:
         command: the command that runs; it shows in ``application_name``.
         redirected_to: the address of all connections; None leaves it to the project.
         more_settings: further settings of each session.
+
+    ``last_address`` is the one to which the project has connected last; None before that.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Connections:
             "application_name": application(command),
             **(more_settings or {}),
         }
+        self.last_address: Address | None = None
         self._redirected_to = redirected_to
         self._parameters: dict[Dialect, Mapping[str, object]] = {}
         self._redirected: list[PoolEntry] = []
@@ -136,6 +139,7 @@ class Connections:
             self._replaced.append((parameters, dict(parameters)))
             redirect(dialect.driver, parameters, self._redirected_to)
         self._parameters[dialect] = dict(parameters)
+        self.last_address = address_from(parameters)
 
     def _after_connect(self, connection: DriverConnection, entry: PoolEntry) -> None:
         """Apply the settings to a new session, and commit.

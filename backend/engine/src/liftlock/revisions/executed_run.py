@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import psycopg
 from alembic.runtime.migration import HeadMaintainer, MigrationContext
 from sqlalchemy.engine import Connection
 
@@ -15,7 +18,14 @@ from liftlock.execution.limits import BackfillThrottle, RunLimits
 from liftlock.execution.session_settings import SessionSettings
 from liftlock.execution.transaction import commit_open
 from liftlock.model.revision import Chain, SchemaState, schema_state
-from liftlock.postgres.advisory_lock import LockRequest, MigrationLock, hold_lock
+from liftlock.postgres.advisory_lock import (
+    LockHeldError,
+    LockRequest,
+    MigrationLock,
+    claim_key,
+    hold_lock,
+    wait_for_lock,
+)
 from liftlock.postgres.applied import (
     applied,
     chain_of,
@@ -24,18 +34,23 @@ from liftlock.postgres.applied import (
     unfinished,
 )
 from liftlock.postgres.ledger import Ledger
-from liftlock.postgres.queries import QUERIES
+from liftlock.postgres.queries import LEDGER, QUERIES
 from liftlock.postgres.signals import Signals
 from liftlock.postgres.standbys import Standbys
 from liftlock.postgres.standing import unknown_revision
+from liftlock.revisions.alembic_step import AlembicStep
 from liftlock.revisions.connections import Connections
 from liftlock.revisions.fence import fence
 from liftlock.revisions.migration_context import connection_of, script_of, version_table_of
 from liftlock.revisions.observer import StatementObserver
 from liftlock.revisions.project import revision_of
 from liftlock.revisions.project_transaction import CustomSettings, take_over_transaction
-from liftlock.revisions.runner import Runner, RunParts, RunReport
+from liftlock.revisions.repetition import RunAgain, RunHistory, RunKey, RunReport
+from liftlock.revisions.runner import Runner, RunParts, SessionLostError
 from liftlock.settings import Address, Settings
+
+_PAUSE_SECONDS = 0.2
+"""Before a lost session is replaced."""
 
 
 class ExecutedRun:
@@ -48,8 +63,11 @@ class ExecutedRun:
         notify: receives the events of the run.
         connections: know the addresses of the project's connections.
         custom: the parameters of two-part names that env.py sets.
+        history: what earlier runs of env.py left.
         expected: the address that env.py is to connect to; None where the environment names none.
         observer: observes the statements that are sent.
+
+    ``postponed`` is the exception that ended env.py in order to run it again, else None.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a run
@@ -60,23 +78,26 @@ class ExecutedRun:
         notify: Notify,
         connections: Connections,
         custom: CustomSettings,
+        history: RunHistory,
         *,
         expected: Address | None,
         observer: StatementObserver | None,
     ) -> None:
         self.reports: list[RunReport] = []
+        self.postponed: RunAgain | None = None
         self._settings = settings
         self._command = command
         self._signals = signals
         self._notify = notify
         self._connections = connections
         self._custom = custom
+        self._history = history
         self._expected = expected
         self._observer = observer
         self._has_external = False
         self._lock_stack = contextlib.ExitStack()
-        self._locks: dict[tuple[str, str], MigrationLock] = {}
-        self._unverified: dict[MigrationLock, RunReport] = {}
+        self._locks: dict[RunKey, MigrationLock] = {}
+        self._unverified: dict[RunKey, RunReport] = {}
 
     def run(self, context: MigrationContext, **arguments: Any) -> None:  # noqa: ANN401 - the project's
         """Take the place of the context's ``run_migrations``."""
@@ -92,8 +113,8 @@ class ExecutedRun:
         Raises:
             StepFailed: it isn't.
         """
-        for lock, report in self._unverified.items():
-            found = current_heads(lock.session, report.version_table)
+        for key, report in self._unverified.items():
+            found = current_heads(self._locks[key].session, report.version_table)
             if found != report.after:
                 raise StepFailed(
                     "LL-ENV-NOT-COMMITTED",
@@ -112,6 +133,8 @@ class ExecutedRun:
         """Let the next runner work: of many tenants, each database is locked in its turn."""
         with self._lock_stack:
             self.finish()
+        for key, report in self._unverified.items():
+            self._history.keep(key, report)
         self._locks.clear()
         self._unverified.clear()
 
@@ -120,47 +143,86 @@ class ExecutedRun:
     ) -> None:
         connection = connection_of(context)
         version_table = version_table_of(context)
-        self._begin_waiting(connection, external=external)
-        lock = self._lock(connection, version_table)
-        with fence(connection, lock, self._settings.deadline, external=external):
+        address = self._connections.address_of(connection)
+        self._require_expected(address)
+        key = (repr(address), version_table)
+        self._set_lock_timeout(connection)
+        if self._is_done(context, key):
+            commit_open(connection, external=external)
+            return
+        lock = self._lock(connection, address, version_table)
+        deadline, sleep = self._settings.deadline, self._signals.sleep
+        with fence(connection, lock, deadline, sleep, external=external):
             context.impl.start_migrations()
             heads = context.get_current_heads()
-            if self._is_newer(context, lock, version_table, frozenset(heads)):
+            if self._is_newer(context, lock, key, frozenset(heads)):
                 return
             if not heads and not context.opts.get("dont_mutate"):
                 context._ensure_version_table()  # noqa: SLF001 - patches.PATCHES
                 commit_open(connection, external=external)
             maintainer = HeadMaintainer(context, heads)
-            report = RunReport(version_table, frozenset(heads))
-            self._add_report(report, lock)
+            report = self._history.continued(key, RunReport(version_table, frozenset(heads)))
+            self._add_report(report, key)
             steps = list(context._migrations_fn(heads, context))  # type: ignore[misc] # noqa: SLF001 - patches.PATCHES
             if steps or unfinished(lock.session, version_table):
-                parts = self._parts(context, lock, version_table, external=external)
+                parts = self._parts(context, lock, key, external=external)
                 marked = self._observer.marked(steps) if self._observer is not None else steps
-                report.ran += Runner(parts, maintainer, arguments).run(marked)
+                self._run_steps(Runner(parts, maintainer, arguments), marked, report, key)
             report.after = frozenset(maintainer.heads)
             commit_open(connection, external=external)
 
-    def _begin_waiting(self, connection: Connection, *, external: bool) -> None:
-        """Set the lock timeout, and hold no snapshot while another run has the lock.
+    def _run_steps(
+        self, runner: Runner, steps: Iterable[AlembicStep], report: RunReport, key: RunKey
+    ) -> None:
+        """Run steps, and report each revision when it is committed.
 
-        That run may build an index concurrently, which waits for the end of older snapshots:
-        https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY.
-        A transaction keeps the snapshot of its last query until its next statement, and ``SET``
-        takes none.
+        Raises:
+            RunAgain: the session is lost; env.py is to open another one.
         """
+        try:
+            for revision in runner.run(steps):
+                report.ran.append(revision)
+        except SessionLostError as error:
+            self._history.keep(key, report)
+            pause = self._signals.sleep
+            raise self._postponed(lambda: pause(_PAUSE_SECONDS)) from error
+
+    def _set_lock_timeout(self, connection: Connection) -> None:
         statement = f"SET lock_timeout = {self._settings.lock_timeout}"
         ProjectConnection(connection).send(statement)
-        commit_open(connection, external=external)
+
+    def _is_done(self, context: MigrationContext, key: RunKey) -> bool:
+        """Return whether nothing is to be run, and report that; this takes no lock.
+
+        Containers that start together, or that waited for another run, don't wait for each other.
+        """
+        heads = context.get_current_heads()
+        known = {script.revision for script in script_of(context).walk_revisions()}
+        if not heads or not known.issuperset(heads):
+            return False
+        if list(context._migrations_fn(heads, context)):  # type: ignore[misc] # noqa: SLF001 - patches.PATCHES
+            return False
+        connection = connection_of(context)
+        (ledger,) = rows(connection, LEDGER["readable"], {})
+        version_table = key[1]
+        if ledger["readable"] and rows(
+            connection, LEDGER["unfinished"], {"version_table": version_table}
+        ):
+            return False
+        report = RunReport(version_table, frozenset(heads), frozenset(heads))
+        report = self._history.continued(key, report)
+        self._history.keep(key, report)
+        self.reports.append(report)
+        return True
 
     def _parts(
-        self, context: MigrationContext, lock: MigrationLock, version_table: str, *, external: bool
+        self, context: MigrationContext, lock: MigrationLock, key: RunKey, *, external: bool
     ) -> RunParts:
         """Prepare what runs revisions; this writes the ledger's row of the run."""
         connection = ProjectConnection(connection_of(context))
         settings = SessionSettings(connection)
         (backend,) = connection.rows(QUERIES["backend"])
-        ledger = Ledger(settings.ledger_rows, version_table)
+        ledger = Ledger(settings.ledger_rows, key[1])
         ledger.prepare()
         ledger.begin_run(self._command, self._settings.release)
         commit_open(connection.connection, external=external)
@@ -173,13 +235,14 @@ class ExecutedRun:
             pid=backend["pid"],
             external=external,
             observer=self._observer,
+            memory=self._history.memory(key),
         )
 
     def _is_newer(
         self,
         context: MigrationContext,
         lock: MigrationLock,
-        version_table: str,
+        key: RunKey,
         heads: frozenset[str],
     ) -> bool:
         """Return whether the database is newer than this build and has all that it needs.
@@ -191,7 +254,7 @@ class ExecutedRun:
         chain = Chain.of(revision_of(script) for script in script_of(context).walk_revisions())
         if heads <= set(chain.revisions):
             return False
-        recorded = applied(lock.session, version_table)
+        recorded = applied(lock.session, key[1])
         newer = [row for row in recorded if row.revision.id not in chain.revisions]
         state = schema_state(chain, chain.heads, heads, chain_of(recorded))
         if state is not SchemaState.NEWER:
@@ -206,39 +269,30 @@ class ExecutedRun:
             )
         text = f"the database is newer than this build and has all that it needs; also {described}"
         self._notify(Event("schema.accepted", text))
-        self._add_report(RunReport(version_table, heads, heads), lock)
+        self._add_report(RunReport(key[1], heads, heads), key)
         return True
 
-    def _add_report(self, report: RunReport, lock: MigrationLock) -> None:
+    def _add_report(self, report: RunReport, key: RunKey) -> None:
         self.reports.append(report)
-        self._unverified[lock] = report
+        self._unverified[key] = report
 
-    def _lock(self, connection: Connection, version_table: str) -> MigrationLock:
+    def _lock(self, connection: Connection, address: Address, version_table: str) -> MigrationLock:
         """Return the single-flight lock of a database and version table, held until the commit.
 
         Raises:
             SettingsError: the connection of env.py leads to another server than its address.
-            NotNow: another run holds the lock until the deadline.
+            RunAgain: another run holds the lock, or the server has no connection to spare.
         """
-        address = self._connections.address_of(connection)
-        self._require_expected(address)
         key = (repr(address), version_table)
         if key not in self._locks:
-            lock = self._lock_stack.enter_context(
-                hold_lock(
-                    LockRequest(
-                        address,
-                        version_table,
-                        self._command,
-                        self._settings.deadline,
-                        self._settings.cancel,
-                    ),
-                    self._signals,
-                    self._notify,
-                )
+            request = LockRequest(
+                address,
+                version_table,
+                self._command,
+                self._settings.deadline,
+                self._settings.cancel,
             )
-            _assume_role(connection, lock)
-            self._locks[key] = lock
+            self._locks[key] = self._acquire(connection, request, key)
         lock = self._locks[key]
         holders = rows(connection, QUERIES["lock_holder"], {"key": lock.key})
         if lock.pid not in [row["pid"] for row in holders]:
@@ -250,6 +304,35 @@ class ExecutedRun:
                 now="Give env.py the address of the server itself, not of a proxy or a pooler.",
             )
         return lock
+
+    def _acquire(self, connection: Connection, request: LockRequest, key: RunKey) -> MigrationLock:
+        """Take the lock if it is free; else end env.py until it is.
+
+        Of several runs that find the lock free, only one at a time asks for it over a second
+        session.
+
+        Raises:
+            RunAgain: another run holds the lock, or the server has no connection to spare.
+        """
+        (claim,) = rows(connection, QUERIES["claim"], {"key": claim_key(request.version_table)})
+        if claim["got"]:
+            try:
+                lock = self._lock_stack.enter_context(
+                    hold_lock(request, self._signals, self._notify)
+                )
+            except (LockHeldError, psycopg.OperationalError):
+                pass
+            else:
+                _assume_role(connection, lock)
+                self._history.end_wait(key)
+                return lock
+        since = self._history.waiting_since(key)
+        wait = functools.partial(wait_for_lock, request, since, self._signals, self._notify)
+        raise self._postponed(wait)
+
+    def _postponed(self, wait: Callable[[], None]) -> RunAgain:
+        self.postponed = RunAgain(wait)
+        return self.postponed
 
     def _require_expected(self, address: Address) -> None:
         """Compare the address of env.py with the one of the environment.

@@ -8,7 +8,7 @@ gone (``client_connection_check_interval``). So the working session holds a seco
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sqlalchemy.engine import Connection
 
@@ -27,7 +27,12 @@ class _Held(Exception):
 
 @contextlib.contextmanager
 def fence(
-    connection: Connection, lock: MigrationLock, seconds: float, *, external: bool
+    connection: Connection,
+    lock: MigrationLock,
+    seconds: float,
+    sleep: Callable[[float], None],
+    *,
+    external: bool,
 ) -> Iterator[None]:
     """Wait until the working session of a killed run is gone, then hold its lock.
 
@@ -35,6 +40,7 @@ def fence(
         connection: the project's connection, which holds the lock.
         lock: the single-flight lock.
         seconds: how long to wait.
+        sleep: pauses.
         external: a transaction of the project's own is open.
 
     Raises:
@@ -42,7 +48,7 @@ def fence(
     """
     key = {"key": lock.key ^ 1}
     try:
-        for attempt in attempts(_Held, seconds, most=0.5):
+        for attempt in attempts(_Held, seconds, most=0.5, sleep=sleep):
             with attempt:
                 got = rows(connection, QUERIES["try_lock"], key)[0]["got"]
                 commit_open(connection, external=external)

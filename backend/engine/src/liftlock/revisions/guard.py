@@ -7,25 +7,31 @@ runs the revisions: liftlock, or Alembic itself; or that they are only planned.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from types import TracebackType
-from typing import Self
 
+import psycopg
 from alembic.runtime.environment import EnvironmentContext
+from sqlalchemy.exc import DBAPIError
 
 from liftlock.events import Notify
 from liftlock.model.plan import RevisionPlan
+from liftlock.postgres.probe import is_connection_refused, refused
 from liftlock.postgres.signals import Signals
+from liftlock.postgres.wait import wait
 from liftlock.revisions import patches
 from liftlock.revisions.connections import Connections
 from liftlock.revisions.executed_run import ExecutedRun
 from liftlock.revisions.observer import StatementObserver
 from liftlock.revisions.planned_run import PlannedRun
 from liftlock.revisions.project_transaction import CustomSettings
-from liftlock.revisions.runner import RunReport
+from liftlock.revisions.repetition import RunAgain, RunHistory, RunReport
 from liftlock.settings import Address, Settings
+
+_REFUSED_SECONDS = 0.5
+"""Before env.py asks for a connection again."""
 
 
 class Takeover(Enum):
@@ -44,7 +50,7 @@ class Takeover(Enum):
 
 @dataclass(slots=True)
 class Guard:
-    """Guards one run of ``env.py``; use it as a context manager around Alembic's command.
+    """Guards the runs of ``env.py`` for one of Alembic's commands.
 
     Parameters:
         settings: the settings of liftlock.
@@ -68,12 +74,12 @@ class Guard:
     _connections: Connections = field(init=False)
     _stack: contextlib.ExitStack = field(init=False, default_factory=contextlib.ExitStack)
     _custom: CustomSettings = field(init=False, default_factory=CustomSettings)
-    _run: ExecutedRun | PlannedRun | None = field(init=False)
+    _history: RunHistory = field(init=False, default_factory=RunHistory)
+    _run: ExecutedRun | PlannedRun | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        """Prepare the run; nothing is patched before the context is entered."""
+        """Prepare the run; nothing is patched before it begins."""
         self._connections = Connections(self.command, self.redirect, self._session_settings())
-        self._run = self._new_run()
 
     @property
     def reports(self) -> list[RunReport]:
@@ -85,28 +91,76 @@ class Guard:
         """The plans of a run that only plans."""
         return self._run.plans if isinstance(self._run, PlannedRun) else []
 
-    def __enter__(self) -> Self:
-        """Patch Alembic and SQLAlchemy, and watch the connections of the project."""
-        self._stack.enter_context(self._connections.installed())
-        self._stack.enter_context(patches.track_explicit_transactions())
-        self._stack.enter_context(self._custom.tracked())
-        self._stack.enter_context(patches.on_configure(self._attach))
-        self._stack.enter_context(_activated(self))
-        return self
+    def run(self, run_env: Callable[[], None]) -> None:
+        """Call a function that runs env.py; call it again when env.py ended in order to wait.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Verify the result, then release the locks and undo the patches."""
-        with self._stack:
-            if self._run is None:
+        A server that has no connection to spare for env.py is waited for, too.
+
+        Raises:
+            LiftlockError: the run failed, or waited until its deadline.
+            Exception: env.py raised it.
+        """
+        refused_at: float | None = None
+        while True:
+            try:
+                with self._guarding():
+                    run_env()
+            except RunAgain as again:
+                again.wait()
+                refused_at = None
+            except (DBAPIError, psycopg.Error) as error:
+                if not is_connection_refused(error):
+                    raise
+                refused_at = refused_at or time.monotonic()
+                self._wait_for_connection(error, time.monotonic() - refused_at)
+            else:
                 return
-            with contextlib.closing(self._run):
-                if kind is None:
-                    self._run.finish()
+
+    def _wait_for_connection(self, error: Exception, waited: float) -> None:
+        """Return when the server may have a connection for env.py.
+
+        Parameters:
+            error: the refusal.
+            waited: the seconds since the first one.
+
+        Raises:
+            NotNow: the server has refused connections for too long, or a signal came.
+        """
+        address = self._connections.last_address
+        if address is None or waited > self.settings.wait:
+            raise refused(error, waited) from error
+        self.signals.sleep(_REFUSED_SECONDS)
+        left = self.settings.wait - waited
+        wait(address, left, interrupts=self.signals, notify=self.notify, writable=False)
+
+    @contextlib.contextmanager
+    def _guarding(self) -> Iterator[None]:
+        """Take over the runs of migration contexts; verify the result at the end.
+
+        Raises:
+            RunAgain: env.py is to be run again, also where it has handled that exception itself.
+        """
+        with contextlib.ExitStack() as self._stack:
+            for context in (
+                self._connections.installed(),
+                patches.track_explicit_transactions(),
+                self._custom.tracked(),
+                patches.on_configure(self._attach),
+                _activated(self),
+            ):
+                self._stack.enter_context(context)
+            self._history.begin_run()
+            self._run = run = self._new_run()
+            if run is not None:
+                self._stack.callback(run.close)
+            try:
+                yield
+            except Exception:
+                _raise_postponed(run)
+                raise
+            _raise_postponed(run)
+            if run is not None:
+                run.finish()
 
     def _session_settings(self) -> dict[str, str]:
         settings = {}
@@ -128,6 +182,7 @@ class Guard:
             self.notify,
             self._connections,
             self._custom,
+            self._history,
             expected=self.redirect or self.settings.address,
             observer=self.observer,
         )
@@ -145,12 +200,17 @@ class Guard:
             patches.run_migrations_by(context, self._run.run)
 
 
+def _raise_postponed(run: ExecutedRun | PlannedRun | None) -> None:
+    if isinstance(run, ExecutedRun) and run.postponed is not None:
+        raise run.postponed
+
+
 _active: list[Guard] = []
-"""The guards that are entered; Alembic's own environment is as global."""
+"""The guards that run env.py; Alembic's own environment is as global."""
 
 
 def active() -> Guard | None:
-    """Return the guard that is entered; None outside of a run of liftlock."""
+    """Return the guard that runs env.py; None outside of a run of liftlock."""
     return _active[-1] if _active else None
 
 

@@ -16,7 +16,7 @@ from liftlock.revisions.handlers import NeedsDatabase, PlanningHandler
 from liftlock.revisions.migration_context import connection_of, version_table_of
 from liftlock.revisions.project_transaction import CustomSettings, take_over_transaction
 from liftlock.revisions.recorder import Recorder
-from liftlock.revisions.runner import RunReport
+from liftlock.revisions.repetition import RunReport
 from liftlock.settings import Settings
 
 

@@ -13,7 +13,7 @@ from liftlock.postgres.wait import wait
 from liftlock.revisions.failures import env_error
 from liftlock.revisions.guard import Guard
 from liftlock.revisions.project import Project, load, url_of
-from liftlock.revisions.runner import RunReport
+from liftlock.revisions.repetition import RunReport
 from liftlock.settings import Address, Settings
 
 
@@ -43,8 +43,7 @@ def drive(guard: Guard, project: Project, run: Callable[[], None]) -> list[RunRe
         LiftlockError: the command failed.
     """
     try:
-        with guard:
-            run()
+        guard.run(run)
     except LiftlockError:
         raise
     except CommandError as error:

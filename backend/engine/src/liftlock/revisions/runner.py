@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from alembic.runtime.migration import HeadMaintainer, MigrationContext, StampStep
 from sqlalchemy.exc import DBAPIError
 
-from liftlock.errors import LiftlockError, NotNow, UnsafeRevision
+from liftlock.errors import LiftlockError, NotNow
 from liftlock.events import Event
 from liftlock.execution.attempt import Attempt
 from liftlock.execution.connection import ProjectConnection
@@ -29,12 +28,14 @@ from liftlock.execution.sqlstates import (
     LOCK_NOT_AVAILABLE,
     NEEDS_COMMIT,
     RetryDifferently,
+    is_session_lost,
     is_transient,
+    server_message,
     sqlstate,
     state_after_failure,
 )
 from liftlock.execution.transaction import Transaction, commit_open, roll_back_open
-from liftlock.model.operation import Operation, digest
+from liftlock.model.operation import Operation
 from liftlock.model.revision import Chain
 from liftlock.model.step import Step
 from liftlock.planning.plan import phase_of
@@ -48,28 +49,15 @@ from liftlock.revisions.migration_context import schema_translation, script_of
 from liftlock.revisions.observer import StatementObserver
 from liftlock.revisions.project import revision_of
 from liftlock.revisions.recorder import Recorder
+from liftlock.revisions.revision_file import file_changed, source_digest
 from liftlock.sql import excerpt
 
 _BLOCKED_SECONDS = 2.0
 """The time that an attempt waits for the transactions that blocked the one before."""
-_BYTECODE_HEADER_BYTES = 16
-"""The header holds the time of the source file: https://peps.python.org/pep-0552/."""
 
 
-@dataclass(slots=True)
-class RunReport:
-    """The result of a run for one version table.
-
-    Parameters:
-        version_table: its name, with its schema.
-        before, after: the revisions in it.
-        ran: the revisions that the run applied or reverted.
-    """
-
-    version_table: str
-    before: frozenset[str]
-    after: frozenset[str] = frozenset()
-    ran: list[str] = field(default_factory=list)
+class SessionLostError(Exception):
+    """The working session is gone, and the server still answers: another session can go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +73,7 @@ class RunParts:
         pid: the backend of the connection.
         external: a transaction of the project's own stays open, so nothing can be retried.
         observer: observes the statements; None where nothing does.
+        memory: what earlier attempts learned.
     """
 
     context: MigrationContext
@@ -95,6 +84,7 @@ class RunParts:
     pid: int
     external: bool
     observer: StatementObserver | None
+    memory: RunMemory
 
 
 class Runner:
@@ -117,7 +107,7 @@ class Runner:
         self._monitor = parts.limits.lock.monitor
         self._maintainer = maintainer
         self._arguments = arguments
-        self._memory = RunMemory()
+        self._memory = parts.memory
         self._facts = FactCollector(
             parts.connection, parts.limits.small_table_bytes, parts.limits.allowed
         )
@@ -170,7 +160,10 @@ class Runner:
             finished_before = self._memory.finished
             try:
                 for attempt in attempts(
-                    self._is_worth_retrying, self._limits.deadline, first=0.2, most=1.0
+                    self._is_worth_retrying,
+                    self._limits.deadline,
+                    first=0.2,
+                    sleep=self._limits.signals.sleep,
                 ):
                     with attempt:
                         self._attempts = attempt.number
@@ -179,7 +172,26 @@ class Runner:
             except Exception as error:
                 if self._is_worth_retrying(error) and self._memory.finished > finished_before:
                     continue
+                self._note_loss(error, step)
                 raise self._error(error, step, time.monotonic() - started) from error
+
+    def _note_loss(self, error: Exception, step: AlembicStep) -> None:
+        """Leave a lost session to the next run of env.py, which has a new connection.
+
+        The server ends the session when this process was stopped while it held a strong lock, and
+        networks may end any. One that an administrator has ended isn't replaced.
+
+        Raises:
+            SessionLostError: that is so; the lock of single flight isn't lost.
+            NotNow: single flight is lost, too, or a signal came.
+        """
+        if self._parts.external or not is_session_lost(error):
+            return
+        self._limits.check()
+        if self._memory.note_loss(name_of(step)):
+            text = f"{name_of(step)}: the session was lost and is replaced: {server_message(error)}"
+            self._notify("session.lost", text, step, warning=True)
+            raise SessionLostError from error
 
     def _is_worth_retrying(self, error: BaseException) -> bool:
         return is_transient(error) and not self._parts.external
@@ -310,12 +322,12 @@ class Runner:
         if isinstance(step, StampStep):
             return RevisionProgress("", "up", "")
         direction = "up" if step.is_upgrade else "down"
-        source = digest(_source(Path(path_of(step))))
+        source = source_digest(step)
         progress = self._ledger.resume(name_of(step), direction, source)
         commit_open(self._connection.connection, external=self._parts.external)
         self._half_done = progress.execution is not None
         if progress.changed and "LL-FILE-CHANGED" not in self._limits.allowed:
-            raise _file_changed(step)
+            raise file_changed(step)
         if progress.execution is not None:
             done = sum(sum(known.finished.values()) for known in progress.steps.values())
             text = f"resuming {name_of(step)} after {done} finished steps"
@@ -368,21 +380,3 @@ class Runner:
         self._limits.notify(
             Event(name, text, {"revision": name_of(step), **facts}, warning=warning)
         )
-
-
-def _file_changed(step: AlembicStep) -> UnsafeRevision:
-    return UnsafeRevision(
-        "LL-FILE-CHANGED",
-        f"revision {name_of(step)}: its file has changed since it was interrupted: {path_of(step)}",
-        why="Some of its steps are committed, and the changed file doesn't tell which ones remain.",
-        now="Restore the file, finish the revision, and make the change in a new revision. Or, when"
-        " the committed steps are the same in both files: LIFTLOCK_ALLOW=LL-FILE-CHANGED.",
-    )
-
-
-def _source(path: Path) -> str:
-    """Return the text of a revision's file, or its bytecode without the header."""
-    content = path.read_bytes()
-    if path.suffix == ".pyc":
-        return content[_BYTECODE_HEADER_BYTES:].decode("latin-1")
-    return content.decode(errors="replace")

@@ -6,8 +6,8 @@ from alembic import command
 
 from liftlock.revisions.guard import Guard
 from liftlock.revisions.project import Project
+from liftlock.revisions.repetition import RunReport
 from liftlock.revisions.run import drive
-from liftlock.revisions.runner import RunReport
 
 
 def run_upgrade(guard: Guard, project: Project, target: str = "head") -> list[RunReport]:

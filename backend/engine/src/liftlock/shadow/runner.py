@@ -22,10 +22,11 @@ from liftlock.model.lock import LockMode
 from liftlock.model.operation import Operation
 from liftlock.postgres.session import connect, query
 from liftlock.postgres.signals import Signals
+from liftlock.postgres.ticker import Ticker
 from liftlock.revisions.failures import env_failed, revision_raised, step_failed
 from liftlock.revisions.guard import Guard, Takeover
 from liftlock.revisions.project import Project, place_in
-from liftlock.revisions.runner import RunReport
+from liftlock.revisions.repetition import RunReport
 from liftlock.settings import Address, Settings
 from liftlock.shadow.dump import difference, schema_objects, schema_text
 from liftlock.shadow.observed import ObservedStatement
@@ -192,10 +193,10 @@ class ShadowRunner:
         config = self.project.config
         guard = self._guard(address, plain=True)
         try:
-            with guard, contextlib.redirect_stdout(io.StringIO()) as output:
+            with contextlib.redirect_stdout(io.StringIO()) as output:
                 before, config.output_buffer = config.output_buffer, output
                 try:
-                    command.upgrade(config, "base:heads", sql=True)
+                    guard.run(lambda: command.upgrade(config, "base:heads", sql=True))
                 finally:
                     config.output_buffer = before
         except Exception as error:  # noqa: BLE001 - revisions raise anything
@@ -276,11 +277,8 @@ class ShadowRunner:
                 ):
                     query(session, "throw_out", dbname=address.dbname)
 
-        self.signals.every_tick(stop)
-        try:
+        with Ticker(stop, "liftlock-shadow"):
             yield
-        finally:
-            self.signals.no_tick()
 
     def _run_env(self, guard: Guard, choose: ChooseSteps, target: str | None) -> None:
         """Run env.py with a function that chooses the steps.
@@ -297,9 +295,13 @@ class ShadowRunner:
             starting_rev=None,
             destination_rev=target,
         )
-        try:
-            with guard, environment:
+
+        def run_env() -> None:
+            with environment:
                 script.run_env()
+
+        try:
+            guard.run(run_env)
         except LiftlockError:
             raise
         except Exception as error:
