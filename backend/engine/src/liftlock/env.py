@@ -6,9 +6,11 @@ It is optional: ``liftlock upgrade`` works with any ``env.py``.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from logging.config import fileConfig
+from typing import NoReturn
 
 from alembic import context
 from sqlalchemy import MetaData, create_engine, pool
@@ -55,7 +57,7 @@ def _run_under_own_guard(options: dict[str, object]) -> None:
         fileConfig(context.config.config_file_name, disable_existing_loggers=False)
     try:
         settings = environment.read()
-        with Signals() as interrupts:
+        with Signals(_abort if by_command_line else None) as interrupts:
             wait(_address(settings), settings.wait, interrupts=interrupts, notify=_log_event)
             guard = Guard(settings, "alembic", interrupts, _log_event)
             guard.run(lambda: _run_online(options))
@@ -66,6 +68,12 @@ def _run_under_own_guard(options: dict[str, object]) -> None:
             raise
         sys.stderr.write(f"{error}\n")
         raise SystemExit(error.exit_code) from error
+
+
+def _abort(error: LiftlockError) -> NoReturn:
+    """Show an error and end the process at once."""
+    os.write(sys.stderr.fileno(), f"{error}\n".encode())
+    os._exit(error.exit_code)
 
 
 def _run_online(options: dict[str, object]) -> None:

@@ -25,6 +25,11 @@ class LiftlockError(Exception):
         self.why = why
         self.now = now
 
+    def remark(self, text: str) -> None:
+        """Add a remark to the remedy; an empty one changes nothing."""
+        if text:
+            self.now = f"{self.now}\n{text}"
+
     @property
     def docs(self) -> str:
         """Address of the code's entry in the documentation."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from acceptance.support.databases import (
     schema_of,
     state_by_plain_alembic,
 )
-from acceptance.support.kill_points import kill_after_statement
+from acceptance.support.kill_points import kill_after_statement, kill_at_commit
 from acceptance.support.processes import run_liftlock
 from helpers import (
     ALL_TABLES_LARGE,
@@ -24,6 +25,7 @@ from helpers import (
     assert_failed,
     assert_refused,
     assert_succeeded,
+    at,
     begun_project,
     connected,
     ended,
@@ -306,3 +308,81 @@ def test_trigger_that_fires_after_the_replacement_trigger_is_refused(
         )
     done = project.run("upgrade", **ALL_TABLES_LARGE)
     assert_refused(done, "LL-TABLE-REWRITE", mentions="~~late")
+
+
+USES_PERCENT = (
+    'op.alter_column("item", "size", type_=sa.BigInteger(), postgresql_using="size %% 7")'
+)
+
+
+@pytest.mark.parametrize("driver_of_project", ["psycopg", "psycopg2"])
+def test_doubled_percent_sign_in_using(
+    tmp_path: Path, database: Address, driver_of_project: str
+) -> None:
+    """These drivers take a single one for a parameter, and send one of two to the server."""
+    with connected(database) as session:
+        session.execute(LARGE_ITEM_TABLE)
+    project = begun_project(tmp_path, database, USES_PERCENT, driver=driver_of_project)
+    assert_succeeded(project.run("upgrade", **ALL_TABLES_LARGE))
+    assert rows(database, "SELECT count(*) FROM item WHERE size <> id % 7") == [0]
+    assert_nothing_is_left(database)
+
+
+CONVERTS = """op.alter_column(
+    "item", "size", type_=sa.BigInteger(), postgresql_using="private.converted(size)"
+)"""
+
+
+@pytest.fixture
+def converted(large_item_project: ProjectFactory, database: Address) -> Iterator[Project]:
+    """A project with a USING expression whose function the application may not call.
+
+    The run is killed while the triggers exist. Its role is ``app_`` and the database's name.
+    """
+    role = f"app_{database.dbname}"
+    with connected(database) as session:
+        session.execute(
+            "CREATE SCHEMA private; CREATE FUNCTION private.converted(n integer) RETURNS bigint"
+            " LANGUAGE sql AS 'SELECT n * 10'"
+        )
+        session.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'app'")
+        session.execute(f"GRANT SELECT, INSERT, UPDATE ON item TO {role}")
+    project = large_item_project(CONVERTS)
+    number = 1
+    while not rows(database, TRIGGERS):
+        code = run_liftlock(project, "upgrade", kill_at_commit(number, before=False))
+        assert code == -signal.SIGKILL
+        number += 1
+    yield project
+    with connected(database) as session:
+        session.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+TRIGGERS = "SELECT tgname FROM pg_trigger WHERE tgname LIKE '~liftlock%'"
+
+
+def test_application_writes_while_it_may_not_call_the_functions_of_using(
+    converted: Project,
+) -> None:
+    """The trigger converts in the role of the revision, as ALTER COLUMN would."""
+    address = converted.database
+    app = at(address, address.dbname, user=f"app_{address.dbname}", password="app")
+    with connected(app) as session:
+        session.execute("INSERT INTO item (id, size) VALUES (-1, 5)")
+        session.execute("UPDATE item SET size = 6 WHERE id = 1")
+    assert_succeeded(converted.run("upgrade", **ALL_TABLES_LARGE))
+    values = "SELECT size FROM item WHERE id IN (-1, 1, 2) ORDER BY id"
+    assert rows(address, values) == [50, 60, 20]
+    assert_nothing_is_left(address)
+
+
+def test_nothing_is_left_of_a_type_change_whose_statement_fails(converted: Project) -> None:
+    """The application's writes would fire a trigger that fails, too."""
+    address = converted.database
+    with connected(address) as session:
+        session.execute("DROP FUNCTION private.converted")
+    done = converted.run("upgrade", **ALL_TABLES_LARGE)
+    assert_failed(done, "LL-STEP-FAILED", 5, mentions="private.converted")
+    assert rows(address, TRIGGERS) == []
+    with connected(address) as session:
+        session.execute("INSERT INTO item (id, size) VALUES (-1, 5)")

@@ -16,6 +16,7 @@ from helpers import (
     assert_succeeded,
     connected,
     ended,
+    in_transaction,
     rows,
 )
 
@@ -146,3 +147,21 @@ def test_long_statement_runs_after_the_lock_on_a_view_or_sequence_is_released(
         )
     assert_succeeded(ended(running))
     assert longest < 3, "the statement itself takes five seconds"
+
+
+def test_lock_that_a_dry_run_misses_is_tried_again(project: Project) -> None:
+    """The empty copy needs the definition of an index that is being rebuilt.
+
+    Nothing is wrong with the revision, so the run waits until its deadline, and the next one works.
+    """
+    project.revision("r0", None, "pass")
+    assert_succeeded(project.run("upgrade"))
+    project.revision("r1", "r0", "op.alter_column('item', 'name', type_=sa.String(40))")
+    with connected(project.database) as session:
+        session.execute("CREATE TABLE item (id integer PRIMARY KEY, name varchar(20), n integer)")
+        session.execute("CREATE INDEX ix ON item (n)")
+    with in_transaction(project.database) as session:
+        session.execute("REINDEX INDEX ix")
+        done = project.run("upgrade", LIFTLOCK_DEADLINE="3", **ALL_TABLES_LARGE)
+    assert_failed(done, "LL-LOCK-REFUSED", 4, mentions="REINDEX INDEX ix")
+    assert_succeeded(project.run("upgrade", **ALL_TABLES_LARGE))

@@ -13,9 +13,9 @@ from helpers import connected, rows, until
 
 from liftlock.errors import NotNow, UnsafeRevision
 from liftlock.execution import transaction as transaction_module
-from liftlock.execution.sqlstates import LOCK_NOT_AVAILABLE, RetryDifferently, sqlstate
 from liftlock.execution.transaction import commit_open, roll_back_open
 from liftlock.postgres.signals import Signals
+from liftlock.postgres.sqlstates import LOCK_NOT_AVAILABLE, RetryDifferently, sqlstate
 
 CREATE_ITEM = "CREATE TABLE item (id integer PRIMARY KEY, n integer)"
 CREATE_INDEX = operation("CREATE INDEX ix ON item (n)", kind="create_index")

@@ -41,6 +41,7 @@ def test_triggers_copy_the_old_column() -> None:
     ]
     assert create.startswith(f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SET")
     assert f'NEW."{REPLACEMENT_NAME}" := NEW."a";' in create
+    assert "SECURITY DEFINER" not in create
     assert insert.endswith(f"BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION {function}()")
     assert (
         f'WHEN (OLD."{REPLACEMENT_NAME}" IS NOT NULL OR NEW."{REPLACEMENT_NAME}" IS NULL)' in update
@@ -52,9 +53,11 @@ def test_using_expression_is_evaluated_in_the_trigger() -> None:
     details = ColumnDetails("a", using="t.a::bigint")
     operation = replace(CHANGE_TYPE, details=details)
     add, copy, *_ = plan(operation, facts(dry_run=DryRun(rewrites=True, replacement=REPLACEMENT)))
-    function = add.more_sql[-5]
+    function, revoke, path = add.more_sql[-7:-4]
     assert ':= (SELECT t.a::bigint FROM (SELECT NEW.*) AS "t");' in function
-    assert "SET search_path FROM CURRENT" in function
+    assert "SET search_path FROM CURRENT SECURITY DEFINER" in function
+    assert revoke.startswith("REVOKE ALL ON FUNCTION liftlock.")
+    assert "SET search_path = '" in path.replace("''", "'")
     assert copy.where == f'"{REPLACEMENT_NAME}" IS NULL AND (t.a::bigint) IS NOT NULL'
 
 

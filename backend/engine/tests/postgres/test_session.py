@@ -36,6 +36,7 @@ def test_only_the_lock_timeout_limits_a_session_that_changes_the_schema() -> Non
     """Timeouts that the role or the database sets for the application are off."""
     settings = migration_settings(lock_timeout=500)
     assert settings.pop("lock_timeout") == "500ms"
+    assert settings.pop("tcp_user_timeout") == "10000"
     timeouts = {name: value for name, value in settings.items() if name.endswith("_timeout")}
     assert timeouts == {
         "statement_timeout": "0",

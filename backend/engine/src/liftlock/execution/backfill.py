@@ -11,18 +11,20 @@ from liftlock.errors import LiftlockError, NotNow, StepFailed, UnsafeRevision
 from liftlock.execution.attempt import Attempt, PendingStep, Send
 from liftlock.execution.backfill_report import BackfillReport
 from liftlock.execution.limits import RunLimits
+from liftlock.execution.lock_window import Holds
 from liftlock.execution.memory import RunMemory
 from liftlock.execution.parallel_backfill import ParallelBackfill
 from liftlock.execution.revision_errors import blocked_by
-from liftlock.execution.sqlstates import (
-    LOCK_NOT_AVAILABLE,
-    is_row_error,
-    server_message,
-    sqlstate,
-)
 from liftlock.planning.steps import CONVERSION_SETTINGS
 from liftlock.postgres import batches, catalog, ranges
 from liftlock.postgres.queries import QUERIES
+from liftlock.postgres.sqlstates import (
+    LOCK_NOT_AVAILABLE,
+    is_row_error,
+    is_statement_error,
+    server_message,
+    sqlstate,
+)
 from liftlock.sql import excerpt
 
 T = TypeVar("T")
@@ -83,6 +85,8 @@ class BackfillRunner:
             raise locked.__cause__ or locked from None
         except Exception as error:
             if not is_row_error(error):
+                if is_statement_error(error) and pending.step.undo:
+                    self._attempt.undo(pending)
                 raise
             raise self._row_not_updatable(error, pending, task) from error
         self._attempt.record(pending)
@@ -154,6 +158,7 @@ class BackfillRunner:
         return self._sent(lambda: self._connection.count(statement, parameters))
 
     def _sent(self, send: Callable[[], T]) -> T:
+        self._transaction.limit_idle_time(Holds.BATCH)
         try:
             return send()
         except Exception as error:

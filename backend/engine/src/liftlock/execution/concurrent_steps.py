@@ -7,13 +7,19 @@ at what the statement left, and repairs or recognises it.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable, Sequence
+
 from sqlalchemy.exc import DBAPIError
 
 from liftlock.errors import StepFailed
 from liftlock.execution.attempt import Attempt, PendingStep, Send
 from liftlock.execution.limits import RunLimits
 from liftlock.execution.revision_errors import lock_deadline_exceeded
-from liftlock.execution.sqlstates import (
+from liftlock.model.step import Step
+from liftlock.postgres.dry_run import DryRunFailed, EmptyCopy
+from liftlock.postgres.queries import CATALOG
+from liftlock.postgres.sqlstates import (
     ALREADY_DONE,
     DATA_BREAKS,
     INSUFFICIENT_PRIVILEGE,
@@ -21,10 +27,11 @@ from liftlock.execution.sqlstates import (
     is_connection_lost,
     sqlstate,
 )
-from liftlock.model.step import Step
-from liftlock.postgres.dry_run import DryRunFailed, EmptyCopy
-from liftlock.postgres.queries import CATALOG
 from liftlock.sql import excerpt
+
+_DROP = "DROP INDEX CONCURRENTLY"
+_CLEANUP_MILLISECONDS = 500
+"""The time to drop an unfinished index after a signal."""
 
 
 class ConcurrentStepRunner:
@@ -40,6 +47,7 @@ class ConcurrentStepRunner:
         self._transaction = attempt.transaction
         self._connection = attempt.transaction.connection
         self._limits = limits
+        self._monitor = limits.lock.monitor
 
     def run(self, pending: PendingStep, send: Send, *, commits_itself: bool = False) -> None:
         """Run a step outside of a transaction, and record it before and after.
@@ -125,13 +133,18 @@ class ConcurrentStepRunner:
         try:
             send()
         except Exception as error:
-            self._limits.check()
             if sqlstate(error) in DATA_BREAKS and pending.step.repair:
                 self._connection.send(pending.step.repair)
                 return error
-            self._raise_deadline(error, pending)
+            self._raise_stop(error, pending, lambda: self._unfinished_build(pending.step))
             raise
         return None
+
+    def _unfinished_build(self, step: Step) -> list[str]:
+        """Return the statement that drops the index of a step, if it exists and is invalid."""
+        with self._monitor.cleanup():
+            exists, valid = self._index_state(step)
+        return [step.repair] if step.repair and exists and not valid else []
 
     # Unplanned statements are the revision's own.
 
@@ -153,14 +166,17 @@ class ConcurrentStepRunner:
             try:
                 send()
             except Exception as error:
-                self._limits.check()
-                if again and sqlstate(error) in ALREADY_DONE and not self._repairs(pending):
+                if is_connection_lost(error):
+                    self._limits.check()
+                    raise
+                with self._monitor.cleanup():
+                    repairs = self._repairs(pending)
+                if again and sqlstate(error) in ALREADY_DONE and not repairs:
                     return
-                if sqlstate(error) is not None and not is_connection_lost(error):
-                    # It failed and wasn't cut off: nothing of it is left, so it never began.
-                    self._repair(pending)
-                    self._attempt.journal.forget(pending.key)
-                self._raise_deadline(error, pending)
+                self._raise_stop(error, pending, lambda: repairs)
+                # It failed and wasn't cut off: nothing of it is left, so it never began.
+                self._repair(pending)
+                self._attempt.journal.forget(pending.key)
                 raise
 
     def _repair(self, pending: PendingStep) -> None:
@@ -176,8 +192,69 @@ class ConcurrentStepRunner:
         self._attempt.record(pending, finished=False)
         self._transaction.commit()
 
-    def _raise_deadline(self, error: Exception, pending: PendingStep) -> None:
-        if sqlstate(error) == QUERY_CANCELED:
-            raise lock_deadline_exceeded(
-                self._attempt.revision, pending.step.sql, self._limits.lock.monitor
-            ) from error
+    def _raise_stop(
+        self, error: Exception, pending: PendingStep, find_repairs: Callable[[], Sequence[str]]
+    ) -> None:
+        """Raise the reason that ended a statement from outside; return if it failed by itself.
+
+        A unique index that isn't finished goes on to reject rows, so it is dropped, if there is
+        time: https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
+
+        Parameters:
+            error: the statement's.
+            pending: the step.
+            find_repairs: returns the statements that drop what it left.
+
+        Raises:
+            NotNow: a signal came, or the deadline is exceeded; the message names what is left.
+        """
+        if sqlstate(error) != QUERY_CANCELED:
+            self._limits.check()
+            return
+        left = self._drop_unfinished(find_repairs())
+        self._limits.check()
+        exceeded = lock_deadline_exceeded(
+            self._attempt.revision, pending.step.sql, self._limits.lock.monitor
+        )
+        exceeded.remark(_left_over(left))
+        raise exceeded from error
+
+    def _drop_unfinished(self, repairs: Sequence[str]) -> list[str]:
+        """Drop unfinished indexes within about a second; return the statements that didn't work."""
+        indexes = [repair for repair in repairs if repair.startswith(_DROP)]
+        signals = self._limits.signals
+        signals.remark = _left_over(indexes)
+        with self._monitor.cleanup():
+            left = [repair for repair in indexes if not self._drop(repair)]
+        signals.remark = _left_over(left)
+        return left
+
+    def _drop(self, repair: str) -> bool:
+        """Drop an unfinished index: by a strong lock within the stall budget, or concurrently."""
+        attempts = (
+            (repair.replace(_DROP, "DROP INDEX"), self._limits.budget),
+            (repair, _CLEANUP_MILLISECONDS),
+        )
+        for statement, milliseconds in attempts:
+            self._connection.set("lock_timeout", f"{self._limits.budget}ms")
+            self._connection.set("statement_timeout", f"{milliseconds}ms")
+            try:
+                self._connection.send(statement)
+            except DBAPIError:
+                continue
+            finally:
+                with contextlib.suppress(DBAPIError):
+                    self._connection.set("statement_timeout", "0")
+            return True
+        return False
+
+
+def _left_over(repairs: Sequence[str]) -> str:
+    """Return a remark on indexes that remain; empty if there are none."""
+    if not repairs:
+        return ""
+    statements = "".join(f"\n  {repair};" for repair in repairs)
+    return (
+        "An unfinished index is left. If it is unique, it rejects rows. The next run drops it; to"
+        f" drop it now:{statements}"
+    )

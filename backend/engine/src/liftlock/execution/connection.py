@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from liftlock.postgres.queries import QUERIES
 
@@ -81,9 +82,19 @@ class ProjectConnection:
             self.connection.exec_driver_sql(sql, parameters)
 
     def set_local(self, **values: str) -> None:
-        """Set parameters of the server for the open transaction."""
+        """Set parameters of the server for the open transaction, by one statement."""
+        calls = []
+        parameters = {}
         for name, value in values.items():
-            self.set(name, value, local=True)
+            calls.append(f"pg_catalog.set_config('{name}', :{name}, true)")
+            parameters[name] = value
+        self.rows(f"SELECT {', '.join(calls)}", parameters)
+
+    @property
+    def server_major(self) -> int:
+        """The major version of the server."""
+        version = self.connection.dialect.server_version_info or (0,)
+        return int(version[0])
 
     def set(self, name: str, value: str, *, local: bool = False) -> None:
         """Set a parameter of the server for the session, or only for the open transaction."""
@@ -100,10 +111,17 @@ class ProjectConnection:
         self._in_dry_run = True
         try:
             yield
-        finally:
-            self._in_dry_run = False
-            self.send("ROLLBACK TO SAVEPOINT liftlock")
-            self.send("RELEASE SAVEPOINT liftlock")
+        except BaseException:
+            with contextlib.suppress(SQLAlchemyError):  # a lost session has no savepoint
+                self._end_dry_run()
+            raise
+        else:
+            self._end_dry_run()
+
+    def _end_dry_run(self) -> None:
+        self._in_dry_run = False
+        self.send("ROLLBACK TO SAVEPOINT liftlock")
+        self.send("RELEASE SAVEPOINT liftlock")
 
 
 def rows(connection: Connection, statement: str, parameters: Mapping[str, object]) -> list[Row]:

@@ -15,11 +15,16 @@ from liftlock.execution.limits import RunLimits
 from liftlock.execution.memory import RunMemory
 from liftlock.execution.raw_sql import RawStatementRunner
 from liftlock.execution.revision_errors import lock_deadline_exceeded, rolled_back_by_revision
-from liftlock.execution.sqlstates import COMMITS, DATA_BREAKS, QUERY_CANCELED, sqlstate
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import Operation
 from liftlock.model.step import Pace, Step, StepKind
 from liftlock.postgres.queries import CATALOG
+from liftlock.postgres.sqlstates import (
+    COMMITS,
+    QUERY_CANCELED,
+    is_statement_error,
+    sqlstate,
+)
 
 _VIOLATIONS_MILLISECONDS = 10_000
 """The time to search for rows that violate a constraint; its validation finds them later anyway."""
@@ -164,6 +169,7 @@ class StepExecutor:
             self._take_locks(step, step.lock)
         send()
         self._attempt.record(pending)
+        self._transaction.commit_after_loss()
 
     def _take_locks(self, step: Step, mode: LockMode) -> None:
         """Lock the tables of a step in their order, before its statement does in another."""
@@ -172,13 +178,14 @@ class StepExecutor:
         transaction.wait_for_maintenance()
         if mode is LockMode.ACCESS_EXCLUSIVE and not transaction.window.is_open:
             self._limits.standbys.look()
+        exclusive = mode is not LockMode.ROW_EXCLUSIVE
         if step.tables:
             relations = {"relations": list(step.tables)}
             for row in self._connection.rows(CATALOG["may_lock"], relations):
-                transaction.limit_lock_wait()
+                transaction.limit_lock_wait(exclusive=exclusive)
                 self._connection.send(f"LOCK TABLE {row['relation']} IN {mode.value} MODE")
-        transaction.limit_lock_wait()
-        if mode is not LockMode.ROW_EXCLUSIVE:
+        transaction.limit_lock_wait(exclusive=exclusive)
+        if exclusive:
             transaction.window.note_exclusive()
 
     def _run_online(self, pending: PendingStep, send: Send) -> None:
@@ -189,7 +196,7 @@ class StepExecutor:
             send()
         except Exception as error:
             self._limits.check()
-            if sqlstate(error) in DATA_BREAKS and pending.step.undo:
+            if is_statement_error(error) and pending.step.undo:
                 self._attempt.undo(pending)
             if sqlstate(error) == QUERY_CANCELED:
                 raise lock_deadline_exceeded(

@@ -6,8 +6,9 @@ import functools
 import sys
 from dataclasses import replace
 
+from sqlalchemy.exc import DBAPIError
+
 from liftlock.execution.connection import ProjectConnection
-from liftlock.execution.sqlstates import ASSIGNS_GENERATED, sqlstate
 from liftlock.model.operation import (
     BackfillDetails,
     ColumnDetails,
@@ -20,8 +21,9 @@ from liftlock.model.table import DryRun, Facts, Table
 from liftlock.planning.column_type import replacement_name
 from liftlock.planning.plan import NEEDS_DRY_RUN
 from liftlock.postgres import catalog
-from liftlock.postgres.dry_run import DryRunFailed, EmptyCopy
+from liftlock.postgres.dry_run import DryRunFailed, EmptyCopy, raise_if_outer
 from liftlock.postgres.queries import CATALOG, QUERIES
+from liftlock.postgres.sqlstates import ASSIGNS_GENERATED, sqlstate
 from liftlock.sql import parse, quote_name
 
 _LARGE_NEW_TABLE_BYTES = 1_000_000
@@ -160,7 +162,8 @@ class FactCollector:
         with self._connection.dry_run():
             try:
                 copy = EmptyCopy(self._connection.rows, self._connection.send, operation.relation)
-            except Exception:  # noqa: BLE001 - any error means that there is no copy
+            except DBAPIError as error:
+                raise_if_outer(error)
                 return None
             try:
                 return _run_on(copy, operation)
@@ -203,6 +206,7 @@ def _run_column(copy: EmptyCopy, operation: Operation, column: ColumnDetails) ->
 def _run_backfill(copy: EmptyCopy, details: BackfillDetails) -> DryRun:
     try:
         copy.update(details)
-    except Exception as error:  # noqa: BLE001 - the table itself will report any other error
+    except DBAPIError as error:  # the table itself will report any other error
+        raise_if_outer(error)
         return DryRun(moves_rows=sqlstate(error) in ASSIGNS_GENERATED)
     return DryRun()

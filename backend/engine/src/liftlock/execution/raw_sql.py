@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from liftlock.execution.attempt import Attempt, PendingStep, Send
 from liftlock.execution.limits import RunLimits
+from liftlock.execution.lock_window import Holds
 from liftlock.execution.memory import Escalation, RunMemory, StatementKey
 from liftlock.execution.revision_errors import lock_deadline_exceeded
-from liftlock.execution.sqlstates import (
+from liftlock.model.operation import Operation
+from liftlock.model.table import Facts
+from liftlock.planning.unsafe import refuse_unless_allowed
+from liftlock.postgres.sqlstates import (
     QUERY_CANCELED,
     REFUSES_TRANSACTION,
     RetryDifferently,
     sqlstate,
 )
-from liftlock.model.operation import Operation
-from liftlock.model.table import Facts
-from liftlock.planning.unsafe import refuse_unless_allowed
 from liftlock.sql import parse
 
 _LEAST_MILLISECONDS = 20.0
@@ -119,8 +120,14 @@ class RawStatementRunner:
             self._transaction.commit()
             return
         reads = pending.operation.kind != "execute" or parse(pending.operation.sql).is_read
-        if not reads and self._monitor.table_locks():
+        if reads:
+            return
+        if self._monitor.table_locks():
+            self._transaction.limit_idle_time(Holds.TABLES)
             self._transaction.window.note_exclusive()
+            self._transaction.commit_after_loss()
+        else:
+            self._transaction.limit_idle_time(Holds.ROWS)
 
     def _too_long(self, pending: PendingStep, key: StatementKey, *, shared: bool) -> Exception:
         """Decide how the next attempt runs a statement that took too long.

@@ -22,12 +22,13 @@ from liftlock.execution.connection import DriverParameters
 from liftlock.execution.executor import StepExecutor
 from liftlock.execution.journal import ResultRecord
 from liftlock.execution.limits import RunLimits
+from liftlock.execution.lock_window import Holds
 from liftlock.execution.memory import Escalation, RunMemory
 from liftlock.execution.recorded_results import Cursor, RecordedResult, ReplayCursor, capture
 from liftlock.execution.result_values import NotRecordable
-from liftlock.execution.sqlstates import QUERY_CANCELED, RetryDifferently, sqlstate
 from liftlock.model.operation import Operation, digest
 from liftlock.postgres.ledger import OperationKey
+from liftlock.postgres.sqlstates import QUERY_CANCELED, RetryDifferently, sqlstate
 
 _MOST_ROWS = 10_000
 _MOST_BYTES = 8_000_000
@@ -258,6 +259,7 @@ class QueryReplay:
             self._connection.set_local(statement_timeout="0")
         if not reading:
             transaction.window.open()
+            transaction.limit_idle_time(Holds.ROWS)
 
     def _commit_before(self, *, reading: bool) -> None:
         transaction = self._transaction

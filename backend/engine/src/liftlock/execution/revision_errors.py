@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from liftlock.errors import NotNow, UnsafeRevision
-from liftlock.execution.sqlstates import server_message
 from liftlock.model.operation import Operation
 from liftlock.postgres.monitor import SessionMonitor
+from liftlock.postgres.sqlstates import server_message
 from liftlock.sql import excerpt
 
 _SHOWN_STATEMENTS = 5

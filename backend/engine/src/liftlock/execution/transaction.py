@@ -22,18 +22,20 @@ from sqlalchemy.engine import Connection
 from liftlock.execution.connection import ProjectConnection, driver_of
 from liftlock.execution.journal import Journal
 from liftlock.execution.limits import RunLimits
-from liftlock.execution.lock_window import LockWindow
+from liftlock.execution.lock_window import Holds, LockWindow
 from liftlock.execution.memory import RunMemory
 from liftlock.execution.removed_objects import RemovedObjects
 from liftlock.execution.revision_errors import deferred_constraint_violated
 from liftlock.execution.session_settings import SessionSettings
-from liftlock.execution.sqlstates import DATA_BREAKS, RetryDifferently, sqlstate
 from liftlock.execution.transaction_mode import TRANSITIONS, Mode, ModeEvent
 from liftlock.model.operation import Operation
 from liftlock.model.step import Step
 from liftlock.postgres.ledger import OperationKey
 from liftlock.postgres.queries import CATALOG
+from liftlock.postgres.sqlstates import DATA_BREAKS, RetryDifferently, sqlstate
 
+_TRANSACTION_TIMEOUT_MAJOR = 17
+"""The first major version with ``transaction_timeout``."""
 _MAINTENANCE_MILLISECONDS = 5_000
 """The wait for an autovacuum; longer than any usual ``deadlock_timeout``."""
 
@@ -83,6 +85,7 @@ class Transaction:
         self._ended_by_revision = False
         self._has_unrecorded_writes = False
         self._keeps_unrecorded_writes = False
+        self._idle_limited_for = Holds.NOTHING
         settings.forget_local()
 
     # The state.
@@ -225,9 +228,16 @@ class Transaction:
         if not self._waits_for_restoration() and self.window.is_half_used:
             self.commit()
 
+    def commit_after_loss(self) -> None:
+        """Commit a strong lock at once, in a revision that has lost a session while it held one."""
+        has_lost = self._memory.losses(self._journal.revision) > 0
+        if has_lost and self.window.is_exclusive and not self._waits_for_restoration():
+            self.commit()
+
     def rollback(self) -> None:
         """Roll back what isn't committed, and go on in a new transaction."""
         driver_of(self.connection.connection).rollback()
+        self._idle_limited_for = Holds.NOTHING
         self.settings.repeat_local()
 
     def undo(self, key: OperationKey, statements: Sequence[str]) -> None:
@@ -241,6 +251,7 @@ class Transaction:
             statements: the statements that undo it.
         """
         self.rollback()
+        self.limit_idle_time(Holds.TABLES)
         for statement in statements:
             self.connection.send(statement)
         self._journal.forget(key)
@@ -274,6 +285,7 @@ class Transaction:
 
     def _commit_driver(self) -> None:
         driver_of(self.connection.connection).commit()
+        self._idle_limited_for = Holds.NOTHING
         self.settings.repeat_local()
 
     def _deferred_constraint(self, error: Exception) -> Exception:
@@ -290,12 +302,45 @@ class Transaction:
 
     # Locks.
 
-    def limit_lock_wait(self) -> None:
-        """Set the lock timeout so that all waits of this transaction fit in the stall budget."""
+    def limit_lock_wait(self, *, exclusive: bool = False) -> None:
+        """Set the lock timeout so that all waits of this transaction fit in the stall budget.
+
+        Parameters:
+            exclusive: whether the lock conflicts with row changes; see ``limit_idle_time``.
+        """
+        settings = {}
         if not self.window.is_open or not self.is_atomic:
             # also where env.py or the revision has set another lock_timeout
-            self.connection.set_local(lock_timeout=f"{self.window.remaining:.0f}ms")
+            settings["lock_timeout"] = f"{self.window.remaining:.0f}ms"
+        if exclusive:
+            settings |= self._session_timeouts(Holds.TABLES)
+        if settings:
+            self.connection.set_local(**settings)
         self.window.open()
+
+    def limit_idle_time(self, holds: Holds) -> None:
+        """Let the server end the session if this process stops while the transaction has locks.
+
+        A process may be frozen, or cut off from the network, and the application would wait for as
+        long. The run continues with a new session. Each loss doubles the time, for revisions that
+        compute for long between two statements.
+
+        Parameters:
+            holds: the locks that the transaction holds, or is about to take.
+        """
+        timeouts = self._session_timeouts(holds)
+        if timeouts:
+            self.connection.set_local(**timeouts)
+
+    def _session_timeouts(self, holds: Holds) -> dict[str, str]:
+        """Return the timeouts to set, unless this transaction has them already."""
+        if self._external or self._idle_limited_for >= holds:
+            return {}
+        self._idle_limited_for = holds
+        losses = self._memory.losses(self._journal.revision)
+        has_timeout = self.connection.server_major >= _TRANSACTION_TIMEOUT_MAJOR
+        brief = has_timeout and not self.is_atomic
+        return self.window.session_timeouts(holds, losses, brief=brief)
 
     def wait_for_maintenance(self) -> None:
         """Wait for maintenance, such as an autovacuum, that refused the last attempt its lock.

@@ -14,7 +14,7 @@ from liftlock.model.operation import ColumnDetails, digest
 from liftlock.model.replacement import DependentConstraint, ReplacementColumn
 from liftlock.model.step import Pace, Phase, Step
 from liftlock.model.table import Table
-from liftlock.planning.naming import in_schema_of
+from liftlock.planning.naming import in_schema_of, quote_literal
 from liftlock.planning.not_null import set_not_null
 from liftlock.planning.steps import (
     CONVERSION_SETTINGS,
@@ -137,32 +137,52 @@ class Replacement:
         more_sql += [f"{alter_column} {attribute}" for attribute in self.new.attributes]
         more_sql += [f"GRANT {grant}" for grant in self.new.grants]
         more_sql += comment_on("COLUMN", f"{self.relation}.{self.quoted_name}", self.new.comment)
-        more_sql.append(self._create_function())
+        more_sql += self._create_function()
         more_sql += self._create_triggers()
         definition = f"{self.quoted_name} {self.new.type} DEFAULT NULL"
         return replace(add_bare_column(self.relation, definition), more_sql=tuple(more_sql))
 
-    def _create_function(self) -> str:
-        """Return CREATE FUNCTION of the trigger function.
+    def _create_function(self) -> Iterator[str]:
+        """Create the trigger function.
 
         It converts with the settings of this session; those of the application may differ.
         """
-        value = f"NEW.{self.old_name}"
         settings = list(CONVERSION_SETTINGS)
+        value = f"NEW.{self.old_name}"
+        options = " SET search_path = pg_catalog, pg_temp"
         if self.column.using:
             table = quote_name(self.table.name)
             value = f"(SELECT {self.column.using} FROM (SELECT NEW.*) AS {table})"
-            settings.append("search_path")
+            options = " SET search_path FROM CURRENT SECURITY DEFINER"
         set_clauses = "".join(f" SET {setting} FROM CURRENT" for setting in settings)
-        return (
+        yield (
             f"CREATE FUNCTION {self.function}() RETURNS trigger"
-            f" LANGUAGE plpgsql{set_clauses} AS $liftlock$\n"
+            f" LANGUAGE plpgsql{set_clauses}{options} AS $liftlock$\n"
             "#variable_conflict use_column\n"
             "BEGIN\n"
             f"    NEW.{self.quoted_name} := {value};\n"
             "    RETURN NEW;\n"
             "END\n"
             "$liftlock$"
+        )
+        if self.column.using:
+            yield from self._secure_function()
+
+    def _secure_function(self) -> Iterator[str]:
+        """Keep other roles from misusing the function, which runs in the role of the revision.
+
+        ALTER COLUMN … TYPE evaluates USING in that role, too; the application may not be allowed
+        to call its functions. A temporary object must not hide one that the expression names:
+        https://www.postgresql.org/docs/current/sql-createfunction.html#SQL-CREATEFUNCTION-SECURITY
+        And no other role may make a trigger of its own of the function.
+        """
+        yield f"REVOKE ALL ON FUNCTION {self.function}() FROM PUBLIC"
+        alter = quote_literal(f"ALTER FUNCTION {self.function}() SET search_path = ")
+        path = "pg_catalog.current_setting('search_path')"
+        yield (
+            "DO LANGUAGE plpgsql $liftlock$BEGIN EXECUTE pg_catalog.concat("
+            f"{alter}, {path}, CASE WHEN pg_catalog.length({path}) OPERATOR(pg_catalog.>) 0"
+            " THEN ', ' END, 'pg_temp'); END$liftlock$"
         )
 
     def _create_triggers(self) -> Iterator[str]:

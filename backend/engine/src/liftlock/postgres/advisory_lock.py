@@ -25,6 +25,7 @@ from liftlock.postgres.retry import attempts
 from liftlock.postgres.session import Session, connect, query
 from liftlock.postgres.signals import Signals
 from liftlock.postgres.ticker import Ticker
+from liftlock.postgres.watchdog import Watchdog
 from liftlock.settings import Address
 
 _REPORT_SECONDS = 10.0
@@ -162,8 +163,12 @@ def hold_lock(request: LockRequest, signals: Signals, notify: Notify) -> Iterato
         if not query(session, "try_lock", key=key)[0]["got"]:
             raise LockHeldError
         monitor = SessionMonitor(session, notify, request.cancellable)
+        watchdog = Watchdog(session, signals)
         try:
-            with Ticker(lambda: monitor.tick(signals), "liftlock-monitor"):
+            with (
+                Ticker(lambda: monitor.tick(signals), "liftlock-monitor"),
+                Ticker(watchdog.tick, "liftlock-watchdog"),
+            ):
                 yield MigrationLock(session, key, request.address, monitor)
         finally:
             with contextlib.suppress(psycopg.Error):

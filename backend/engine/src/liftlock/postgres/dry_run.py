@@ -24,6 +24,7 @@ from liftlock.model.table import DryRun
 from liftlock.planning.column_type import column_state
 from liftlock.postgres.catalog import Execute, Send, with_tuples
 from liftlock.postgres.queries import CATALOG
+from liftlock.postgres.sqlstates import is_statement_error
 from liftlock.sql import quote_name
 
 _COPY = "liftlock_rehearsal"
@@ -39,6 +40,12 @@ _DEPENDENTS = {
 
 class DryRunFailed(Exception):
     """The statement failed on the empty copy; on the table it would fail for the same reason."""
+
+
+def raise_if_outer(error: Exception) -> None:
+    """Raise an error again if the statement didn't cause it, such as a refused lock."""
+    if not is_statement_error(error):
+        raise error
 
 
 class EmptyCopy:
@@ -78,6 +85,7 @@ class EmptyCopy:
         try:
             self._send(self._alter_copy(sql))
         except Exception as error:
+            raise_if_outer(error)
             raise DryRunFailed from error
         self._send(f"ALTER TABLE pg_temp.{self._table_name} RENAME TO {_COPY}")
         files_after = self._files()
@@ -225,6 +233,7 @@ class EmptyCopy:
         try:
             self._send(f"CREATE {unique}INDEX ON pg_temp.{_COPY} {rest}")
         except Exception as error:
+            raise_if_outer(error)
             raise DryRunFailed from error
         indexes = self._execute(CATALOG["copy_indexes"], {})
         return next(index for index in indexes if index["oid"] not in oids_before)

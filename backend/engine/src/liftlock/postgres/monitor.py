@@ -58,6 +58,7 @@ class SessionMonitor:
         self._patience = 0.0
         self._blocked_since: float | None = None
         self._gave_up = False
+        self._cleaning_up = False
         self._blockers: list[Blocker] = []
         self._rows_only = False
         self._statement = 0
@@ -108,6 +109,17 @@ class SessionMonitor:
         finally:
             with self._guard:
                 self._rows_only = False
+
+    @contextlib.contextmanager
+    def cleanup(self) -> Iterator[None]:
+        """Cancel no statement in this block, although a signal came or the deadline has passed."""
+        with self._guard:
+            self._cleaning_up = True
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._cleaning_up = False
 
     def forget_blockers(self) -> None:
         """Forget the blockers of the last attempt. The main thread calls it before the next."""
@@ -257,8 +269,8 @@ class SessionMonitor:
         with self._guard:
             pid = self._pid
             watched_seconds = time.monotonic() - self._started
-            failed = self._failure is not None
-        if pid is None or failed:
+            off = self._failure is not None or self._cleaning_up
+        if pid is None or off:
             return
         try:
             if signals.stopped:

@@ -10,6 +10,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 
+from liftlock.postgres.keepalive import LIBPQ_KEYWORDS, SERVER_SETTINGS
 from liftlock.postgres.queries import QUERIES
 from liftlock.settings import Address
 
@@ -47,9 +48,7 @@ def migration_settings(lock_timeout: int) -> dict[str, str]:
         "idle_in_transaction_session_timeout": "0",
         "idle_session_timeout": "0",
         "client_connection_check_interval": "1s",
-        "tcp_keepalives_idle": "5",
-        "tcp_keepalives_interval": "2",
-        "tcp_keepalives_count": "3",
+        **SERVER_SETTINGS,
     }
 
 
@@ -100,10 +99,7 @@ def connect(address: Address, command: str, *, settle: bool = True) -> Session:
     keywords = address.keywords() | {
         "application_name": application(command),
         "connect_timeout": str(CONNECT_SECONDS),
-        "keepalives": "1",
-        "keepalives_idle": "5",
-        "keepalives_interval": "2",
-        "keepalives_count": "3",
+        **LIBPQ_KEYWORDS,
     }
     session: Session = psycopg.Connection.connect(
         make_conninfo(**keywords), autocommit=True, row_factory=dict_row

@@ -32,17 +32,19 @@ class Signals:
     Only the main thread may receive signals. Entered in another thread, it receives none.
 
     ``stopped`` is the name of the signal that was received, else None. The thread assigns it, any
-    thread may read it.
+    thread may read it. ``remark`` is added to the error of a signal, such as a statement that
+    removes an object that the run leaves. The main thread assigns it.
 
     Parameters:
-        overdue: called by the thread, with the error to report, when the run goes on 1.5 s after a
-            signal, as when it waits for a server that doesn't answer. The command line ends the
-            process then; by default nothing is called.
+        abort: ends the process with an error; called by another thread when the run goes on 1.5 s
+            after a signal, or when the server doesn't answer. The command line gives one; without
+            it, the run goes on.
     """
 
-    def __init__(self, overdue: Callable[[NotNow], None] | None = None) -> None:
+    def __init__(self, abort: Callable[[NotNow], None] | None = None) -> None:
         self.stopped: str | None = None
-        self._overdue = overdue
+        self.remark = ""
+        self._abort = abort
         self._received = threading.Event()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="liftlock-signals", daemon=True)
@@ -81,13 +83,20 @@ class Signals:
         """Sleep for a time; a signal ends it early."""
         self._received.wait(seconds)
 
+    def abort(self, error: NotNow) -> None:
+        """End the process with an error, where the command line has said how."""
+        if self._abort is not None:
+            self._abort(error)
+
     def _error(self) -> NotNow:
-        return NotNow(
+        error = NotNow(
             "LL-STOPPED-BY-SIGNAL",
             f"Stopped by {self.stopped}.",
             why="The current statement is rolled back; finished revisions stay.",
             now="Run the same command again to continue.",
         )
+        error.remark(self.remark)
+        return error
 
     def _loop(self) -> None:
         received_at = 0.0
@@ -97,6 +106,5 @@ class Signals:
                 received_at = received_at or time.monotonic()
                 self.stopped = signal.Signals(signal.sigwait(pending)).name
                 self._received.set()
-            is_overdue = received_at and time.monotonic() - received_at > _OVERDUE_SECONDS
-            if is_overdue and self._overdue is not None:
-                self._overdue(self._error())
+            if received_at and time.monotonic() - received_at > _OVERDUE_SECONDS:
+                self.abort(self._error())

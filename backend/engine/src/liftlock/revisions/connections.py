@@ -16,6 +16,7 @@ from sqlalchemy.pool import Pool
 
 from liftlock.errors import SettingsError
 from liftlock.execution.transaction import commit_driver
+from liftlock.postgres.keepalive import keep_alive
 from liftlock.postgres.queries import QUERIES
 from liftlock.postgres.session import application, migration_settings
 from liftlock.settings import DEFAULT_PORT, Address
@@ -142,12 +143,13 @@ class Connections:
         self.last_address = address_from(parameters)
 
     def _after_connect(self, connection: DriverConnection, entry: PoolEntry) -> None:
-        """Apply the settings to a new session, and commit.
+        """Apply the settings to a new session and its socket, and commit.
 
         A session of the pool's has no transaction of the project yet, which a commit would end.
         """
         if self._redirected_to is not None:
             self._redirected.append(entry)
+        keep_alive(connection)
         cursor = connection.cursor()
         try:
             cursor.execute(_settings_statement(self._settings))

@@ -142,7 +142,7 @@ def _index_clauses(element: Construct, dialect: Dialect) -> str:
     if included:
         names = (getattr(column, "name", column) for column in included)
         quoted = ", ".join(dialect.identifier_preparer.quote(name) for name in names)
-        clauses += f" INCLUDE ({quoted})"
+        clauses += f" INCLUDE ({plain_text(quoted, dialect)})"
     if options.get("nulls_not_distinct"):
         clauses += " NULLS NOT DISTINCT"
     return clauses
@@ -162,12 +162,13 @@ def _enum(construct: Construct, dialect: Dialect) -> EnumDetails | None:
     return EnumDetails(name, tuple(element.enums))
 
 
-def _changed_column(construct: Construct, _dialect: Dialect) -> ColumnDetails:
+def _changed_column(construct: Construct, dialect: Dialect) -> ColumnDetails:
     """Return the details of a column that is altered, renamed or dropped."""
     name = getattr(construct, "column_name", None)
     if name is None:
         name = construct.column.name
-    return ColumnDetails(name=str(name), using=str(getattr(construct, "using", None) or ""))
+    using = str(getattr(construct, "using", None) or "")
+    return ColumnDetails(name=str(name), using=plain_text(using, dialect))
 
 
 def _added_column(construct: Construct, dialect: Dialect) -> ColumnDetails:

@@ -10,13 +10,13 @@ from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from liftlock.errors import LiftlockError, NotNow, SettingsError, StepFailed, UnsafeRevision
-from liftlock.execution.sqlstates import (
+from liftlock.model.operation import Operation
+from liftlock.postgres.sqlstates import (
     is_connection_lost,
     remedy,
     server_message,
     state_after_failure,
 )
-from liftlock.model.operation import Operation
 from liftlock.revisions.alembic_step import AlembicStep, name_of, path_of
 from liftlock.revisions.project import place_in
 from liftlock.sql import excerpt

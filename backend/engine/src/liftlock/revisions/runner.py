@@ -24,16 +24,6 @@ from liftlock.execution.replay import QueryReplay
 from liftlock.execution.revision_errors import blocked_by
 from liftlock.execution.session_settings import SessionSettings
 from liftlock.execution.source_location import line_in
-from liftlock.execution.sqlstates import (
-    LOCK_NOT_AVAILABLE,
-    NEEDS_COMMIT,
-    RetryDifferently,
-    is_session_lost,
-    is_transient,
-    server_message,
-    sqlstate,
-    state_after_failure,
-)
 from liftlock.execution.transaction import Transaction, commit_open, roll_back_open
 from liftlock.model.operation import Operation
 from liftlock.model.revision import Chain
@@ -41,6 +31,17 @@ from liftlock.model.step import Step
 from liftlock.planning.plan import phase_of
 from liftlock.postgres.ledger import Ledger, RevisionProgress
 from liftlock.postgres.retry import attempts
+from liftlock.postgres.sqlstates import (
+    LOCK_NOT_AVAILABLE,
+    NEEDS_COMMIT,
+    RetryDifferently,
+    cause_of,
+    is_session_lost,
+    is_transient,
+    server_message,
+    sqlstate,
+    state_after_failure,
+)
 from liftlock.revisions import patches
 from liftlock.revisions.alembic_step import AlembicStep, name_of, path_of, title_of
 from liftlock.revisions.failures import revision_error
@@ -172,8 +173,8 @@ class Runner:
             except Exception as error:
                 if self._is_worth_retrying(error) and self._memory.finished > finished_before:
                     continue
-                self._note_loss(error, step)
-                raise self._error(error, step, time.monotonic() - started) from error
+                self._note_loss(cause_of(error), step)
+                raise self._error(cause_of(error), step, time.monotonic() - started) from error
 
     def _note_loss(self, error: Exception, step: AlembicStep) -> None:
         """Leave a lost session to the next run of env.py, which has a new connection.
@@ -194,7 +195,7 @@ class Runner:
             raise SessionLostError from error
 
     def _is_worth_retrying(self, error: BaseException) -> bool:
-        return is_transient(error) and not self._parts.external
+        return is_transient(cause_of(error)) and not self._parts.external
 
     def _attempt(self, step: AlembicStep) -> tuple[Step, ...]:
         """Make one attempt; leave no open transaction and no changed state after an error."""
@@ -210,9 +211,9 @@ class Runner:
             self._context.impl.memo = memo
             if not self._parts.external:
                 roll_back_open(self._connection.connection)
-            if isinstance(error, DBAPIError):
+            if isinstance(error, Exception):
                 self._limits.signals.check()
-            if sqlstate(error) == LOCK_NOT_AVAILABLE:
+            if sqlstate(cause_of(error)) == LOCK_NOT_AVAILABLE:
                 self._lock_refused(step)
             raise
 

@@ -17,11 +17,11 @@ from alembic.runtime.migration import MigrationContext, MigrationStep
 
 from liftlock.errors import LiftlockError, SettingsError
 from liftlock.events import silent
-from liftlock.execution.sqlstates import server_message, sqlstate
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import Operation
 from liftlock.postgres.session import connect, query
 from liftlock.postgres.signals import Signals
+from liftlock.postgres.sqlstates import server_message, sqlstate
 from liftlock.postgres.ticker import Ticker
 from liftlock.revisions.failures import env_failed, revision_raised, step_failed
 from liftlock.revisions.guard import Guard, Takeover

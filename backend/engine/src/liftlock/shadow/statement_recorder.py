@@ -18,11 +18,11 @@ from sqlalchemy.engine import Connection, Engine, ExceptionContext
 from liftlock.allowance import allowed
 from liftlock.execution.connection import is_in_autocommit
 from liftlock.execution.source_location import line_in
-from liftlock.execution.sqlstates import server_message
 from liftlock.execution.transaction import Transaction, commit_driver
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import Operation
 from liftlock.model.step import Step, StepKind
+from liftlock.postgres.sqlstates import server_message
 from liftlock.revisions import patches
 from liftlock.revisions.constructs import describe
 from liftlock.settings import Address

@@ -6,9 +6,9 @@ import psycopg
 import psycopg2
 import pytest
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 
-from liftlock.execution.sqlstates import (
+from liftlock.postgres.sqlstates import (
     ALREADY_DONE,
     ASSIGNS_GENERATED,
     COMMITS,
@@ -19,8 +19,10 @@ from liftlock.execution.sqlstates import (
     QUERY_CANCELED,
     REFUSES_TRANSACTION,
     RetryDifferently,
+    cause_of,
     is_connection_lost,
     is_row_error,
+    is_statement_error,
     is_transient,
     remedy,
     server_message,
@@ -29,6 +31,7 @@ from liftlock.execution.sqlstates import (
 )
 
 MESSAGE = "canceling statement due to lock timeout"
+RECONNECT = "Can't reconnect until invalid transaction is rolled back."
 
 
 def of_psycopg(state: str) -> Exception:
@@ -193,6 +196,8 @@ def test_an_error_without_sqlstate_is_not_of_a_row() -> None:
         # the engine's own sessions aren't SQLAlchemy's
         (psycopg.OperationalError("the connection is lost"), True),
         (psycopg.ProgrammingError("the connection is lost"), False),
+        (PendingRollbackError(RECONNECT), True),
+        (PendingRollbackError("the Session's transaction was rolled back"), False),
         # errors that aren't a database's
         (ValueError("server closed the connection"), False),
     ],
@@ -200,6 +205,50 @@ def test_an_error_without_sqlstate_is_not_of_a_row() -> None:
 def test_lost_connections(error: Exception, *, lost: bool) -> None:
     """The run ends without saying that the revision is wrong."""
     assert is_connection_lost(error) is lost
+
+
+@pytest.mark.parametrize(
+    ("state", "own"),
+    [
+        ("42703", True),  # undefined_column
+        ("22P02", True),  # invalid_text_representation
+        ("42501", True),  # insufficient_privilege
+        (LOCK_NOT_AVAILABLE, False),
+        ("40001", False),  # serialization_failure
+        ("57014", False),  # query_canceled
+        ("57P01", False),  # admin_shutdown
+        ("25P03", False),  # idle_in_transaction_session_timeout
+        ("25P02", False),  # in_failed_sql_transaction
+        ("25006", False),  # read_only_sql_transaction
+        ("53100", False),  # disk_full
+        ("08006", False),  # connection_failure
+    ],
+)
+def test_errors_that_the_statement_causes_itself(state: str, *, own: bool) -> None:
+    """The author of the revision is asked to correct only these."""
+    assert is_statement_error(wrapped(DRIVERS[0](state))) is own
+
+
+def test_an_error_without_sqlstate_is_not_the_statements() -> None:
+    """The driver raised it, or Python."""
+    assert not is_statement_error(ValueError("no SQLSTATE"))
+
+
+def test_the_cause_of_an_error_is_the_lost_session_or_the_refused_lock() -> None:
+    """An error in the handling of it would hide it."""
+    refused = wrapped(DRIVERS[0](LOCK_NOT_AVAILABLE))
+    hidden: Exception | None = None
+    try:
+        try:
+            raise refused
+        except DBAPIError:
+            raise ValueError("cleanup failed")  # noqa: B904 - as in a handler that fails
+    except ValueError as error:
+        hidden = error
+    assert hidden is not None
+    assert cause_of(hidden) is refused
+    other = ValueError("another one")
+    assert cause_of(other) is other
 
 
 @pytest.mark.parametrize("driver", DRIVERS)

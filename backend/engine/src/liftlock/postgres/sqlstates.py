@@ -6,9 +6,12 @@ SQLSTATEs: https://www.postgresql.org/docs/current/errcodes-appendix.html
 from __future__ import annotations
 
 import re
+from typing import TypeVar
 
 import psycopg
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
+
+E = TypeVar("E", bound=BaseException)
 
 LOCK_NOT_AVAILABLE = "55P03"
 QUERY_CANCELED = "57014"
@@ -27,6 +30,9 @@ DATA_BREAKS = frozenset({"23502", "23503", "23505", "23514", "23P01"})
 """The rows violate a constraint."""
 _DATA_EXCEPTION = "22"
 _CONFLICTS = frozenset({LOCK_NOT_AVAILABLE, "40P01", "40001"})
+_OUTER_CLASSES = ("08", "53", "57", "58", "XX")
+_OUTER_STATES = frozenset({"25006", "25P02", "25P03", "25P04"})
+"""SQLSTATEs whose cause is outside of the statement that meets them."""
 _UNDEFINED_OBJECT = "42704"
 _OPERATOR_INTERVENTION = "57P"
 _SESSION_TIMEOUTS = ("25P03", "25P04")
@@ -37,6 +43,8 @@ _LOST_MESSAGES = re.compile(
     "|the connection is (closed|lost)"
 )
 """Messages of libpq and of drivers that hadn't noticed the end of the session: without SQLSTATE."""
+_USED_AFTER_LOSS = "Can't reconnect until invalid"
+"""SQLAlchemy's error when a connection is used again whose session was lost in a transaction."""
 _MISSING_ROLE = re.compile(r'role "(.+)" does not exist')
 _MISSING_EXTENSION = re.compile(r'extension ".+" is not available')
 
@@ -64,6 +72,32 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, RetryDifferently) or sqlstate(error) in _CONFLICTS
 
 
+def is_statement_error(error: BaseException) -> bool:
+    """Return whether a statement itself causes an error, so that every attempt would fail.
+
+    Other causes are a refused lock, a conflict, a cancellation, the end of the session, a server
+    that is read-only or lacks memory, disk space or connections, and errors of the driver.
+    """
+    state = sqlstate(error)
+    if state is None or is_transient(error):
+        return False
+    return state not in _OUTER_STATES and not state.startswith(_OUTER_CLASSES)
+
+
+def cause_of(error: E) -> E | Exception:
+    """Return the refused lock, the conflict or the lost session that led to an error, else itself.
+
+    An error in the handling of another one hides that, as when a savepoint can't be rolled back
+    because the session is gone, or a revision raises an error of its own.
+    """
+    known: BaseException | None = error
+    while known is not None:
+        if isinstance(known, Exception) and (is_transient(known) or is_connection_lost(known)):
+            return known
+        known = known.__cause__ or known.__context__
+    return error
+
+
 def is_row_error(error: BaseException) -> bool:
     """Return whether a row's value can't be computed, or violates a constraint."""
     state = sqlstate(error)
@@ -72,6 +106,8 @@ def is_row_error(error: BaseException) -> bool:
 
 def is_connection_lost(error: Exception) -> bool:
     """Return whether a session to the database, the project's or the engine's, is gone."""
+    if isinstance(error, InvalidRequestError):
+        return _USED_AFTER_LOSS in str(error)
     if not isinstance(error, DBAPIError | psycopg.Error):
         return False
     state = sqlstate(error)
