@@ -149,3 +149,72 @@ def test_index_build_between_drop_and_create_view_is_refused(item_project: Proje
     allowed = {"LIFTLOCK_ALLOW": "LL-NON-ATOMIC-REPLACE"}
     assert_succeeded(project.run("upgrade", **allowed, **ALL_TABLES_LARGE))
     assert rows(project.database, objects) == [("v", "ix_size")]
+
+
+OVER_CONNECTION = "op.get_bind().execute(sa.text({!r}))"
+BY_OPERATION = "op.execute({!r})"
+REWRITES = "ALTER TABLE item ALTER COLUMN size TYPE bigint USING slowly(size)"
+SLOW_FUNCTION = """
+CREATE FUNCTION slowly(n integer) RETURNS bigint LANGUAGE plpgsql
+    AS 'BEGIN PERFORM pg_sleep(0.01); RETURN n; END';
+ALTER TABLE item ENABLE ROW LEVEL SECURITY;
+"""
+REMOVES_FIRST = {
+    "view": ("DROP VIEW v", "CREATE VIEW v AS SELECT label FROM item"),
+    "default": REMOVED_AND_RESTORED["default"],
+    "row-level security": (
+        "ALTER TABLE item DISABLE ROW LEVEL SECURITY",
+        "ALTER TABLE item ENABLE ROW LEVEL SECURITY",
+    ),
+    "view for good": ("DROP VIEW v", "SELECT 1"),
+}
+EXPOSED = """
+SELECT to_regclass('v') IS NULL, NOT relrowsecurity,
+    NOT EXISTS (SELECT FROM pg_attrdef AS d WHERE d.adrelid = c.oid)
+FROM pg_class AS c WHERE c.oid = 'item'::regclass
+"""
+
+
+@pytest.mark.parametrize("name", REMOVES_FIRST)
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (OVER_CONNECTION, OVER_CONNECTION),
+        (OVER_CONNECTION, BY_OPERATION),
+        (BY_OPERATION, OVER_CONNECTION),
+        (BY_OPERATION, BY_OPERATION),
+    ],
+    ids=["connection", "connection first", "operation first", "operations"],
+)
+def test_removal_is_not_committed_before_a_step_that_is_refused(
+    item_project: ProjectFactory, name: str, first: str, second: str
+) -> None:
+    """The refused run leaves everything as it was."""
+    removes, restores = REMOVES_FIRST[name]
+    statements = [first.format(removes), second.format(REWRITES), first.format(restores)]
+    project = item_project("\n".join(statements))
+    create_objects(project)
+    with connected(project.database) as session:
+        session.execute(SLOW_FUNCTION)
+        session.execute("TRUNCATE transactions")
+    done = project.run("upgrade", **ALL_TABLES_LARGE)
+    assert_refused(done, "(?:LL-UNKNOWN-LOCKS|LL-NON-ATOMIC-REPLACE)")
+    assert rows(project.database, EXPOSED) == [(False, False, False)]
+    assert rows(project.database, TRANSACTIONS_OF_DDL) == [0]
+
+
+@pytest.mark.parametrize("name", ["view", "default", "row-level security"])
+def test_allowed_step_is_in_the_transaction_of_a_removal_that_is_restored_later(
+    item_project: ProjectFactory, name: str
+) -> None:
+    """Over the connection, the restoration isn't known yet; the application waits meanwhile."""
+    removes, restores = REMOVES_FIRST[name]
+    statements = [OVER_CONNECTION.format(one) for one in (removes, REWRITES, restores)]
+    project = item_project("\n".join(statements))
+    create_objects(project)
+    with connected(project.database) as session:
+        session.execute(SLOW_FUNCTION)
+        session.execute("TRUNCATE transactions")
+    allowed = {"LIFTLOCK_ALLOW": "LL-UNKNOWN-LOCKS"}
+    assert_succeeded(project.run("upgrade", **allowed, **ALL_TABLES_LARGE))
+    assert rows(project.database, TRANSACTIONS_OF_DDL) == [1]

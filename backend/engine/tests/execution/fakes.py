@@ -111,6 +111,7 @@ class FakeConnection:
         self.settings = dict(settings or {})
         self.sent: list[object] = []
         self.connection = self
+        self.server_major = 18
         self.dbapi_connection = self
         self.autocommit = autocommit
 
@@ -129,6 +130,11 @@ class FakeConnection:
         """Set a parameter, and keep that it was set."""
         self.settings[name] = value
         self.sent.append(("set", name, value, "local" if local else "session"))
+
+    def set_local(self, **values: str) -> None:
+        """Set parameters for the transaction."""
+        for name, value in values.items():
+            self.set(name, value, local=True)
 
     def send(self, sql: str) -> None:
         """Keep a statement."""

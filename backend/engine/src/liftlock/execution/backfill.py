@@ -11,10 +11,10 @@ from liftlock.errors import LiftlockError, NotNow, StepFailed, UnsafeRevision
 from liftlock.execution.attempt import Attempt, PendingStep, Send
 from liftlock.execution.backfill_report import BackfillReport
 from liftlock.execution.limits import RunLimits
-from liftlock.execution.lock_window import Holds
 from liftlock.execution.memory import RunMemory
 from liftlock.execution.parallel_backfill import ParallelBackfill
 from liftlock.execution.revision_errors import blocked_by
+from liftlock.execution.session_timeouts import Holds
 from liftlock.planning.steps import CONVERSION_SETTINGS
 from liftlock.postgres import batches, catalog, ranges
 from liftlock.postgres.queries import QUERIES
@@ -158,7 +158,7 @@ class BackfillRunner:
         return self._sent(lambda: self._connection.count(statement, parameters))
 
     def _sent(self, send: Callable[[], T]) -> T:
-        self._transaction.limit_idle_time(Holds.BATCH)
+        self._transaction.timeouts.limit(Holds.BATCH)
         try:
             return send()
         except Exception as error:

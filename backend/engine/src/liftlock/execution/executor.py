@@ -48,13 +48,16 @@ class StepExecutor:
         self._concurrent = ConcurrentStepRunner(attempt, limits)
         self._raw = RawStatementRunner(attempt, limits, memory)
 
-    def perform(self, operation: Operation, send: Send, *, ahead: Sequence[Operation] = ()) -> None:
+    def perform(
+        self, operation: Operation, send: Send, *, ahead: Sequence[Operation] | None = ()
+    ) -> None:
         """Run the steps of an operation that aren't committed yet.
 
         Parameters:
             operation: the operation.
             send: sends it as plain Alembic would.
-            ahead: the operations that follow, as far as they are known.
+            ahead: the operations that follow, as far as they are known; None where none are, and a
+                removed object may still be restored.
         """
         statement = sql.parse(operation.sql)
         if operation.kind == "execute" and self._is_control(operation, statement, send):
@@ -63,7 +66,7 @@ class StepExecutor:
         if statement.requires_one_transaction and not in_block:
             self._transaction.require_atomic()
         creates_table = self._attempt.facts.creates_table(operation)
-        self._look_ahead([operation, *ahead])
+        self._look_ahead(None if ahead is None else [operation, *ahead])
         ran = self._run_pending(operation, send)
         self._transaction.removed.passed(operation, ran=ran and not in_block)
         self._look_ahead(ahead)
@@ -123,8 +126,12 @@ class StepExecutor:
                 ran = True
         return ran
 
-    def _look_ahead(self, coming: Sequence[Operation]) -> None:
-        if not self._transaction.is_atomic:
+    def _look_ahead(self, coming: Sequence[Operation] | None) -> None:
+        if self._transaction.is_atomic:
+            return
+        if coming is None:
+            self._transaction.removed.await_usual_restoration()
+        else:
             self._transaction.removed.look_ahead(coming)
 
     def _run_step(self, pending: PendingStep, send: Send) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from liftlock.execution.attempt import Attempt, PendingStep, Send
 from liftlock.execution.limits import RunLimits
-from liftlock.execution.lock_window import Holds
 from liftlock.execution.memory import Escalation, RunMemory, StatementKey
 from liftlock.execution.revision_errors import lock_deadline_exceeded
+from liftlock.execution.session_timeouts import Holds
 from liftlock.model.operation import Operation
 from liftlock.model.table import Facts
 from liftlock.planning.unsafe import refuse_unless_allowed
@@ -25,6 +25,8 @@ from liftlock.sql import parse
 
 _LEAST_MILLISECONDS = 20.0
 _CODE = "LL-UNKNOWN-LOCKS"
+_CHANGES_ROWS = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
+"""Command tags of statements that lock rows only."""
 
 
 class RawStatementRunner:
@@ -43,6 +45,7 @@ class RawStatementRunner:
         self._limits = limits
         self._monitor = limits.lock.monitor
         self._memory = memory
+        self._keeps_removal = False
 
     def run(self, pending: PendingStep, send: Send) -> str | None:
         """Run a statement, and record it.
@@ -50,6 +53,9 @@ class RawStatementRunner:
         It may share the open transaction while that holds no strong lock, or while it is quick. On
         a shadow every statement is quick, because the tables are empty; so an observer has each
         one run alone from the first attempt on.
+
+        A removal that others would notice isn't committed before it: if it were refused then, the
+        application would be left without the removed object.
 
         Parameters:
             pending: the step.
@@ -64,6 +70,7 @@ class RawStatementRunner:
             NotNow: it got no lock until the deadline.
         """
         key = (self._attempt.revision, pending.key)
+        self._keeps_removal = self._would_expose(pending)
         escalation = self._memory.escalation(key)
         in_block = self._transaction.in_block
         shared = self._begin(escalation, in_block=in_block)
@@ -99,35 +106,48 @@ class RawStatementRunner:
         )
         isolated = self._limits.isolate_statements and not transaction.removed.awaits_restoration
         alone = isolated or escalation is not Escalation.SHARED
-        if in_block or (exclusive and alone):
+        if in_block or (exclusive and alone and not self._keeps_removal):
             transaction.commit()
             return False
         return exclusive
 
+    def _would_expose(self, pending: PendingStep) -> bool:
+        """Return whether a commit before a statement that may be refused would expose a removal.
+
+        One that only changes rows is never refused.
+        """
+        if self._transaction.in_block or _changes_rows(pending.operation):
+            return False
+        return self._transaction.removed.exposes
+
     def _set_timeouts(self, escalation: Escalation, *, shared: bool) -> None:
         budget = self._limits.budget
-        milliseconds = budget - self._transaction.window.elapsed if shared else budget * 2
+        milliseconds = budget * 2.0
+        if shared and escalation is Escalation.SHARED:
+            milliseconds = budget - self._transaction.window.elapsed
         self._transaction.limit_lock_wait()
         if escalation is Escalation.NO_TIMEOUT:
             self._connection.set_local(lock_timeout="0")
-        elif escalation is not Escalation.ALLOWED:
+        if escalation in {Escalation.NO_TIMEOUT, Escalation.ALLOWED}:
+            self._transaction.timeouts.lift()
+        else:
             timeout = max(milliseconds, _LEAST_MILLISECONDS)
             self._connection.set_local(statement_timeout=f"{timeout:.0f}ms")
 
     def _end(self, pending: PendingStep, escalation: Escalation, *, in_block: bool) -> None:
         """Commit a statement that had to be alone; else note the locks that it left."""
-        if in_block or escalation is Escalation.ALLOWED:
+        if in_block or (escalation is Escalation.ALLOWED and not self._keeps_removal):
             self._transaction.commit()
             return
         reads = pending.operation.kind != "execute" or parse(pending.operation.sql).is_read
         if reads:
             return
         if self._monitor.table_locks():
-            self._transaction.limit_idle_time(Holds.TABLES)
+            self._transaction.timeouts.limit(Holds.TABLES)
             self._transaction.window.note_exclusive()
             self._transaction.commit_after_loss()
         else:
-            self._transaction.limit_idle_time(Holds.ROWS)
+            self._transaction.timeouts.limit(Holds.ROWS)
 
     def _too_long(self, pending: PendingStep, key: StatementKey, *, shared: bool) -> Exception:
         """Decide how the next attempt runs a statement that took too long.
@@ -137,7 +157,7 @@ class RawStatementRunner:
         """
         if self._monitor.gave_up:
             return lock_deadline_exceeded(self._attempt.revision, pending.step.sql, self._monitor)
-        if shared:
+        if shared and self._memory.escalation(key) is Escalation.SHARED:
             self._memory.escalate(key, Escalation.ALONE)
         elif locks := self._monitor.lock_report():
             self._refuse_table_locks(pending.operation, locks)
@@ -172,3 +192,8 @@ class RawStatementRunner:
             what="this statement rewrites tables or indexes while their reads and writes wait",
             remedy="Use VACUUM without FULL, or REINDEX … CONCURRENTLY",
         )
+
+
+def _changes_rows(operation: Operation) -> bool:
+    """Return whether an operation changes rows only, and no table."""
+    return all(statement.kind in _CHANGES_ROWS for statement in parse(operation.sql).each)

@@ -49,6 +49,11 @@ class RemovedObjects:
         """Return whether the revision restores an object later; until then nothing is committed."""
         return self._awaited is not None
 
+    @property
+    def exposes(self) -> bool:
+        """Return whether others would miss an object if the transaction were committed now."""
+        return self._first_remover(self._missing) is not None
+
     def look_ahead(self, coming: Sequence[Operation]) -> None:
         """Find whether an operation that the revision has already sent restores a missing object.
 

@@ -22,10 +22,10 @@ from liftlock.execution.connection import DriverParameters
 from liftlock.execution.executor import StepExecutor
 from liftlock.execution.journal import ResultRecord
 from liftlock.execution.limits import RunLimits
-from liftlock.execution.lock_window import Holds
 from liftlock.execution.memory import Escalation, RunMemory
 from liftlock.execution.recorded_results import Cursor, RecordedResult, ReplayCursor, capture
 from liftlock.execution.result_values import NotRecordable
+from liftlock.execution.session_timeouts import Holds
 from liftlock.model.operation import Operation, digest
 from liftlock.postgres.ledger import OperationKey
 from liftlock.postgres.sqlstates import QUERY_CANCELED, RetryDifferently, sqlstate
@@ -200,7 +200,7 @@ class QueryReplay:
                     result = capture(answered.cursor)
                     self._record(key, exact, result)
 
-        self._executor.perform(self._operation(sent.text, kind="execute"), send)
+        self._executor.perform(self._operation(sent.text, kind="execute"), send, ahead=None)
         return result
 
     def _result_of(self, sent: _Sent) -> RecordedResult:
@@ -259,7 +259,7 @@ class QueryReplay:
             self._connection.set_local(statement_timeout="0")
         if not reading:
             transaction.window.open()
-            transaction.limit_idle_time(Holds.ROWS)
+            transaction.timeouts.limit(Holds.ROWS)
 
     def _commit_before(self, *, reading: bool) -> None:
         transaction = self._transaction

@@ -22,11 +22,12 @@ from sqlalchemy.engine import Connection
 from liftlock.execution.connection import ProjectConnection, driver_of
 from liftlock.execution.journal import Journal
 from liftlock.execution.limits import RunLimits
-from liftlock.execution.lock_window import Holds, LockWindow
+from liftlock.execution.lock_window import LockWindow
 from liftlock.execution.memory import RunMemory
 from liftlock.execution.removed_objects import RemovedObjects
 from liftlock.execution.revision_errors import deferred_constraint_violated
 from liftlock.execution.session_settings import SessionSettings
+from liftlock.execution.session_timeouts import Holds, SessionTimeouts
 from liftlock.execution.transaction_mode import TRANSITIONS, Mode, ModeEvent
 from liftlock.model.operation import Operation
 from liftlock.model.step import Step
@@ -34,8 +35,6 @@ from liftlock.postgres.ledger import OperationKey
 from liftlock.postgres.queries import CATALOG
 from liftlock.postgres.sqlstates import DATA_BREAKS, RetryDifferently, sqlstate
 
-_TRANSACTION_TIMEOUT_MAJOR = 17
-"""The first major version with ``transaction_timeout``."""
 _MAINTENANCE_MILLISECONDS = 5_000
 """The wait for an autovacuum; longer than any usual ``deadlock_timeout``."""
 
@@ -75,6 +74,9 @@ class Transaction:
         self.settings = settings
         self.window = LockWindow(limits.budget)
         self.removed = RemovedObjects(limits.lock.monitor)
+        self.timeouts = SessionTimeouts(
+            connection, limits.budget, lambda: memory.losses(journal.revision), off=external
+        )
         self._journal = journal
         self._limits = limits
         self._memory = memory
@@ -85,7 +87,6 @@ class Transaction:
         self._ended_by_revision = False
         self._has_unrecorded_writes = False
         self._keeps_unrecorded_writes = False
-        self._idle_limited_for = Holds.NOTHING
         settings.forget_local()
 
     # The state.
@@ -189,7 +190,10 @@ class Transaction:
         self._ended_by_revision = True
 
     def _change_mode(self, event: ModeEvent) -> None:
+        was_atomic = self.is_atomic
         self._mode = TRANSITIONS[self._mode, event]
+        if self.is_atomic and not was_atomic:
+            self.timeouts.lift_duration()
 
     # Commit and rollback.
 
@@ -224,20 +228,27 @@ class Transaction:
         self._commit_driver()
 
     def commit_if_half_used(self) -> None:
-        """Commit when the locks that are held have used up half of the stall budget."""
-        if not self._waits_for_restoration() and self.window.is_half_used:
+        """Commit when the locks that are held have used up half of the stall budget.
+
+        A removal is committed later, since the next operation may be refused.
+        """
+        if self._waits_for_restoration() or not self.window.is_half_used:
+            return
+        if self.window.is_used_twice or not self.removed.exposes:
             self.commit()
 
     def commit_after_loss(self) -> None:
         """Commit a strong lock at once, in a revision that has lost a session while it held one."""
         has_lost = self._memory.losses(self._journal.revision) > 0
-        if has_lost and self.window.is_exclusive and not self._waits_for_restoration():
+        if not has_lost or not self.window.is_exclusive or self._waits_for_restoration():
+            return
+        if not self.removed.exposes:
             self.commit()
 
     def rollback(self) -> None:
         """Roll back what isn't committed, and go on in a new transaction."""
         driver_of(self.connection.connection).rollback()
-        self._idle_limited_for = Holds.NOTHING
+        self.timeouts.transaction_ended()
         self.settings.repeat_local()
 
     def undo(self, key: OperationKey, statements: Sequence[str]) -> None:
@@ -251,7 +262,7 @@ class Transaction:
             statements: the statements that undo it.
         """
         self.rollback()
-        self.limit_idle_time(Holds.TABLES)
+        self.timeouts.limit(Holds.TABLES)
         for statement in statements:
             self.connection.send(statement)
         self._journal.forget(key)
@@ -285,7 +296,7 @@ class Transaction:
 
     def _commit_driver(self) -> None:
         driver_of(self.connection.connection).commit()
-        self._idle_limited_for = Holds.NOTHING
+        self.timeouts.transaction_ended()
         self.settings.repeat_local()
 
     def _deferred_constraint(self, error: Exception) -> Exception:
@@ -306,41 +317,17 @@ class Transaction:
         """Set the lock timeout so that all waits of this transaction fit in the stall budget.
 
         Parameters:
-            exclusive: whether the lock conflicts with row changes; see ``limit_idle_time``.
+            exclusive: whether the lock conflicts with row changes; then the session gets timeouts.
         """
         settings = {}
         if not self.window.is_open or not self.is_atomic:
             # also where env.py or the revision has set another lock_timeout
             settings["lock_timeout"] = f"{self.window.remaining:.0f}ms"
         if exclusive:
-            settings |= self._session_timeouts(Holds.TABLES)
+            settings |= self.timeouts.due(Holds.TABLES, brief=not self.is_atomic)
         if settings:
             self.connection.set_local(**settings)
         self.window.open()
-
-    def limit_idle_time(self, holds: Holds) -> None:
-        """Let the server end the session if this process stops while the transaction has locks.
-
-        A process may be frozen, or cut off from the network, and the application would wait for as
-        long. The run continues with a new session. Each loss doubles the time, for revisions that
-        compute for long between two statements.
-
-        Parameters:
-            holds: the locks that the transaction holds, or is about to take.
-        """
-        timeouts = self._session_timeouts(holds)
-        if timeouts:
-            self.connection.set_local(**timeouts)
-
-    def _session_timeouts(self, holds: Holds) -> dict[str, str]:
-        """Return the timeouts to set, unless this transaction has them already."""
-        if self._external or self._idle_limited_for >= holds:
-            return {}
-        self._idle_limited_for = holds
-        losses = self._memory.losses(self._journal.revision)
-        has_timeout = self.connection.server_major >= _TRANSACTION_TIMEOUT_MAJOR
-        brief = has_timeout and not self.is_atomic
-        return self.window.session_timeouts(holds, losses, brief=brief)
 
     def wait_for_maintenance(self) -> None:
         """Wait for maintenance, such as an autovacuum, that refused the last attempt its lock.
