@@ -54,14 +54,20 @@ def test_swap_moves_the_default_and_the_owned_sequence() -> None:
 def test_swap_creates_an_identity_that_continues_the_numbers() -> None:
     """PostgreSQL can't move an identity's sequence."""
     sequence = DependentSequence(
-        "t_a_seq", "t_a_seq", "GENERATED ALWAYS AS IDENTITY (START WITH 3)", ("USAGE ON t_a_seq",)
+        "t_a_seq",
+        "t_a_seq",
+        "GENERATED ALWAYS AS IDENTITY (START WITH 3)",
+        ("USAGE ON t_a_seq",),
+        "'it''s'",
     )
     written = swap(replace(REPLACEMENT, default=None, sequences=(sequence,)))
     (add,) = [sql for sql in written if "ADD GENERATED" in sql]
     temporary = add.split("SEQUENCE NAME ")[1].split()[0]
     assert add.endswith(f"AS IDENTITY (SEQUENCE NAME {temporary} START WITH 3)")
     unquoted = temporary.strip('"')
-    assert f"SELECT setval('\"{unquoted}\"', last_value, is_called) FROM t_a_seq" in written
+    setval = written.index(f"SELECT setval('\"{unquoted}\"', last_value, is_called) FROM t_a_seq")
+    assert written[setval - 1] == "ALTER SEQUENCE t_a_seq START WITH 3"  # locks out nextval()
+    assert "COMMENT ON SEQUENCE \"t_a_seq\" IS 'it''s'" in written
     rename = written.index(f'ALTER SEQUENCE {temporary} RENAME TO "t_a_seq"')
     assert rename > written.index('ALTER TABLE t DROP COLUMN "a"')
     assert written[rename + 1] == "GRANT USAGE ON t_a_seq"

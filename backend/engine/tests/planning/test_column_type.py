@@ -58,6 +58,7 @@ def test_replacement_is_filled_and_validated_before_the_swap(dry_run: DryRun) ->
         "add c",
         "validate c",
         "analyze",
+        "await snapshots",
         "swap",
     ]
 

@@ -15,6 +15,7 @@ from liftlock.execution.limits import RunLimits
 from liftlock.execution.memory import RunMemory
 from liftlock.execution.raw_sql import RawStatementRunner
 from liftlock.execution.revision_errors import lock_deadline_exceeded, rolled_back_by_revision
+from liftlock.execution.snapshots import await_snapshots
 from liftlock.model.lock import LockMode
 from liftlock.model.operation import Operation
 from liftlock.model.step import Pace, Step, StepKind
@@ -47,6 +48,11 @@ class StepExecutor:
         self._backfill = BackfillRunner(attempt, limits, memory)
         self._concurrent = ConcurrentStepRunner(attempt, limits)
         self._raw = RawStatementRunner(attempt, limits, memory)
+        self._runners = {
+            StepKind.LOOK: self._find_violations,
+            StepKind.BACKFILL: self._backfill.run,
+            StepKind.SNAPSHOTS: self._await_snapshots,
+        }
 
     def perform(
         self, operation: Operation, send: Send, *, ahead: Sequence[Operation] | None = ()
@@ -143,10 +149,8 @@ class StepExecutor:
     def _runner_of(self, pending: PendingStep) -> Callable[[PendingStep, Send], None]:
         """Choose how a step is run; without a commit in between, every step is brief."""
         kind = pending.step.kind
-        if kind is StepKind.LOOK:
-            return self._find_violations
-        if kind is StepKind.BACKFILL:
-            return self._backfill.run
+        if kind in self._runners:
+            return self._runners[kind]
         if self._transaction.is_atomic:
             return self._run_brief
         if kind is StepKind.CONCURRENT:
@@ -212,6 +216,14 @@ class StepExecutor:
             raise
         self._attempt.record(pending)
         self._transaction.commit()
+
+    def _await_snapshots(self, pending: PendingStep, _send: Send) -> None:
+        """Wait for transactions that don't see the rows of the last step yet."""
+        if not self._transaction.is_atomic:
+            self._transaction.commit()
+            relation = pending.operation.relation
+            await_snapshots(self._limits, self._attempt.revision, relation)
+        self._attempt.record(pending)
 
     def _run_raw(self, pending: PendingStep, send: Send) -> None:
         """Run a statement whose locks are unknown; outside a transaction if it refuses one."""

@@ -73,12 +73,14 @@ class DependentSequence:
         identity: the GENERATED … AS IDENTITY clause; empty for a sequence that the column's default
             calls.
         grants: the privileges on it, each as the SQL text that follows GRANT.
+        comment: the comment on the sequence of an identity, as an SQL literal.
     """
 
     relation: str
     name: str
     identity: str
     grants: tuple[str, ...]
+    comment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,8 @@ class StepKind(StrEnum):
         CONCURRENT: a statement that can't run in a transaction; an interrupted one may leave an
             invalid object, which ``repair`` removes.
         LOOK: a query for rows that violate a later constraint; rows end the run with an error.
+        SNAPSHOTS: a wait for the end of the transactions that see the table as it was before the
+            last step; ``sql`` is a comment.
         BACKFILL: an update in batches; ``sql`` is the SET clause and ``where`` its condition.
     """
 
@@ -52,6 +54,7 @@ class StepKind(StrEnum):
     PLAIN = "plain"
     CONCURRENT = "concurrent"
     LOOK = "look"
+    SNAPSHOTS = "snapshots"
     BACKFILL = "backfill"
 
 

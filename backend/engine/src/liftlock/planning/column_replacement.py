@@ -20,6 +20,7 @@ from liftlock.planning.steps import (
     CONVERSION_SETTINGS,
     add_bare_column,
     analyze_column,
+    await_snapshots,
     backfill_rows,
     build_index,
     validate,
@@ -58,6 +59,7 @@ class Replacement:
             *self._build_indexes(),
             *self._add_constraints(),
             analyze_column(self.relation, self.name),
+            await_snapshots(),
         ):
             yield replace(step, undo=undo)
 

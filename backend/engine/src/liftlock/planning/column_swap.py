@@ -99,11 +99,15 @@ def _create_identity(
 ) -> Iterator[str]:
     """Create an identity that continues the numbers of the old one.
 
-    PostgreSQL can't move the sequence of an identity to another column.
+    PostgreSQL can't move the sequence of an identity to another column. ALTER SEQUENCE, although it
+    changes nothing, locks the old one against nextval(): a client may draw numbers without the
+    table, and would draw one that the new sequence gives out again.
+    https://www.postgresql.org/docs/current/sql-altersequence.html#id-1.9.3.31.7
     """
     name = replacement.in_schema(replacement.temporary_name(sequence.name))
     generated, options = sequence.identity.split("(", 1)
     yield f"{alter_column} ADD {generated}(SEQUENCE NAME {name} {options}"
+    yield f"ALTER SEQUENCE {sequence.relation} {options.removesuffix(')')}"
     yield f"SELECT setval({quote_literal(name)}, last_value, is_called) FROM {sequence.relation}"
 
 
@@ -114,6 +118,7 @@ def _rename_identity_sequences(replacement: Replacement) -> Iterator[str]:
         yield f"ALTER SEQUENCE {name} RENAME TO {quote_name(sequence.name)}"
         for grant in sequence.grants:
             yield f"GRANT {grant}"
+        yield from comment_on("SEQUENCE", replacement.in_schema(sequence.name), sequence.comment)
 
 
 def _identities(replacement: Replacement) -> list[DependentSequence]:

@@ -33,12 +33,15 @@ The table or an index is rewritten, such as for integer to bigint: a replacement
             5. ADD CONSTRAINT … NOT VALID, VALIDATE, of
                each check and foreign key                as in ``constraints``
             6. ANALYZE t (new)                           SHARE UPDATE EXCLUSIVE
-            7. Swap: drop a, rename new and its objects  ACCESS EXCLUSIVE, brief, one transaction
+            7. Wait for transactions whose snapshot is
+               older than new's values: to them, new
+               would be null in every row                no lock
+            8. Swap: drop a, rename new and its objects  ACCESS EXCLUSIVE, brief, one transaction
                (``column_swap``)
 
-    crash:  Before step 7 the application uses a, and the triggers keep new up to date. The next run
+    crash:  Before step 8 the application uses a, and the triggers keep new up to date. The next run
             continues with the step that wasn't recorded. A row that can't be converted, or that
-            violates a constraint, removes new and all its objects. Step 7 is done or not done.
+            violates a constraint, removes new and all its objects. Step 8 is done or not done.
 """
 
 from __future__ import annotations
@@ -53,7 +56,11 @@ from liftlock.planning.alembic_code import write_call, write_execute
 from liftlock.planning.column_replacement import Replacement, comment_on, without_validation
 from liftlock.planning.column_swap import swap_columns
 from liftlock.planning.naming import quote_literal
-from liftlock.planning.steps import analyze_column, execute_exclusively, validate
+from liftlock.planning.steps import (
+    analyze_column,
+    execute_exclusively,
+    validate,
+)
 from liftlock.planning.unchanged import (
     is_small_or_new,
     leave_unchanged,

@@ -32,7 +32,7 @@ def seconds_of_step(step: Step, table: Table | None) -> float | None:
     """
     if step.pace is Pace.BRIEF:
         return 0.0
-    if table is None or table.created_by_run:
+    if table is None or table.created_by_run or step.kind is StepKind.SNAPSHOTS:
         return None
     rows = max(table.rows, 0)
     scan = table.bytes / BYTES_SCANNED

@@ -124,6 +124,20 @@ def backfill_rows(relation: str, values: str, where: str) -> Step:
     )
 
 
+def await_snapshots() -> Step:
+    """Return a wait for transactions that don't see the rows of a backfill yet.
+
+    A transaction of REPEATABLE READ may have begun before the backfill and read the column later.
+    """
+    return Step(
+        name="await snapshots",
+        sql="-- wait for transactions that began before the end of the last step",
+        pace=Pace.ONLINE,
+        lock=None,
+        kind=StepKind.SNAPSHOTS,
+    )
+
+
 def add_bare_column(relation: str, definition: str) -> Step:
     """Return ADD COLUMN, under ACCESS EXCLUSIVE; for a definition that causes no scan or rewrite.
 

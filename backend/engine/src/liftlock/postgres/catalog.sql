@@ -429,7 +429,8 @@ SELECT json_build_object(
                            CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END,
                            CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)), '[]')
                 FROM aclexplode(s.relacl) AS x
-                WHERE s.deptype = 'i' AND x.grantee <> s.relowner)) ORDER BY s.seqrelid), '[]')
+                WHERE s.deptype = 'i' AND x.grantee <> s.relowner),
+            'comment', CASE s.deptype WHEN 'i' THEN quote_literal(obj_description(s.seqrelid, 'pg_class')) END) ORDER BY s.seqrelid), '[]')
         FROM sequences AS s
         JOIN (VALUES ('int2'::regtype, 32767), ('int4', 2147483647), ('int8', 9223372036854775807)) AS l (kind, most)
           ON l.kind = s.seqtypid),

@@ -200,6 +200,12 @@ class SessionMonitor:
         rows = query(self._session, "visible_to_others", kind=kind, whose=whose, part=part)
         return bool(rows[0]["seen"])
 
+    def snapshots(self) -> list[Blocker]:
+        """Return the transactions of other sessions that hold a snapshot, with their ``xmin``."""
+        with self._guard:
+            pid = self._pid
+        return query(self._session, "snapshots", pid=pid or 0)
+
     def requested_state(self, execution: int | None) -> str:
         """Return what ``liftlock backfill`` requests of a revision: ``run``, ``pause``, ``cancel``.
 

@@ -124,6 +124,16 @@ SELECT a.pid
 FROM pg_catalog.pg_stat_activity AS a
 JOIN unnest(CAST(:pids AS int[]), CAST(:starts AS timestamptz[])) AS known (pid, xact_start) USING (pid, xact_start);
 
+-- name: snapshots
+-- Return the transactions of other sessions that hold a snapshot, except those of this run. Sessions of
+-- another database can't read this one's tables.
+SELECT a.pid, CAST(a.backend_xmin AS text) AS xmin, a.application_name, a.state, a.usename, a.backend_type,
+       extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS seconds, left(a.query, 200) AS query
+FROM pg_catalog.pg_stat_activity AS a
+WHERE a.datname = current_database() AND a.backend_type = 'client backend' AND a.backend_xmin IS NOT NULL
+  AND a.pid <> pg_backend_pid() AND a.pid <> :pid
+ORDER BY a.xact_start;
+
 -- name: table_locks
 -- Return the locks on tables, views and sequences that a session holds or waits for, without the modes
 -- that row changes take. Relations that it has created and not committed are not visible here.
