@@ -52,14 +52,63 @@ def test_status_names_the_unfinished_revision(unfinished: Project) -> None:
     assert "upgrade of r2" not in unfinished.run("status").stdout
 
 
-def test_changed_file_of_an_unfinished_revision_is_refused(unfinished: Project) -> None:
-    """An unfinished revision is not resumed from a changed file, unless the operator allows it."""
+def test_corrected_file_of_an_unfinished_revision_is_resumed(unfinished: Project) -> None:
+    """The statement that failed never began, so it may be corrected as its message says."""
     unfinished.revision("r2", "r1", FAILS_AFTER_INDEX.replace("a < 0", "a > 0"))
-    assert_refused(unfinished.run("upgrade", **ALL_TABLES_LARGE), "LL-FILE-CHANGED")
-    assert_succeeded(
-        unfinished.run("upgrade", LIFTLOCK_ALLOW="LL-FILE-CHANGED", **ALL_TABLES_LARGE)
-    )
+    assert_succeeded(unfinished.run("upgrade", **ALL_TABLES_LARGE))
     assert rows(unfinished.database, "SELECT version_num FROM alembic_version") == ["r2"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "op.execute('CREATE TABLE early (a integer)')\n" + FAILS_AFTER_INDEX,
+        FAILS_AFTER_INDEX.replace("['a']", "['a', sa.text('(a + 1)')]"),
+        "op.get_bind().execute(sa.text('INSERT INTO t VALUES (7)'))\n" + FAILS_AFTER_INDEX,
+        "op.create_check_constraint('c', 't', 'a > 0')",
+    ],
+    ids=["statement before", "committed statement", "write before", "statement removed"],
+)
+def test_file_that_differs_in_what_is_committed_is_refused(
+    unfinished: Project, changed: str
+) -> None:
+    """Before anything is run. The committed statements are named."""
+    unfinished.revision("r2", "r1", changed)
+    done = unfinished.run("upgrade", **ALL_TABLES_LARGE)
+    assert_refused(done, "LL-FILE-CHANGED", mentions="CREATE INDEX")
+    assert rows(unfinished.database, "SELECT to_regclass('early')::text, max(a) FROM t") == [
+        (None, 1)
+    ]
+    unfinished.revision("r2", "r1", FAILS_AFTER_INDEX.replace("a < 0", "a > 0"))
+    assert_succeeded(unfinished.run("upgrade", **ALL_TABLES_LARGE))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "op.create_index('i', 't', ['typo'])",
+        "op.create_index('i', 't', ['typo'], unique=True)",
+        "op.create_unique_constraint('u', 't', ['typo'])",
+        "op.create_check_constraint('c', 't', 'typo > 0')",
+        "op.alter_column('t', 'typo', type_=sa.BigInteger())",
+        "op.alter_column('t', 'typo', nullable=False)",
+        "op.backfill('t', set='typo = 1', where='typo IS NULL')",
+        (
+            "with op.get_context().autocommit_block():\n"
+            "    op.execute('CREATE INDEX CONCURRENTLY i ON t (typo)')"
+        ),
+    ],
+)
+def test_typo_can_be_corrected(project: Project, body: str) -> None:
+    """A statement that failed by itself leaves nothing in the ledger."""
+    insert = "op.execute('INSERT INTO t VALUES (1)')"
+    project.revision("r1", None, f"op.create_table('t', sa.Column('a', sa.Integer))\n{insert}")
+    assert_succeeded(project.run("upgrade"))
+    project.revision("r2", "r1", body)
+    done = project.run("upgrade", **ALL_TABLES_LARGE)
+    assert_failed(done, "LL-STEP-FAILED", 5, mentions="typo")
+    project.revision("r2", "r1", body.replace("typo", "a"))
+    assert_succeeded(project.run("upgrade", **ALL_TABLES_LARGE))
 
 
 def test_downgrade_is_refused_while_an_upgrade_is_unfinished(unfinished: Project) -> None:

@@ -19,9 +19,9 @@ def timeouts(
     ("holds", "brief", "expected"),
     [
         (Holds.ROWS, False, {IDLE: "10000ms"}),
-        (Holds.BATCH, False, {IDLE: "200ms"}),
-        (Holds.TABLES, False, {IDLE: "200ms"}),
-        (Holds.TABLES, True, {IDLE: "200ms", "transaction_timeout": "1000ms"}),
+        (Holds.BATCH, False, {IDLE: "300ms"}),
+        (Holds.TABLES, False, {IDLE: "300ms"}),
+        (Holds.TABLES, True, {IDLE: "300ms", "transaction_timeout": "1000ms"}),
     ],
 )
 def test_timeouts_for_locks(holds: Holds, *, brief: bool, expected: dict[str, str]) -> None:
@@ -32,14 +32,14 @@ def test_timeouts_for_locks(holds: Holds, *, brief: bool, expected: dict[str, st
 def test_each_lost_session_doubles_the_timeouts() -> None:
     """The revision may compute for long, so it gets through at last."""
     due = timeouts(losses=3).due(Holds.TABLES, brief=True)
-    assert due == {IDLE: "1600ms", "transaction_timeout": "8000ms"}
+    assert due == {IDLE: "2400ms", "transaction_timeout": "8000ms"}
 
 
 def test_postgresql_16_has_no_limit_of_a_transaction() -> None:
     """An unknown parameter would be an error."""
     connection = FakeConnection()
     connection.server_major = 16
-    assert timeouts(connection).due(Holds.TABLES, brief=True) == {IDLE: "200ms"}
+    assert timeouts(connection).due(Holds.TABLES, brief=True) == {IDLE: "300ms"}
     timeouts(connection).lift()
     assert connection.settings == {"statement_timeout": "0"}
 
@@ -70,4 +70,4 @@ def test_duration_is_lifted_only_where_it_is_limited() -> None:
     assert connection.settings == {}
     due.limit(Holds.TABLES)
     due.lift_duration()
-    assert connection.settings == {IDLE: "200ms", "transaction_timeout": "0"}
+    assert connection.settings == {IDLE: "300ms", "transaction_timeout": "0"}

@@ -16,6 +16,7 @@ from liftlock.execution.fact_collector import FactCollector
 from liftlock.execution.journal import Journal, ResultRecord
 from liftlock.execution.revision_errors import (
     committed_without_record,
+    file_differs,
     path_differs,
     values_differ,
 )
@@ -60,12 +61,21 @@ class Attempt:
         transaction: its transaction.
         journal: the ledger rows of the revision.
         facts: collects the facts that operations are planned with.
+        corrected: the revision's file has changed since it was interrupted, so it has to begin with
+            the operations that are committed.
 
     Raises:
         UnsafeRevision: an earlier attempt committed writes that the ledger doesn't record.
     """
 
-    def __init__(self, transaction: Transaction, journal: Journal, facts: FactCollector) -> None:
+    def __init__(
+        self,
+        transaction: Transaction,
+        journal: Journal,
+        facts: FactCollector,
+        *,
+        corrected: bool = False,
+    ) -> None:
         if journal.committed_unrecorded:
             raise committed_without_record(journal.revision)
         self.transaction = transaction
@@ -76,6 +86,7 @@ class Attempt:
         self._met: set[OperationKey] = set()
         self._position = sum(len(known.finished) for known in self._progress.steps.values())
         self._other_values = ""
+        self._corrected = corrected
 
     @property
     def revision(self) -> str:
@@ -91,10 +102,12 @@ class Attempt:
 
         Raises:
             UnsafeRevision: it has no online form and isn't allowed; or it writes other values than
-                the interrupted attempt.
+                the interrupted attempt; or a corrected file differs in what is committed.
         """
         key = self._key(operation)
         progress = self._progress.steps.get(key)
+        if self._corrected:
+            self._compare_file(operation, progress)
         self._compare_values(operation, progress)
         if progress is None:
             self.transaction.commit_if_half_used()
@@ -132,11 +145,7 @@ class Attempt:
         Raises:
             UnsafeRevision: the revision took another path than the interrupted attempt.
         """
-        missing = [
-            progress.recipe[0].sql
-            for key, progress in self._progress.steps.items()
-            if key not in self._met and progress.recipe
-        ]
+        missing = self._missing()
         if missing:
             raise path_differs(self.revision, missing)
         self.journal.write()
@@ -162,8 +171,10 @@ class Attempt:
         """Refuse a new write of a revision whose recorded writes had other values.
 
         Raises:
-            UnsafeRevision: that is so.
+            UnsafeRevision: that is so, or a corrected file has it before what is committed.
         """
+        if self._corrected and self._missing():
+            raise file_differs(self.revision, self._missing(), statement)
         if self._other_values:
             raise values_differ(self._other_values, statement)
 
@@ -172,6 +183,29 @@ class Attempt:
         self._seen[operation.shape] += 1
         self._met.add(key)
         return key
+
+    def _missing(self) -> list[str]:
+        """Return the statements of committed operations that this attempt hasn't met yet."""
+        return [
+            progress.recipe[0].sql
+            for key, progress in self._progress.steps.items()
+            if key not in self._met and progress.recipe
+        ]
+
+    def _compare_file(self, operation: Operation, progress: OperationProgress | None) -> None:
+        """Compare an operation of a corrected file with the committed ones.
+
+        Raises:
+            UnsafeRevision: it comes before a committed operation, or replaces one.
+        """
+        same = progress is None or progress.fingerprint in {
+            "",
+            operation.evidence,
+            operation.fingerprint,
+        }
+        missing = self._missing() if progress is None else []
+        if missing or not same:
+            raise file_differs(self.revision, missing or [operation.sql], operation.sql)
 
     def _compare_values(self, operation: Operation, progress: OperationProgress | None) -> None:
         if not operation.may_change_rows or self._progress.changed:

@@ -21,10 +21,10 @@ from liftlock.postgres.dry_run import DryRunFailed, EmptyCopy
 from liftlock.postgres.queries import CATALOG
 from liftlock.postgres.sqlstates import (
     ALREADY_DONE,
-    DATA_BREAKS,
     INSUFFICIENT_PRIVILEGE,
     QUERY_CANCELED,
     is_connection_lost,
+    is_statement_error,
     sqlstate,
 )
 from liftlock.sql import excerpt
@@ -127,14 +127,15 @@ class ConcurrentStepRunner:
     def _send_planned(self, pending: PendingStep, send: Send) -> Exception | None:
         """Send a planned statement.
 
-        Return the error of rows that violate a unique index: the invalid index is dropped already,
-        and the caller undoes the operation inside a transaction.
+        Return the error if the statement caused it, as rows that violate a unique index do: an
+        invalid index is dropped already, and the caller undoes the operation in a transaction.
         """
         try:
             send()
         except Exception as error:
-            if sqlstate(error) in DATA_BREAKS and pending.step.repair:
-                self._connection.send(pending.step.repair)
+            if is_statement_error(error):
+                for repair in self._unfinished_build(pending.step):
+                    self._connection.send(repair)
                 return error
             self._raise_stop(error, pending, lambda: self._unfinished_build(pending.step))
             raise

@@ -31,6 +31,27 @@ def values_differ(before: str, now: str) -> UnsafeRevision:
     )
 
 
+def file_differs(revision: str, missing: Sequence[str], found: str) -> UnsafeRevision:
+    """Return the error of an interrupted revision whose corrected file has lost committed steps.
+
+    Parameters:
+        revision: its identifier.
+        missing: the statements that are committed and that the file doesn't have.
+        found: the statement that it has in their place.
+    """
+    statements = "\n".join(excerpt(statement) for statement in missing[:_SHOWN_STATEMENTS])
+    return UnsafeRevision(
+        "LL-FILE-CHANGED",
+        f"revision {revision}: its file has changed since it was interrupted. These statements are"
+        f" committed:\n{statements}\nand it has now, in their place,\n{excerpt(found)}",
+        why="Only what follows the committed statements may be corrected; the remaining steps are"
+        " unknown otherwise. Nothing was run.",
+        now="Restore these statements at the beginning of the file, and make the change in a new"
+        " revision. Or, when the changed file is right all the same:"
+        " LIFTLOCK_ALLOW=LL-FILE-CHANGED.",
+    )
+
+
 def path_differs(revision: str, missing: Sequence[str]) -> UnsafeRevision:
     """Return the error of a resumed revision that didn't send what an earlier attempt ran.
 

@@ -14,7 +14,7 @@ from enum import IntEnum
 
 from liftlock.execution.connection import ProjectConnection
 
-_FREEZE_MILLISECONDS = 100
+_FREEZE_MILLISECONDS = 200
 """The time beyond the stall budget after which a process that sends nothing counts as stopped."""
 
 _TRANSACTION_BUDGETS = 10

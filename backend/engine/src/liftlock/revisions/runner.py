@@ -50,7 +50,7 @@ from liftlock.revisions.migration_context import schema_translation, script_of
 from liftlock.revisions.observer import StatementObserver
 from liftlock.revisions.project import revision_of
 from liftlock.revisions.recorder import Recorder
-from liftlock.revisions.revision_file import file_changed, source_digest
+from liftlock.revisions.revision_file import source_digest
 from liftlock.sql import excerpt
 
 _BLOCKED_SECONDS = 2.0
@@ -258,7 +258,8 @@ class Runner:
             self._memory,
             external=self._parts.external or self._translates_schemas(step),
         )
-        return Attempt(transaction, journal, self._facts)
+        corrected = progress.changed and "LL-FILE-CHANGED" not in self._limits.allowed
+        return Attempt(transaction, journal, self._facts, corrected=corrected)
 
     def _run_function(self, step: AlembicStep, attempt: Attempt) -> None:
         """Run ``upgrade()`` or ``downgrade()``, and the operations that it asks for."""
@@ -318,7 +319,7 @@ class Runner:
         """Return what an earlier attempt at a revision committed.
 
         Raises:
-            UnsafeRevision: the revision's file has changed since, or another revision was begun.
+            UnsafeRevision: another revision was begun.
         """
         if isinstance(step, StampStep):
             return RevisionProgress("", "up", "")
@@ -327,8 +328,6 @@ class Runner:
         progress = self._ledger.resume(name_of(step), direction, source)
         commit_open(self._connection.connection, external=self._parts.external)
         self._half_done = progress.execution is not None
-        if progress.changed and "LL-FILE-CHANGED" not in self._limits.allowed:
-            raise file_changed(step)
         if progress.execution is not None:
             done = sum(sum(known.finished.values()) for known in progress.steps.values())
             text = f"resuming {name_of(step)} after {done} finished steps"
