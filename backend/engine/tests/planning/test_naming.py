@@ -48,3 +48,9 @@ def test_name_in_the_schema_of_another_relation() -> None:
 def test_quoted_literal() -> None:
     """A quote is doubled."""
     assert quote_literal("it's") == "'it''s'"
+
+
+def test_literals_are_independent_of_standard_conforming_strings() -> None:
+    """A backslash in a plain literal means different things; in one with E it doesn't."""
+    assert quote_literal("it's") == "'it''s'"
+    assert quote_literal("a\\b'c") == "E'a\\\\b''c'"

@@ -48,8 +48,11 @@ def in_schema_of(relation: str, name: str) -> str:
 
 
 def quote_literal(text: str) -> str:
-    """Return a text as an SQL literal."""
-    return "'" + text.replace("'", "''") + "'"
+    """Return a text as an SQL literal, with any ``standard_conforming_strings``."""
+    literal = "'" + text.replace("'", "''") + "'"
+    if "\\" in text:
+        return "E" + literal.replace("\\", "\\\\")
+    return literal
 
 
 def _join(table: str, middle: str, label: str) -> str:

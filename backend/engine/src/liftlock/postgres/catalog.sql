@@ -134,19 +134,19 @@ ORDER BY e.enumsortorder;
 -- schema: invalid indexes, also those of REINDEX CONCURRENTLY, that no session is building; and partitions
 -- whose DETACH CONCURRENTLY is pending.
 WITH relations AS (
-    SELECT c.oid, c.relname, pg_table_is_visible(c.oid) AS visible, q.bare, q.schema || '"?\s*\.\s*"?' || q.bare AS qualified
+    SELECT c.oid, c.relname, pg_table_is_visible(c.oid) AS visible, q.bare, q.schema || E'"?\\s*\\.\\s*"?' || q.bare AS qualified
     FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     CROSS JOIN LATERAL (
-        SELECT regexp_replace(regexp_replace(c.relname, '_cc(new|old)\d*$', ''), '(\W)', '\\\1', 'g') AS bare,
-               regexp_replace(n.nspname, '(\W)', '\\\1', 'g') AS schema) AS q
+        SELECT regexp_replace(regexp_replace(c.relname, E'_cc(new|old)\\d*$', ''), E'(\\W)', E'\\\\\\1', 'g') AS bare,
+               regexp_replace(n.nspname, E'(\\W)', E'\\\\\\1', 'g') AS schema) AS q
     WHERE c.relkind IN ('r', 'p', 'm', 'i')
 ), mentioned AS (
     SELECT r.oid, r.relname, m.bare, m.qualified OR (m.bare AND r.visible) AS meant
     FROM relations AS r
     CROSS JOIN LATERAL (
-        SELECT CAST(:statement AS text) ~* ('(^|\W)' || r.bare || '(\W|$)') AS bare,
-               CAST(:statement AS text) ~* ('(^|\W)' || r.qualified || '(\W|$)') AS qualified) AS m
+        SELECT CAST(:statement AS text) ~* (E'(^|\\W)' || r.bare || E'(\\W|$)') AS bare,
+               CAST(:statement AS text) ~* (E'(^|\\W)' || r.qualified || E'(\\W|$)') AS qualified) AS m
     WHERE m.bare OR m.qualified
 )
 SELECT format('DROP INDEX CONCURRENTLY IF EXISTS %s', i.indexrelid::regclass) AS repair
@@ -155,7 +155,7 @@ JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid AND c.relkind = 'i'
 LEFT JOIN mentioned AS x ON x.oid = i.indexrelid
 LEFT JOIN mentioned AS t ON t.oid = i.indrelid
 WHERE NOT (i.indisvalid AND i.indisready AND i.indislive)
-  AND ((x.bare AND (x.meant OR t.meant)) OR (c.relname ~ '_cc(new|old)\d*$' AND t.meant))
+  AND ((x.bare AND (x.meant OR t.meant)) OR (c.relname ~ E'_cc(new|old)\\d*$' AND t.meant))
   AND NOT EXISTS (
       SELECT FROM pg_catalog.pg_stat_progress_create_index AS p
       WHERE p.pid <> pg_backend_pid() AND p.index_relid = i.indexrelid)
@@ -469,7 +469,7 @@ SELECT json_build_object(
             FROM keys AS k
             JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
             JOIN pg_catalog.pg_class AS f ON f.oid = k.confrelid
-            WHERE NOT starts_with(k.def, k.head) OR c.relkind <> 'r' OR f.relkind <> 'r' OR substr(k.def, length(k.head)) ~ 'SET (NULL|DEFAULT) \('
+            WHERE NOT starts_with(k.def, k.head) OR c.relkind <> 'r' OR f.relkind <> 'r' OR substr(k.def, length(k.head)) ~ E'SET (NULL|DEFAULT) \\('
                OR k.def ~ 'NOT ENFORCED'
             UNION ALL
             SELECT format('table %s, its parent or one that inherits from it', CASE WHEN h.inhparent = o.attrelid THEN h.inhrelid ELSE h.inhparent END::regclass)

@@ -11,7 +11,7 @@ JOIN pg_catalog.pg_settings AS known USING (name);
 -- role nor settings with names of the project's own, so they are added.
 SELECT name, pg_catalog.current_setting(name) AS value
 FROM pg_catalog.pg_settings
-WHERE source = 'session' AND name NOT LIKE 'transaction\_%' AND name NOT LIKE '%\_timeout'
+WHERE source = 'session' AND name NOT LIKE E'transaction\\_%' AND name NOT LIKE E'%\\_timeout'
 UNION ALL
 SELECT wanted.name, pg_catalog.current_setting(wanted.name, true)
 FROM unnest(CAST(:own AS text[])) AS wanted (name)
@@ -55,6 +55,14 @@ SELECT pg_catalog.pg_try_advisory_xact_lock(:key) AS got;
 -- name: unlock
 -- Release an advisory lock.
 SELECT pg_advisory_unlock(:key);
+
+-- name: lock_pids
+-- Return the process IDs of the sessions that hold an advisory lock.
+SELECT l.pid
+FROM pg_catalog.pg_locks AS l
+WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+  AND (l.classid::bigint << 32) | l.objid::bigint = :key
+  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = current_database());
 
 -- name: lock_holder
 -- Return the session that holds an advisory lock. pg_stat_activity is a snapshot of the first access in
@@ -261,7 +269,7 @@ SELECT format('%I.%I', n.nspname, c.relname) AS name, c.relkind = 'p' AS partiti
            WHERE i.indrelid = c.oid AND i.indisprimary AND key.place <= i.indnkeyatts ORDER BY key.place
        ) AS key
 FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.oid = to_regclass(CAST(:relation AS text)) AND c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\_%';
+WHERE c.oid = to_regclass(CAST(:relation AS text)) AND c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE E'pg\\_%';
 
 -- name: sizes
 -- Return the size of tables with their partitions, and how many rows were ever written. The counters are the

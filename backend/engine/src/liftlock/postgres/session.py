@@ -18,6 +18,15 @@ Session = psycopg.Connection[DictRow]
 
 CONNECT_SECONDS = 3
 
+_TEXT_SETTINGS = {
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "standard_conforming_strings": "on",
+}
+"""Settings that say how values are written as text, as psycopg reads them; a database may have
+others."""
+
 _PARAMETER = re.compile(r"(?<![:\\\w]):(\w+)")
 """A named parameter, ``:name``; not a cast, ``::name``, nor an escaped colon, ``\\:name``."""
 
@@ -98,6 +107,7 @@ def connect(address: Address, command: str, *, settle: bool = True) -> Session:
     """
     keywords = address.keywords() | {
         "application_name": application(command),
+        "client_encoding": "UTF8",
         "connect_timeout": str(CONNECT_SECONDS),
         **LIBPQ_KEYWORDS,
     }
@@ -105,6 +115,6 @@ def connect(address: Address, command: str, *, settle: bool = True) -> Session:
         make_conninfo(**keywords), autocommit=True, row_factory=dict_row
     )
     if settle:
-        settings = migration_settings(lock_timeout=0)
+        settings = migration_settings(lock_timeout=0) | _TEXT_SETTINGS
         query(session, "settle", names=list(settings), values=list(settings.values()))
     return session

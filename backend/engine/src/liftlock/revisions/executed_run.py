@@ -294,7 +294,7 @@ class ExecutedRun:
             )
             self._locks[key] = self._acquire(connection, request, key)
         lock = self._locks[key]
-        holders = rows(connection, QUERIES["lock_holder"], {"key": lock.key})
+        holders = rows(connection, QUERIES["lock_pids"], {"key": lock.key})
         if lock.pid not in [row["pid"] for row in holders]:
             raise SettingsError(
                 "LL-ENV-OTHER-SERVER",
