@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psycopg
 import pytest
 from click.testing import CliRunner
 
 from liftlock.cli import cli
 from liftlock.cli_check import output_files
+from liftlock.cli_options import run_command
 from liftlock.console import Console
 from liftlock.version import __version__
 
@@ -74,3 +76,25 @@ def test_output_that_is_not_understood(wanted: str, capsys: pytest.CaptureFixtur
         output_files(console, [wanted])
     assert ended.value.code == 2
     assert f"--output {wanted} " in capsys.readouterr().err
+
+
+def test_lost_connection_is_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a session of liftlock's own, at any place of a command."""
+
+    def call(_settings: object, _signals: object) -> None:
+        raise psycopg.OperationalError("the connection is lost")
+
+    with pytest.raises(SystemExit) as ended:
+        run_command(Console(as_json=False, config=None, x_arguments=()), call)
+    assert ended.value.code == 4
+    assert "LL-CONNECTION-LOST" in capsys.readouterr().err
+
+
+def test_other_errors_of_a_command_are_raised() -> None:
+    """They are faults of liftlock."""
+
+    def call(_settings: object, _signals: object) -> None:
+        raise KeyError("a fault")
+
+    with pytest.raises(KeyError):
+        run_command(Console(as_json=False, config=None, x_arguments=()), call)

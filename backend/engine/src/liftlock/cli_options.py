@@ -40,8 +40,24 @@ def run_command(
         console.fail(error)
     except BrokenPipeError:
         code = 0  # the reader of a pipe, such as head, has seen enough
+    except Exception as error:
+        lost = _connection_lost(error)
+        if lost is None:
+            raise
+        console.fail(lost)
     if code:
         sys.exit(code)
+
+
+def _connection_lost(error: Exception) -> LiftlockError | None:
+    """Return the error of a connection that was lost or refused; None for any other error."""
+    if "psycopg" not in sys.modules:
+        return None
+    from liftlock.postgres.sqlstates import connection_lost, is_connection_lost
+
+    if not is_connection_lost(error):
+        return None
+    return connection_lost(error, why="The command couldn't be finished.")
 
 
 def _seconds(

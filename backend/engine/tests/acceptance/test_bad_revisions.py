@@ -116,3 +116,10 @@ def test_missing_extension_has_a_remedy(project: Project) -> None:
         assert (
             "Install the extension on that server; check, drift, bake" in done.stdout + done.stderr
         )
+
+
+@pytest.mark.parametrize("command", [["upgrade"], ["plan"], ["downgrade", "base"], ["drift"]])
+def test_project_without_env_py(project: Project, command: list[str]) -> None:
+    """As where an image lacks a part of the folder."""
+    (project.folder / "migrations" / "env.py").unlink()
+    assert_failed(project.run(*command), "LL-ENV-MISSING", 2, mentions="env.py")

@@ -11,14 +11,18 @@ import pytest
 from acceptance.support.slow_revisions import SLEEPS, until_it_sleeps
 from helpers import (
     ALL_TABLES_LARGE,
+    PASSWORD,
     Project,
     assert_failed,
     assert_succeeded,
     connected,
     ended,
+    make_project,
     rows,
     until_it_says,
 )
+
+from liftlock.shadow import embedded
 
 
 @pytest.fixture
@@ -242,3 +246,18 @@ def test_exec_refuses_an_unfinished_downgrade(project: Project, *, baked: bool) 
         4,
         mentions="downgrade of r1",
     )
+
+
+def test_require_goes_on_waiting_while_the_server_restarts(tmp_path: Path) -> None:
+    """A refused connection isn't the end of the wait, and no traceback."""
+    folder = tmp_path / "server"
+    with embedded.serve(folder, PASSWORD, settings={"fsync": "off"}) as address:
+        project = make_project(tmp_path, address)
+        project.revision("r1", None, "pass")
+        running = project.start(
+            "exec", "--require", "--wait", "10", "--", "true", **environment(project)
+        )
+        until_it_says(running, "waiting for another process")
+    done = ended(running)
+    assert_failed(done, "LL-SCHEMA-NOT-MIGRATED", 4)
+    assert "Traceback" not in done.stderr

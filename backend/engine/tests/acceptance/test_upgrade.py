@@ -221,3 +221,23 @@ def test_existing_enum_with_other_labels_is_an_error(project: Project) -> None:
     assert_failed(
         project.run("upgrade"), "LL-STEP-FAILED", 5, mentions='type "kind" already exists'
     )
+
+
+def test_version_table_that_has_a_row_twice_is_refused_before_anything_is_run(
+    project: Project,
+) -> None:
+    """A table without a primary key may have that. The statements of the message repair it."""
+    project.revision("r1", None, "pass")
+    assert_succeeded(project.run("upgrade"))
+    with connected(project.database) as session:
+        session.execute("ALTER TABLE alembic_version DROP CONSTRAINT alembic_version_pkc")
+        session.execute("INSERT INTO alembic_version VALUES ('r1')")
+    assert_succeeded(project.run("upgrade"))
+    project.revision("r2", "r1", "op.create_table('t', sa.Column('a', sa.Integer))")
+    done = project.run("upgrade")
+    assert_failed(done, "LL-VERSION-ROW-TWICE", 2, mentions="holds r1 2 times")
+    assert rows(project.database, "SELECT to_regclass('t')::text") == [None]
+    repair = done.stderr[done.stderr.index("DELETE FROM") : done.stderr.index("docs:")]
+    with connected(project.database) as session:
+        session.execute(repair)
+    assert_succeeded(project.run("upgrade"))

@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import PurePath
 
+import psycopg
+
 from liftlock.errors import NotNow
 from liftlock.events import Event, Notify
 from liftlock.model.revision import SchemaState
@@ -109,7 +111,10 @@ def _await_migration(
         for attempt in attempts(_NotYet, settings.wait, most=_POLL_SECONDS, sleep=interrupts.sleep):
             with attempt:
                 interrupts.check()
-                status = _compare(address, build)
+                try:
+                    status = _compare(address, build)
+                except psycopg.OperationalError as error:  # the server restarts, or is crowded
+                    raise _NotYet from error
                 if status.state is not SchemaState.BEHIND:
                     return status
                 if status.current != shown:

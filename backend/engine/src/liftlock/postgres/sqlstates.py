@@ -11,6 +11,8 @@ from typing import TypeVar
 import psycopg
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
+from liftlock.errors import NotNow
+
 E = TypeVar("E", bound=BaseException)
 
 LOCK_NOT_AVAILABLE = "55P03"
@@ -115,6 +117,16 @@ def is_connection_lost(error: Exception) -> bool:
         return state.startswith(_CONNECTION_CLASSES) or _is_invalidated(error)
     lost_message = isinstance(error, DBAPIError) and _LOST_MESSAGES.search(str(error)) is not None
     return _is_invalidated(error) or lost_message or isinstance(error, psycopg.OperationalError)
+
+
+def connection_lost(error: Exception, *, where: str = "", why: str) -> NotNow:
+    """Return the error of a lost connection."""
+    return NotNow(
+        "LL-CONNECTION-LOST",
+        f"{where}the connection to the database was lost: {server_message(error)}",
+        why=why,
+        now="Run the same command again when the database is back.",
+    )
 
 
 def is_session_lost(error: Exception) -> bool:

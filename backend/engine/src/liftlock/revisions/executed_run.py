@@ -41,7 +41,12 @@ from liftlock.postgres.standing import unknown_revision
 from liftlock.revisions.alembic_step import AlembicStep
 from liftlock.revisions.connections import Connections
 from liftlock.revisions.fence import fence
-from liftlock.revisions.migration_context import connection_of, script_of, version_table_of
+from liftlock.revisions.migration_context import (
+    connection_of,
+    require_distinct,
+    script_of,
+    version_table_of,
+)
 from liftlock.revisions.observer import StatementObserver
 from liftlock.revisions.project import revision_of
 from liftlock.revisions.project_transaction import CustomSettings, take_over_transaction
@@ -164,6 +169,8 @@ class ExecutedRun:
             report = self._history.continued(key, RunReport(version_table, frozenset(heads)))
             self._add_report(report, key)
             steps = list(context._migrations_fn(heads, context))  # type: ignore[misc] # noqa: SLF001 - patches.PATCHES
+            if steps:
+                require_distinct(heads, version_table)
             if steps or unfinished(lock.session, version_table):
                 parts = self._parts(context, lock, key, external=external)
                 marked = self._observer.marked(steps) if self._observer is not None else steps

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from liftlock.errors import LiftlockError, NotNow, SettingsError, StepFailed, UnsafeRevision
 from liftlock.model.operation import Operation
 from liftlock.postgres.sqlstates import (
+    connection_lost,
     is_connection_lost,
     remedy,
     server_message,
@@ -61,16 +62,6 @@ def revision_error(
         return _version_table_changed(error, revision, why)
     what = f"revision {revision}, {place}: {type(error).__name__}: {error}"
     return revision_raised(what, why=why)
-
-
-def connection_lost(error: Exception, *, where: str = "", why: str) -> NotNow:
-    """Return the error of a lost connection."""
-    return NotNow(
-        "LL-CONNECTION-LOST",
-        f"{where}the connection to the database was lost: {server_message(error)}",
-        why=why,
-        now="Run the same command again when the database is back.",
-    )
 
 
 def step_failed(error: Exception, what: str, *, why: str = "") -> StepFailed:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 
+from liftlock.errors import SettingsError
 from liftlock.execution.connection import rows
 from liftlock.postgres.queries import QUERIES
+
+_KEEP_ONE_ROW = """Keep one of the rows, and give the table the primary key that Alembic gives it:
+  DELETE FROM {table} AS a USING {table} AS b
+    WHERE a.version_num = b.version_num AND a.ctid > b.ctid;
+  ALTER TABLE {table} ADD PRIMARY KEY (version_num);"""
 
 
 def connection_of(context: MigrationContext) -> Connection:
@@ -54,3 +61,23 @@ def version_table_of(context: MigrationContext) -> str:
         (found,) = rows(connection, QUERIES["schema_of"], {"table": context.version_table})
         schema = found["schema"] or "public"
     return f"{schema}.{context.version_table}"
+
+
+def require_distinct(heads: Sequence[str], version_table: str) -> None:
+    """Refuse to run revisions on a version table that has a row twice.
+
+    Parameters:
+        heads: its rows.
+        version_table: its name.
+
+    Raises:
+        SettingsError: Alembic couldn't update its rows at the end of a revision.
+    """
+    for head, count in Counter(heads).items():
+        if count > 1:
+            raise SettingsError(
+                "LL-VERSION-ROW-TWICE",
+                f"{version_table} holds {head} {count} times.",
+                why="Alembic updates exactly one row, and fails if there are more. Nothing is run.",
+                now=_KEEP_ONE_ROW.format(table=version_table),
+            )

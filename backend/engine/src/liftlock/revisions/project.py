@@ -15,6 +15,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.script.base import Script
 from alembic.util import CommandError
+from alembic.util.pyfiles import pyc_file_from_path
 
 from liftlock.errors import LiftlockError, SettingsError, UnsafeRevision
 from liftlock.model.revision import Chain, Revision
@@ -78,6 +79,7 @@ def load(path: str, x_arguments: Sequence[str] = ()) -> Project:
     """
     config = configure(path, x_arguments)
     script = _scripts_of(config)
+    _require_env(script)
     try:
         with warnings.catch_warnings():
             # Alembic warns of a missing parent, and then raises an error
@@ -90,6 +92,19 @@ def load(path: str, x_arguments: Sequence[str] = ()) -> Project:
     for duplicate in duplicates(scan(_files_of(script))):
         raise duplicate
     return Project(config, script, Chain.of(revisions))
+
+
+def _require_env(script: ScriptDirectory) -> None:
+    env = Path(script.dir) / "env.py"
+    if env.exists() or pyc_file_from_path(str(env)) is not None:
+        return
+    raise SettingsError(
+        "LL-ENV-MISSING",
+        f"There is no file {env}.",
+        why="Alembic's env.py opens the connection and runs the revisions.",
+        now="Add it to this image or checkout, or correct script_location in alembic.ini. A new"
+        " project gets one by:\n  alembic init migrations",
+    )
 
 
 def configure(path: str, x_arguments: Sequence[str] = ()) -> Config:
