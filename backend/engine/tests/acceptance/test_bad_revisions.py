@@ -10,6 +10,7 @@ from helpers import (
     Project,
     assert_failed,
     assert_refused,
+    assert_succeeded,
     dump,
     rows,
 )
@@ -123,3 +124,15 @@ def test_project_without_env_py(project: Project, command: list[str]) -> None:
     """As where an image lacks a part of the folder."""
     (project.folder / "migrations" / "env.py").unlink()
     assert_failed(project.run(*command), "LL-ENV-MISSING", 2, mentions="env.py")
+
+
+def test_revision_without_downgrade_is_named_before_anything_is_reverted(project: Project) -> None:
+    """Alembic would call the function that isn't there."""
+    first = project.revision("r1", None, "op.execute('CREATE TABLE t (a int)')")
+    project.revision("r2", "r1", "op.execute('CREATE TABLE u (a int)')", "op.drop_table('u')")
+    assert_succeeded(project.run("upgrade"))
+    text = first.read_text()
+    first.write_text(text[: text.index("def downgrade")])
+    done = project.run("downgrade", "base")
+    assert_refused(done, "LL-FUNCTION-MISSING", mentions=["revision r1", "def downgrade()"])
+    assert rows(project.database, "SELECT to_regclass('u')::text") == ["u"]

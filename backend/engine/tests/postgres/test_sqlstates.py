@@ -277,6 +277,14 @@ def test_remedy_for_a_missing_role() -> None:
     )
 
 
+def test_remedy_for_errors_that_the_revision_does_not_cause() -> None:
+    """Its author isn't asked to correct it."""
+    assert "Free space" in remedy(wrapped(DRIVERS[0]("53100")))
+    assert "temp_file_limit" in remedy(wrapped(DRIVERS[1]("53400")))
+    assert "writable" in remedy(wrapped(DRIVERS[2]("25006")))
+    assert "Grant the right" in remedy(wrapped(DRIVERS[3]("42501")))
+
+
 def test_remedy_for_a_missing_extension() -> None:
     """The whole text."""
     error = psycopg.errors.FeatureNotSupported('extension "vector" is not available')

@@ -32,6 +32,7 @@ Write = Callable[..., Path]
 def ini(tmp_path: Path) -> Path:
     """An ``alembic.ini`` with an empty folder of revisions."""
     (tmp_path / "migrations" / "versions").mkdir(parents=True)
+    (tmp_path / "migrations" / "env.py").write_text("")
     path = tmp_path / "alembic.ini"
     path.write_text("[alembic]\nscript_location = %(here)s/migrations\n")
     return path

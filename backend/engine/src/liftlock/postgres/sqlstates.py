@@ -51,6 +51,21 @@ _MISSING_ROLE = re.compile(r'role "(.+)" does not exist')
 _MISSING_EXTENSION = re.compile(r'extension ".+" is not available')
 
 
+_CORRECT = "Correct the revision, or the data that it fails on, and run again."
+_REMEDIES = {
+    "25006": "Make the database writable, then run again: ALTER DATABASE … RESET"
+    " default_transaction_read_only; or use the address of the primary.",
+    "42501": "Grant the right to the role that migrates, or let the owner of the object run this.",
+    "53100": "Free space on the disk of the server, then run again. The revision is right.",
+    "53200": "Give the server more memory, or lower work_mem and maintenance_work_mem, then run"
+    " again. The revision is right.",
+    "53400": "Raise the limit that the message names, such as temp_file_limit, for the role that"
+    " migrates, then run again. The revision is right.",
+    "58030": "Check the disk of the server, then run again. The revision is right.",
+}
+"""Remedies by SQLSTATE, of errors for which the author of the revision can do nothing."""
+
+
 class RetryDifferently(Exception):
     """A statement was cancelled; the next attempt runs it in another way."""
 
@@ -157,7 +172,7 @@ def remedy(error: Exception) -> str:
             "Install the extension on that server; check, drift, bake and the pytest fixtures use"
             " a server that has it when LIFTLOCK_SHADOW_URL is set."
         )
-    return "Correct the revision, or the data that it fails on, and run again."
+    return _REMEDIES.get(sqlstate(error) or "", _CORRECT)
 
 
 def state_after_failure(*, half_done: bool) -> str:

@@ -45,6 +45,7 @@ from liftlock.revisions.migration_context import (
     connection_of,
     require_distinct,
     script_of,
+    steps_of,
     version_table_of,
 )
 from liftlock.revisions.observer import StatementObserver
@@ -168,7 +169,7 @@ class ExecutedRun:
             maintainer = HeadMaintainer(context, heads)
             report = self._history.continued(key, RunReport(version_table, frozenset(heads)))
             self._add_report(report, key)
-            steps = list(context._migrations_fn(heads, context))  # type: ignore[misc] # noqa: SLF001 - patches.PATCHES
+            steps = steps_of(context, heads)
             if steps:
                 require_distinct(heads, version_table)
             if steps or unfinished(lock.session, version_table):
@@ -207,7 +208,7 @@ class ExecutedRun:
         known = {script.revision for script in script_of(context).walk_revisions()}
         if not heads or not known.issuperset(heads):
             return False
-        if list(context._migrations_fn(heads, context)):  # type: ignore[misc] # noqa: SLF001 - patches.PATCHES
+        if steps_of(context, heads):
             return False
         connection = connection_of(context)
         (ledger,) = rows(connection, LEDGER["readable"], {})

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 
-from liftlock.errors import SettingsError
+from liftlock.errors import SettingsError, UnsafeRevision
 from liftlock.execution.connection import rows
 from liftlock.postgres.queries import QUERIES
+from liftlock.revisions.alembic_step import AlembicStep
 
+_FUNCTIONS = frozenset({"upgrade", "downgrade"})
 _KEEP_ONE_ROW = """Keep one of the rows, and give the table the primary key that Alembic gives it:
   DELETE FROM {table} AS a USING {table} AS b
     WHERE a.version_num = b.version_num AND a.ctid > b.ctid;
@@ -61,6 +64,35 @@ def version_table_of(context: MigrationContext) -> str:
         (found,) = rows(connection, QUERIES["schema_of"], {"table": context.version_table})
         schema = found["schema"] or "public"
     return f"{schema}.{context.version_table}"
+
+
+def steps_of(context: MigrationContext, heads: Sequence[str]) -> list[AlembicStep]:
+    """Return the steps that Alembic's command chooses, the first one first.
+
+    Parameters:
+        context: the migration context.
+        heads: the rows of the version table.
+
+    Raises:
+        UnsafeRevision: one of the revisions lacks the function that is to be run.
+    """
+    try:
+        return list(context._migrations_fn(tuple(heads), context))  # type: ignore[misc] # noqa: SLF001 - patches.PATCHES
+    except AttributeError as error:
+        if error.name not in _FUNCTIONS or not isinstance(error.obj, ModuleType):
+            raise
+        raise _function_missing(error.obj, error.name) from error
+
+
+def _function_missing(module: ModuleType, name: str) -> UnsafeRevision:
+    revision = getattr(module, "revision", "?")
+    return UnsafeRevision(
+        "LL-FUNCTION-MISSING",
+        f"revision {revision}, {module.__file__}: it has no function {name}().",
+        why="Nothing is run, since the run couldn't pass this revision.",
+        now="Write the function; one that changes nothing is:\n"
+        f"  def {name}() -> None:\n      pass",
+    )
 
 
 def require_distinct(heads: Sequence[str], version_table: str) -> None:

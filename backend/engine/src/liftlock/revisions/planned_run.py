@@ -13,7 +13,7 @@ from liftlock.model.operation import Operation
 from liftlock.model.plan import PlannedOperation, RevisionPlan
 from liftlock.planning.plan import plan
 from liftlock.revisions.handlers import NeedsDatabase, PlanningHandler
-from liftlock.revisions.migration_context import connection_of, version_table_of
+from liftlock.revisions.migration_context import connection_of, steps_of, version_table_of
 from liftlock.revisions.project_transaction import CustomSettings, take_over_transaction
 from liftlock.revisions.recorder import Recorder
 from liftlock.revisions.repetition import RunReport
@@ -43,7 +43,7 @@ class PlannedRun:
             self.reports.append(RunReport(version_table, frozenset(heads), frozenset(heads)))
             project = ProjectConnection(connection)
             facts = FactCollector(project, self._settings.small_table, self._settings.allow)
-            for step in context._migrations_fn(heads, context):  # type: ignore[misc] # noqa: SLF001 - patches.PATCHES
+            for step in steps_of(context, heads):
                 if isinstance(step, RevisionStep):
                     self.plans.append(_plan_of(context, project, facts, step, arguments))
             roll_back_open(connection)
