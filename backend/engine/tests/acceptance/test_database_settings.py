@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from acceptance.support.slow_revisions import WAITS_FOR_THE_TEST, held, until_it_waits
 from helpers import (
     ALL_TABLES_LARGE,
     Project,
@@ -50,7 +51,6 @@ op.drop_column("item", "at", schema="public")
 op.drop_index("ix_label", schema="public")
 op.alter_column("item", "size", type_=sa.Integer(), schema="public")
 """
-SLEEPS_UNDER_THE_LOCK = "op.execute('SELECT pg_sleep(6)')"
 
 
 def run_all_commands(project: Project) -> None:
@@ -76,11 +76,12 @@ def run_all_commands(project: Project) -> None:
 
 def wait_for_each_other(project: Project) -> None:
     """Run two commands at once: the second one reads when the first one's session began."""
-    project.revision("r3", "r2", SLEEPS_UNDER_THE_LOCK)
-    first = project.start("upgrade")
-    until_it_says(first, "applying r3")
-    second = project.start("upgrade")
-    until_it_says(second, "waiting for another run")
+    project.revision("r3", "r2", WAITS_FOR_THE_TEST)
+    with held(project.database):
+        first = project.start("upgrade")
+        until_it_waits(project.database)
+        second = project.start("upgrade")
+        until_it_says(second, "waiting for another run")
     assert_succeeded(ended(first))
     assert_succeeded(ended(second))
 

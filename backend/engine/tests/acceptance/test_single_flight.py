@@ -14,7 +14,13 @@ from acceptance.support.databases import (
 )
 from acceptance.support.kill_points import Progress, at_each_new_commit, terminate_sessions
 from acceptance.support.processes import run_liftlock
-from acceptance.support.slow_revisions import sleeping_sessions, until_it_sleeps
+from acceptance.support.slow_revisions import (
+    WAITS_FOR_THE_TEST,
+    held,
+    sleeping_sessions,
+    until_it_sleeps,
+    until_it_waits,
+)
 from helpers import (
     ALL_TABLES_LARGE,
     Project,
@@ -90,34 +96,33 @@ def test_eight_concurrent_upgrades_run_each_revision_once(shop: Project) -> None
 @pytest.mark.parametrize("own_transaction", [False, True])
 def test_waiting_run_holds_no_snapshot(project: Project, *, own_transaction: bool) -> None:
     """CREATE INDEX CONCURRENTLY of the other run would wait for the end of the snapshot."""
-    project.revision("slow", None, SLEEPS_AS_LONG_AS_THE_TABLE_SAYS)
-    with connected(project.database) as session:
-        session.execute("CREATE TABLE seconds AS SELECT 8 AS a")
-    first = project.start("upgrade")
-    until_it_sleeps(project.database)
-    if own_transaction:
-        project.env(BEGINS_ITS_OWN_TRANSACTION)
-    second = project.start("upgrade")
-    until_it_says(second, "waiting for another run")
-    assert rows(project.database, SNAPSHOTS_OF_IDLE_SESSIONS) == []
+    project.revision("slow", None, WAITS_FOR_THE_TEST)
+    with held(project.database):
+        first = project.start("upgrade")
+        until_it_waits(project.database)
+        if own_transaction:
+            project.env(BEGINS_ITS_OWN_TRANSACTION)
+        second = project.start("upgrade")
+        until_it_says(second, "waiting for another run")
+        assert rows(project.database, SNAPSHOTS_OF_IDLE_SESSIONS) == []
     assert_succeeded(ended(first))
     assert_succeeded(ended(second))
 
 
 def test_waiting_runs_have_no_sessions_most_of_the_time(project: Project) -> None:
     """Ten of them look at the lock in turn; each has one session at most while it does."""
-    project.revision("slow", None, SLEEPS_AS_LONG_AS_THE_TABLE_SAYS)
-    with connected(project.database) as session:
-        session.execute("CREATE TABLE seconds AS SELECT 8 AS a")
-    first = project.start("upgrade")
-    until_it_sleeps(project.database)
-    waiting = [project.start("upgrade") for _ in range(10)]
-    for run in waiting:
-        until_it_says(run, "waiting for another run")
+    project.revision("slow", None, WAITS_FOR_THE_TEST)
     seen = []
-    while sleeping_sessions(project.database):
-        seen += rows(project.database, SESSIONS_OF_LIFTLOCK)
-        time.sleep(0.02)
+    with held(project.database):
+        first = project.start("upgrade")
+        until_it_waits(project.database)
+        waiting = [project.start("upgrade") for _ in range(10)]
+        for run in waiting:
+            until_it_says(run, "waiting for another run")
+        time.sleep(5)  # the pauses have become longer than the looks
+        for _ in range(100):
+            seen += rows(project.database, SESSIONS_OF_LIFTLOCK)
+            time.sleep(0.03)
     of_first = 2
     assert seen.count(of_first) > len(seen) / 2
     assert max(seen) <= of_first + len(waiting)
@@ -133,34 +138,37 @@ def test_waiting_run_blocks_no_index_under_any_isolation_level(
     """A transaction of the waiting run would keep its snapshot, for which the index waits."""
     project.revision("table", None, "op.create_table('t', sa.Column('a', sa.Integer))")
     assert_succeeded(project.run("upgrade"))
-    body = "op.execute('SELECT pg_sleep(3)')\nop.create_index('t_a', 't', ['a'])"
+    body = f"{WAITS_FOR_THE_TEST}\nop.create_index('t_a', 't', ['a'])"
     project.revision("index", "table", body)
     with connected(project.database) as session:
         session.execute(
             f"ALTER DATABASE {project.database.dbname}"
             f" SET default_transaction_isolation = '{level}'"
         )
-    limits = {"LIFTLOCK_DEADLINE": "20", **ALL_TABLES_LARGE}
-    first = project.start("upgrade", **limits)
-    until_it_sleeps(project.database)
-    second = project.start("upgrade", **limits)
-    until_it_says(second, "waiting for another run")
+    limits = {"LIFTLOCK_DEADLINE": "30", **ALL_TABLES_LARGE}
+    with held(project.database):
+        first = project.start("upgrade", **limits)
+        until_it_waits(project.database)
+        second = project.start("upgrade", **limits)
+        until_it_says(second, "waiting for another run")
     for run in (first, second):
         assert_succeeded(ended(run))
 
 
 def test_runs_wait_for_connections_that_the_server_refuses(project: Project) -> None:
     """A role with three connections is enough for eight runs; none of them fails."""
-    project.revision("slow", None, SLEEPS_AS_LONG_AS_THE_TABLE_SAYS)
+    project.revision("slow", None, WAITS_FOR_THE_TEST)
     role = f"crowd_{project.database.dbname}"
     with connected(project.database) as session:
-        session.execute("CREATE TABLE seconds AS SELECT 5 AS a")
-        session.execute("GRANT SELECT ON seconds TO PUBLIC; GRANT ALL ON SCHEMA public TO PUBLIC")
+        session.execute("GRANT ALL ON SCHEMA public TO PUBLIC")
         session.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'crowd' CONNECTION LIMIT 3")
         session.execute(f"GRANT CREATE ON DATABASE {project.database.dbname} TO {role}")
     crowd = at(project.database, project.database.dbname, user=role, password="crowd")
     project.set_url(url_of(crowd, "psycopg"))
-    runs = [project.start("upgrade", LIFTLOCK_WAIT="60") for _ in range(8)]
+    with held(project.database):
+        runs = [project.start("upgrade", LIFTLOCK_WAIT="120") for _ in range(8)]
+        until_it_waits(project.database)
+        time.sleep(5)
     for run in runs:
         assert_succeeded(ended(run, 120))
     assert rows(project.database, "SELECT count(*) FROM liftlock.runs") == [1]
@@ -168,16 +176,15 @@ def test_runs_wait_for_connections_that_the_server_refuses(project: Project) -> 
 
 def test_env_py_that_swallows_every_exception_waits_too(project: Project) -> None:
     """The wait ends env.py by an exception, which a bare `except` would keep."""
-    project.revision("slow", None, SLEEPS_AS_LONG_AS_THE_TABLE_SAYS)
-    with connected(project.database) as session:
-        session.execute("CREATE TABLE seconds AS SELECT 8 AS a")
-    first = project.start("upgrade")
-    until_it_sleeps(project.database)
-    env = project.folder / "migrations" / "env.py"
-    body = "".join(f"    {line}\n" for line in env.read_text().splitlines())
-    project.env(f"try:\n{body}except BaseException:\n    pass\n")
-    second = project.start("upgrade")
-    until_it_says(second, "waiting for another run")
+    project.revision("slow", None, WAITS_FOR_THE_TEST)
+    with held(project.database):
+        first = project.start("upgrade")
+        until_it_waits(project.database)
+        env = project.folder / "migrations" / "env.py"
+        body = "".join(f"    {line}\n" for line in env.read_text().splitlines())
+        project.env(f"try:\n{body}except BaseException:\n    pass\n")
+        second = project.start("upgrade")
+        until_it_says(second, "waiting for another run")
     assert_succeeded(ended(first))
     assert_succeeded(ended(second))
 
