@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable
 from logging.config import fileConfig
 from typing import NoReturn
@@ -26,6 +27,7 @@ from liftlock.revisions.run import run_finished
 from liftlock.settings import Address, Settings
 
 _log = logging.getLogger("liftlock")
+_ABORT_SECONDS = 0.3
 
 
 def run(target_metadata: MetaData | None = None, **options: object) -> None:
@@ -72,7 +74,9 @@ def _run_under_own_guard(options: dict[str, object]) -> None:
 
 def _abort(error: LiftlockError) -> NoReturn:
     """Show an error and end the process at once."""
-    os.write(sys.stderr.fileno(), f"{error}\n".encode())
+    message = threading.Thread(target=_log.error, args=(str(error),), daemon=True)
+    message.start()
+    message.join(_ABORT_SECONDS)
     os._exit(error.exit_code)
 
 

@@ -461,3 +461,22 @@ def test_number_drawn_during_the_swap_is_not_given_out_again(
     assert len(drawn) == len(set(drawn))
     comment = "SELECT obj_description('numbered_id_seq'::regclass, 'pg_class')"
     assert rows(database, comment) == ["pooled"]
+
+
+def test_older_transaction_of_another_role_is_waited_for(tmp_path: Path, database: Address) -> None:
+    """The type of its session is hidden from a role that isn't a member of its own."""
+    role = f"owner_{database.dbname}"
+    with connected(database) as session:
+        session.execute(LARGE_ITEM_TABLE)
+        session.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'owner'")
+        session.execute(f"ALTER TABLE item OWNER TO {role}; DROP INDEX ix_size")
+        session.execute(f"GRANT CREATE ON DATABASE {database.dbname} TO {role}")
+        session.execute(f"GRANT CREATE ON SCHEMA public TO {role}")
+    owner = at(database, database.dbname, user=role, password="owner")
+    project = begun_project(tmp_path, owner, CHANGES_SIZE)
+    with in_transaction(database, application_name="the report") as report:
+        report.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        report.execute("SELECT 1 FROM pg_class")
+        done = project.run("upgrade", LIFTLOCK_DEADLINE="3", **ALL_TABLES_LARGE)
+        assert_failed(done, "LL-SNAPSHOTS-REMAIN", 4)
+    assert_succeeded(project.run("upgrade", **ALL_TABLES_LARGE))

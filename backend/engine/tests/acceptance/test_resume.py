@@ -156,3 +156,38 @@ def test_stamped_revision_counts_as_finished(project: Project) -> None:
     assert rows(
         project.database, "SELECT count(*) FROM liftlock.executions WHERE finished_at IS NULL"
     ) == [0]
+
+
+def test_new_column_whose_default_fails_at_first_is_finished_later(project: Project) -> None:
+    """The column exists by then, so the steps before the backfill stay recorded."""
+    insert = "op.execute('INSERT INTO t VALUES (1)')"
+    project.revision("r1", None, f"op.create_table('t', sa.Column('a', sa.Integer))\n{insert}")
+    assert_succeeded(project.run("upgrade"))
+    create = "CREATE OR REPLACE FUNCTION token() RETURNS integer LANGUAGE plpgsql VOLATILE AS "
+    with connected(project.database) as session:
+        session.execute(f"{create} 'BEGIN RAISE EXCEPTION ''not yet''; END'")
+    column = "sa.Column('token', sa.Integer, server_default=sa.text('token()'))"
+    project.revision("r2", "r1", f"op.add_column('t', {column})")
+    done = project.run("upgrade", **ALL_TABLES_LARGE)
+    assert_failed(done, "(?:LL-STEP-FAILED|LL-ROW-NOT-UPDATABLE)", 5, mentions="not yet")
+    with connected(project.database) as session:
+        session.execute(f"{create} 'BEGIN RETURN 7; END'")
+    assert_succeeded(project.run("upgrade", **ALL_TABLES_LARGE))
+    assert rows(project.database, "SELECT token FROM t") == [7]
+
+
+def test_corrected_file_with_other_values_of_a_committed_write_is_refused(
+    project: Project,
+) -> None:
+    """The rows have the old values."""
+    write = "op.get_bind().execute(sa.text('INSERT INTO t VALUES ({})'))\n"
+    project.revision("r1", None, "op.create_table('t', sa.Column('a', sa.Integer))")
+    assert_succeeded(project.run("upgrade"))
+    project.revision("r2", "r1", write.format(5) + FAILS_AFTER_INDEX)
+    assert_failed(project.run("upgrade", **ALL_TABLES_LARGE), "LL-STEP-FAILED", 5)
+    corrected = FAILS_AFTER_INDEX.replace("a < 0", "a > 0")
+    project.revision("r2", "r1", write.format(6) + corrected)
+    assert_refused(project.run("upgrade", **ALL_TABLES_LARGE), "LL-FILE-CHANGED")
+    project.revision("r2", "r1", write.format(5) + corrected)
+    assert_succeeded(project.run("upgrade", **ALL_TABLES_LARGE))
+    assert rows(project.database, "SELECT a FROM t") == [5]

@@ -25,6 +25,7 @@ from helpers import (
     ALL_TABLES_LARGE,
     Project,
     ProjectFactory,
+    assert_failed,
     assert_succeeded,
     at,
     connected,
@@ -174,15 +175,31 @@ def test_runs_wait_for_connections_that_the_server_refuses(project: Project) -> 
     assert rows(project.database, "SELECT count(*) FROM liftlock.runs") == [1]
 
 
-def test_env_py_that_swallows_every_exception_waits_too(project: Project) -> None:
-    """The wait ends env.py by an exception, which a bare `except` would keep."""
+def test_role_with_one_connection_is_refused_after_the_wait(project: Project) -> None:
+    """env.py has the only one; the lock needs a second session."""
+    project.revision("r1", None, "pass")
+    role = f"alone_{project.database.dbname}"
+    with connected(project.database) as session:
+        session.execute("GRANT ALL ON SCHEMA public TO PUBLIC")
+        session.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'alone' CONNECTION LIMIT 1")
+        session.execute(f"GRANT CREATE ON DATABASE {project.database.dbname} TO {role}")
+    alone = at(project.database, project.database.dbname, user=role, password="alone")
+    project.set_url(url_of(alone, "psycopg"))
+    done = project.run("upgrade", LIFTLOCK_WAIT="3")
+    assert_failed(done, "LL-TOO-MANY-CONNECTIONS", 4, mentions="waiting for a second connection")
+    assert done.stderr.count("waiting for a second connection") < 20
+
+
+@pytest.mark.parametrize("handles", ["pass", "raise SystemExit(1)"])
+def test_env_py_that_handles_every_exception_waits_too(project: Project, handles: str) -> None:
+    """The wait ends env.py by an exception, which a bare `except` would keep or replace."""
     project.revision("slow", None, WAITS_FOR_THE_TEST)
     with held(project.database):
         first = project.start("upgrade")
         until_it_waits(project.database)
         env = project.folder / "migrations" / "env.py"
         body = "".join(f"    {line}\n" for line in env.read_text().splitlines())
-        project.env(f"try:\n{body}except BaseException:\n    pass\n")
+        project.env(f"try:\n{body}except BaseException:\n    {handles}\n")
         second = project.start("upgrade")
         until_it_says(second, "waiting for another run")
     assert_succeeded(ended(first))

@@ -106,3 +106,31 @@ def test_unfinished_index_that_cannot_be_dropped_in_time_is_named(
         assert_left(project, signalled=signalled)
     assert_succeeded(project.run("upgrade", **ALL_TABLES_LARGE))
     assert rows(database, UNFINISHED) == []
+
+
+def test_invalid_index_of_the_project_survives_a_signal_during_its_repair(
+    tmp_path: Path, database: Address, old_snapshot: psycopg.Connection[object]
+) -> None:
+    """REINDEX is the way to repair it; the next run does it."""
+    reindex = """
+with op.get_context().autocommit_block():
+    op.execute("REINDEX INDEX CONCURRENTLY ux_n")
+"""
+    with connected(database) as session:
+        session.execute("INSERT INTO item VALUES (1000, 1)")
+        old_snapshot.rollback()
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            session.execute("CREATE UNIQUE INDEX CONCURRENTLY ux_n ON item (n)")
+        session.execute("DELETE FROM item WHERE id = 1000")
+    project = begun_project(tmp_path, database, reindex)
+    with in_transaction(database) as holder:
+        holder.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        holder.execute("SELECT FROM other")
+        running = project.start("upgrade", **ALL_TABLES_LARGE)
+        until(lambda: len(rows(database, UNFINISHED)) > 1, 30, "the repair has begun")
+        running.send_signal(signal.SIGTERM)
+        assert_failed(ended(running), "LL-STOPPED-BY-SIGNAL", 4)
+        assert "ux_n" in rows(database, UNFINISHED)
+    assert_succeeded(project.run("upgrade", **ALL_TABLES_LARGE))
+    assert rows(database, UNFINISHED) == []
+    assert rows(database, "SELECT to_regclass('ux_n')::text") == ["ux_n"]

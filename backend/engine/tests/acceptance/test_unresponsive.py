@@ -129,6 +129,25 @@ def test_revision_may_compute_for_long_in_one_transaction(
     assert 1 <= done.stderr.count("the session was lost and is replaced") <= 4
 
 
+@pytest.mark.parametrize(("target", "code"), [("-2", 5), ("r0", 0)])
+def test_relative_target_is_not_counted_again_after_a_lost_session(
+    tmp_path: Path, database: Address, target: str, code: int
+) -> None:
+    """From the revision that is present then, it would revert one revision too many."""
+    computes = f"op.execute('SAVEPOINT a')\n{COMPUTES_UNDER_A_LOCK}"
+    project = project_with_items(tmp_path, database, "pass", "psycopg")
+    project.revision("r2", "r1", "pass", computes)
+    project.revision("r3", "r2", "pass")
+    assert_succeeded(project.run("upgrade"))
+    done = project.run("downgrade", target, LIFTLOCK_LOCK_TIMEOUT="300", **ALL_TABLES_LARGE)
+    if code:
+        assert_failed(done, "LL-RELATIVE-TARGET", code, mentions="its target -2 is relative")
+        assert rows(database, "SELECT version_num FROM alembic_version") == ["r2"]
+    else:
+        assert_succeeded(done)
+        assert rows(database, "SELECT version_num FROM alembic_version") == ["r0"]
+
+
 # Signals, in every state.
 
 

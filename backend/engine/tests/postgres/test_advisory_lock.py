@@ -146,6 +146,17 @@ def test_the_wait_ends_at_the_deadline(database: Address, signals: Signals) -> N
     assert caught.value.code == "LL-OTHER-RUN-ACTIVE"
 
 
+def test_the_holder_may_have_another_role(database: Address, signals: Signals) -> None:
+    """The time at which its session began is hidden then."""
+    role = f"other_{database.dbname}"
+    with connected(database) as session:
+        session.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'other'")
+    other = at(database, database.dbname, user=role, password="other")
+    with lock(database, signals), pytest.raises(NotNow, match="pid ") as caught:
+        wait(other, 0.5, signals)
+    assert caught.value.code == "LL-OTHER-RUN-ACTIVE"
+
+
 def test_a_waiting_run_holds_no_snapshot(database: Address, signals: Signals) -> None:
     """CREATE INDEX CONCURRENTLY, which waits for snapshots, doesn't wait for it."""
     refused = threading.Event()

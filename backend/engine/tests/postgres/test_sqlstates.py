@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 
+from liftlock.errors import NotNow
 from liftlock.postgres.sqlstates import (
     ALREADY_DONE,
     ASSIGNS_GENERATED,
@@ -22,6 +23,7 @@ from liftlock.postgres.sqlstates import (
     cause_of,
     is_connection_lost,
     is_row_error,
+    is_session_lost,
     is_statement_error,
     is_transient,
     remedy,
@@ -249,6 +251,23 @@ def test_the_cause_of_an_error_is_the_lost_session_or_the_refused_lock() -> None
     assert cause_of(hidden) is refused
     other = ValueError("another one")
     assert cause_of(other) is other
+
+
+def test_the_cause_of_an_error_is_found_in_any_chain() -> None:
+    """A chain may be a circle; and an error of liftlock has said already what is wrong."""
+    circle = ValueError("its own cause")
+    circle.__cause__ = circle
+    assert cause_of(circle) is circle
+    lost = NotNow("LL-SINGLE-FLIGHT-LOST", "lost", now="again")
+    lost.__cause__ = wrapped(DRIVERS[0]("57P01"))
+    assert cause_of(lost) is lost
+
+
+def test_a_foreign_server_that_refuses_a_connection_ends_no_session() -> None:
+    """postgres_fdw and dblink pass its SQLSTATE on."""
+    assert not is_session_lost(wrapped(DRIVERS[0]("08001")))
+    assert is_session_lost(wrapped(DRIVERS[0]("08006"), invalidated=True))
+    assert not is_session_lost(wrapped(DRIVERS[0]("57P01"), invalidated=True))
 
 
 @pytest.mark.parametrize("driver", DRIVERS)

@@ -164,7 +164,13 @@ class Attempt:
             self.journal.add(record)
 
     def note_other_values(self, statement: str) -> None:
-        """Note that a statement was recorded with other values than it has now."""
+        """Note that a statement was recorded with other values than it has now.
+
+        Raises:
+            UnsafeRevision: a corrected file has changed them.
+        """
+        if self._corrected:
+            raise file_differs(self.revision, [statement], statement)
         self._other_values = statement
 
     def refuse_other_values(self, statement: str) -> None:

@@ -85,7 +85,9 @@ class BackfillRunner:
             raise locked.__cause__ or locked from None
         except Exception as error:
             if not is_row_error(error):
-                never_began = pending.progress.cursors.get(pending.number) is None
+                never_began = (
+                    pending.number == 0 and pending.progress.cursors.get(pending.number) is None
+                )
                 if is_statement_error(error) and (pending.step.undo or never_began):
                     self._attempt.undo(pending)
                 raise

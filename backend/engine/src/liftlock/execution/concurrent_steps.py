@@ -8,6 +8,7 @@ at what the statement left, and repairs or recognises it.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Sequence
 
 from sqlalchemy.exc import DBAPIError
@@ -27,8 +28,10 @@ from liftlock.postgres.sqlstates import (
     is_statement_error,
     sqlstate,
 )
-from liftlock.sql import excerpt
+from liftlock.sql import excerpt, parse
 
+_COPY = re.compile(r'_cc(new|old)\d*"?$')
+"""The end of the name of a copy that REINDEX CONCURRENTLY makes."""
 _DROP = "DROP INDEX CONCURRENTLY"
 _CLEANUP_MILLISECONDS = 500
 """The time to drop an unfinished index after a signal."""
@@ -172,7 +175,7 @@ class ConcurrentStepRunner:
                     raise
                 with self._monitor.cleanup():
                     repairs = self._repairs(pending)
-                if again and sqlstate(error) in ALREADY_DONE and not repairs:
+                if again and not repairs and self._is_done_already(pending, error):
                     return
                 self._raise_stop(error, pending, lambda: repairs)
                 # It failed and wasn't cut off: nothing of it is left, so it never began.
@@ -185,9 +188,21 @@ class ConcurrentStepRunner:
             self._connection.send(statement)
 
     def _repairs(self, pending: PendingStep) -> list[str]:
-        """Return the statements that drop the invalid indexes that a statement left."""
+        """Return the statements that drop the invalid indexes that a statement left.
+
+        REINDEX leaves a copy of the index. The index itself is the project's, also if it is
+        invalid: REINDEX is the way to repair it.
+        """
         found = self._connection.rows(CATALOG["left_behind"], {"statement": pending.step.sql})
-        return [row["repair"] for row in found]
+        repairs = [str(row["repair"]) for row in found]
+        if parse(pending.step.sql).kind != "REINDEX":
+            return repairs
+        return [repair for repair in repairs if _COPY.search(repair)]
+
+    def _is_done_already(self, pending: PendingStep, error: Exception) -> bool:
+        """Return whether an error says that an earlier attempt finished the statement."""
+        reindexes = parse(pending.step.sql).kind == "REINDEX"
+        return sqlstate(error) in ALREADY_DONE and not reindexes
 
     def _record_begin(self, pending: PendingStep) -> None:
         self._attempt.record(pending, finished=False)

@@ -70,11 +70,12 @@ class RawStatementRunner:
             NotNow: it got no lock until the deadline.
         """
         key = (self._attempt.revision, pending.key)
-        self._keeps_removal = self._would_expose(pending)
         escalation = self._memory.escalation(key)
         in_block = self._transaction.in_block
-        shared = self._begin(escalation, in_block=in_block)
+        shared = self._begin(pending, escalation, in_block=in_block)
         self._set_timeouts(escalation, shared=shared)
+        if parse(pending.operation.sql).is_ddl:
+            self._transaction.timeouts.limit(Holds.TABLES)
         rows_only = escalation is Escalation.NO_TIMEOUT
         try:
             with self._monitor.observe_locks(rows_only=rows_only):
@@ -93,7 +94,7 @@ class RawStatementRunner:
         self._end(pending, escalation, in_block=in_block)
         return None
 
-    def _begin(self, escalation: Escalation, *, in_block: bool) -> bool:
+    def _begin(self, pending: PendingStep, escalation: Escalation, *, in_block: bool) -> bool:
         """Commit first where the statement has to be alone.
 
         Return whether it shares a transaction that holds strong locks.
@@ -101,6 +102,7 @@ class RawStatementRunner:
         transaction = self._transaction
         transaction.commit_if_half_used()
         transaction.wait_for_maintenance()
+        self._keeps_removal = self._would_expose(pending, escalation)
         exclusive = transaction.window.is_exclusive or (
             transaction.window.is_open and bool(self._monitor.table_locks())
         )
@@ -111,12 +113,13 @@ class RawStatementRunner:
             return False
         return exclusive
 
-    def _would_expose(self, pending: PendingStep) -> bool:
+    def _would_expose(self, pending: PendingStep, escalation: Escalation) -> bool:
         """Return whether a commit before a statement that may be refused would expose a removal.
 
         One that only changes rows is never refused.
         """
-        if self._transaction.in_block or _changes_rows(pending.operation):
+        rows_only = escalation is Escalation.NO_TIMEOUT or _changes_rows(pending.operation)
+        if self._transaction.in_block or rows_only:
             return False
         return self._transaction.removed.exposes
 

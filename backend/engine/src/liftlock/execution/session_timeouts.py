@@ -23,6 +23,7 @@ _TRANSACTION_BUDGETS = 10
 _COMPUTING_MILLISECONDS = 10_000
 """The time that a revision may compute between two statements while it holds locks on rows."""
 
+_MOST_DOUBLINGS = 10
 _TRANSACTION_TIMEOUT_MAJOR = 17
 """The first major version with ``transaction_timeout``."""
 
@@ -82,7 +83,7 @@ class SessionTimeouts:
         if self._off or self._set_for >= holds:
             return {}
         self._set_for = holds
-        factor = 2 ** self._losses()
+        factor = 2 ** min(self._losses(), _MOST_DOUBLINGS)
         idle = self._budget + _FREEZE_MILLISECONDS
         if holds is Holds.ROWS:
             idle = max(idle, _COMPUTING_MILLISECONDS)

@@ -188,6 +188,8 @@ class Transaction:
         """Write the ledger rows that a ``connection.commit()`` of the revision will commit."""
         self._journal.write()
         self._ended_by_revision = True
+        self.window.close()
+        self.timeouts.transaction_ended()
 
     def _change_mode(self, event: ModeEvent) -> None:
         was_atomic = self.is_atomic

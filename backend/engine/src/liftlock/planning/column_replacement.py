@@ -180,7 +180,8 @@ class Replacement:
         """
         yield f"REVOKE ALL ON FUNCTION {self.function}() FROM PUBLIC"
         alter = quote_literal(f"ALTER FUNCTION {self.function}() SET search_path = ")
-        path = "pg_catalog.current_setting('search_path')"
+        # SET search_path = '' makes it two quotes, which ALTER FUNCTION takes for a name
+        path = "pg_catalog.replace(pg_catalog.current_setting('search_path'), '\"\"', '')"
         yield (
             "DO LANGUAGE plpgsql $liftlock$BEGIN EXECUTE pg_catalog.concat("
             f"{alter}, {path}, CASE WHEN pg_catalog.length({path}) OPERATOR(pg_catalog.>) 0"

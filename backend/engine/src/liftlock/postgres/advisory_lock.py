@@ -246,7 +246,6 @@ def _waiting(reason: str, seconds: float) -> Event:
 
 def _describe_holder(holder: Mapping[str, Any]) -> str:
     client = holder["client"] or "this machine"
-    return (
-        f"pid {holder['pid']}, {holder['application_name']!r} from {client},"
-        f" since {holder['backend_start']:%H:%M:%S}"
-    )
+    began = holder["backend_start"]  # hidden if the session has another role
+    since = f", since {began:%H:%M:%S}" if began is not None else ""
+    return f"pid {holder['pid']}, {holder['application_name']!r} from {client}{since}"

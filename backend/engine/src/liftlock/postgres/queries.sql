@@ -138,8 +138,9 @@ JOIN unnest(CAST(:pids AS int[]), CAST(:starts AS timestamptz[])) AS known (pid,
 SELECT a.pid, CAST(a.backend_xmin AS text) AS xmin, a.application_name, a.state, a.usename, a.backend_type,
        extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS seconds, left(a.query, 200) AS query
 FROM pg_catalog.pg_stat_activity AS a
-WHERE a.datname = current_database() AND a.backend_type = 'client backend' AND a.backend_xmin IS NOT NULL
-  AND a.pid <> pg_backend_pid() AND a.pid <> :pid
+WHERE a.datname = current_database() AND a.backend_xmin IS NOT NULL AND a.pid <> pg_backend_pid() AND a.pid <> :pid
+  -- The type of another role's session may be hidden; a background process has no role.
+  AND (a.backend_type = 'client backend' OR (a.backend_type IS NULL AND a.usesysid IS NOT NULL))
 ORDER BY a.xact_start;
 
 -- name: table_locks

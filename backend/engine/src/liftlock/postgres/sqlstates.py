@@ -11,7 +11,7 @@ from typing import TypeVar
 import psycopg
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
-from liftlock.errors import NotNow
+from liftlock.errors import LiftlockError, NotNow
 
 E = TypeVar("E", bound=BaseException)
 
@@ -39,7 +39,8 @@ _UNDEFINED_OBJECT = "42704"
 _OPERATOR_INTERVENTION = "57P"
 _SESSION_TIMEOUTS = ("25P03", "25P04")
 """The server ends a session that is idle in a transaction, or a transaction, for too long."""
-_CONNECTION_CLASSES = ("08", _OPERATOR_INTERVENTION, *_SESSION_TIMEOUTS)
+_CONNECTION_EXCEPTION = "08"
+_CONNECTION_CLASSES = (_CONNECTION_EXCEPTION, _OPERATOR_INTERVENTION, *_SESSION_TIMEOUTS)
 _LOST_MESSAGES = re.compile(
     "terminating connection|server closed the connection|connection socket closed"
     "|the connection is (closed|lost)"
@@ -108,9 +109,11 @@ def cause_of(error: E) -> E | Exception:
     because the session is gone, or a revision raises an error of its own.
     """
     known: BaseException | None = error
-    while known is not None:
+    seen: set[int] = set()
+    while known is not None and id(known) not in seen and not isinstance(known, LiftlockError):
         if isinstance(known, Exception) and (is_transient(known) or is_connection_lost(known)):
             return known
+        seen.add(id(known))
         known = known.__cause__ or known.__context__
     return error
 
@@ -147,6 +150,9 @@ def connection_lost(error: Exception, *, where: str = "", why: str) -> NotNow:
 def is_session_lost(error: Exception) -> bool:
     """Return whether a session is gone, and neither an administrator nor a shutdown ended it."""
     state = sqlstate(error) or ""
+    if state.startswith(_CONNECTION_EXCEPTION):
+        # A foreign server may be the one that refuses a connection, with the same SQLSTATE.
+        return _is_invalidated(error)
     return is_connection_lost(error) and not state.startswith(_OPERATOR_INTERVENTION)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -17,7 +18,6 @@ from liftlock.execution.connection import ProjectConnection, rows
 from liftlock.execution.limits import BackfillThrottle, RunLimits
 from liftlock.execution.session_settings import SessionSettings
 from liftlock.execution.transaction import commit_open
-from liftlock.model.revision import Chain, SchemaState, schema_state
 from liftlock.postgres.advisory_lock import (
     LockHeldError,
     LockRequest,
@@ -27,17 +27,14 @@ from liftlock.postgres.advisory_lock import (
     wait_for_lock,
 )
 from liftlock.postgres.applied import (
-    applied,
-    chain_of,
     current_heads,
-    describe_applied,
     unfinished,
 )
 from liftlock.postgres.ledger import Ledger
+from liftlock.postgres.probe import is_connection_refused, refused
 from liftlock.postgres.queries import LEDGER, QUERIES
 from liftlock.postgres.signals import Signals
 from liftlock.postgres.standbys import Standbys
-from liftlock.postgres.standing import unknown_revision
 from liftlock.revisions.alembic_step import AlembicStep
 from liftlock.revisions.connections import Connections
 from liftlock.revisions.fence import fence
@@ -48,15 +45,16 @@ from liftlock.revisions.migration_context import (
     steps_of,
     version_table_of,
 )
+from liftlock.revisions.newer_database import describe_newer
 from liftlock.revisions.observer import StatementObserver
-from liftlock.revisions.project import revision_of
 from liftlock.revisions.project_transaction import CustomSettings, take_over_transaction
 from liftlock.revisions.repetition import RunAgain, RunHistory, RunKey, RunReport
 from liftlock.revisions.runner import Runner, RunParts, SessionLostError
 from liftlock.settings import Address, Settings
 
 _PAUSE_SECONDS = 0.2
-"""Before a lost session is replaced."""
+"""Before a lost session is replaced, and at least before a refused one is asked for again."""
+_LONGEST_PAUSE = 5.0
 
 
 class ExecutedRun:
@@ -157,11 +155,14 @@ class ExecutedRun:
             commit_open(connection, external=external)
             return
         lock = self._lock(connection, address, version_table)
-        deadline, sleep = self._settings.deadline, self._signals.sleep
-        with fence(connection, lock, deadline, sleep, external=external):
+        deadline = self._settings.deadline
+        with fence(connection, lock, deadline, self._signals, external=external):
             context.impl.start_migrations()
             heads = context.get_current_heads()
-            if self._is_newer(context, lock, key, frozenset(heads)):
+            newer = describe_newer(context, lock, version_table, heads, self._command)
+            if newer:
+                self._notify(Event("schema.accepted", newer))
+                self._add_report(RunReport(version_table, frozenset(heads), frozenset(heads)), key)
                 return
             if not heads and not context.opts.get("dont_mutate"):
                 context._ensure_version_table()  # noqa: SLF001 - patches.PATCHES
@@ -192,6 +193,7 @@ class ExecutedRun:
                 report.ran.append(revision)
         except SessionLostError as error:
             self._history.keep(key, report)
+            self._history.has_lost_session = True
             pause = self._signals.sleep
             raise self._postponed(lambda: pause(_PAUSE_SECONDS)) from error
 
@@ -246,40 +248,6 @@ class ExecutedRun:
             memory=self._history.memory(key),
         )
 
-    def _is_newer(
-        self,
-        context: MigrationContext,
-        lock: MigrationLock,
-        key: RunKey,
-        heads: frozenset[str],
-    ) -> bool:
-        """Return whether the database is newer than this build and has all that it needs.
-
-        Raises:
-            SettingsError: it has revisions that this build doesn't know, and the ledger doesn't say
-                how they relate; or they would have to be reverted.
-        """
-        chain = Chain.of(revision_of(script) for script in script_of(context).walk_revisions())
-        if heads <= set(chain.revisions):
-            return False
-        recorded = applied(lock.session, key[1])
-        newer = [row for row in recorded if row.revision.id not in chain.revisions]
-        state = schema_state(chain, chain.heads, heads, chain_of(recorded))
-        if state is not SchemaState.NEWER:
-            raise unknown_revision(heads, chain.heads)
-        described = describe_applied(newer)
-        if self._command == "downgrade":
-            raise SettingsError(
-                "LL-DATABASE-NEWER",
-                f"The database is newer than this build: it also has {described}.",
-                why="Only the build that has these revisions can revert them.",
-                now="Run the downgrade with that build.",
-            )
-        text = f"the database is newer than this build and has all that it needs; also {described}"
-        self._notify(Event("schema.accepted", text))
-        self._add_report(RunReport(key[1], heads, heads), key)
-        return True
-
     def _add_report(self, report: RunReport, key: RunKey) -> None:
         self.reports.append(report)
         self._unverified[key] = report
@@ -328,8 +296,11 @@ class ExecutedRun:
                 lock = self._lock_stack.enter_context(
                     hold_lock(request, self._signals, self._notify)
                 )
-            except (LockHeldError, psycopg.OperationalError):
+            except LockHeldError:
                 pass
+            except psycopg.OperationalError as error:
+                if is_connection_refused(error):
+                    raise self._postponed(self._wait_for_second(error, key)) from error
             else:
                 _assume_role(connection, lock)
                 self._history.end_wait(key)
@@ -337,6 +308,20 @@ class ExecutedRun:
         since = self._history.waiting_since(key)
         wait = functools.partial(wait_for_lock, request, since, self._signals, self._notify)
         raise self._postponed(wait)
+
+    def _wait_for_second(self, error: Exception, key: RunKey) -> Callable[[], None]:
+        """Return a wait for a server that had a connection for env.py, and none for the lock."""
+        waited = time.monotonic() - self._history.waiting_since(key)
+
+        def wait() -> None:
+            self._signals.check()
+            if waited > self._settings.wait:
+                raise refused(error, waited) from error
+            text = f"waiting for a second connection: {error}"
+            self._notify(Event("database.awaited", text, {"waited": round(waited, 1)}))
+            self._signals.sleep(min(max(waited, _PAUSE_SECONDS), _LONGEST_PAUSE))
+
+        return wait
 
     def _postponed(self, wait: Callable[[], None]) -> RunAgain:
         self.postponed = RunAgain(wait)

@@ -8,7 +8,7 @@ gone (``client_connection_check_interval``). So the working session holds a seco
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from sqlalchemy.engine import Connection
 
@@ -19,6 +19,7 @@ from liftlock.postgres.advisory_lock import MigrationLock
 from liftlock.postgres.queries import QUERIES
 from liftlock.postgres.retry import attempts
 from liftlock.postgres.session import query
+from liftlock.postgres.signals import Signals
 
 
 class _Held(Exception):
@@ -30,7 +31,7 @@ def fence(
     connection: Connection,
     lock: MigrationLock,
     seconds: float,
-    sleep: Callable[[float], None],
+    signals: Signals,
     *,
     external: bool,
 ) -> Iterator[None]:
@@ -40,16 +41,17 @@ def fence(
         connection: the project's connection, which holds the lock.
         lock: the single-flight lock.
         seconds: how long to wait.
-        sleep: pauses.
+        signals: end the wait.
         external: a transaction of the project's own is open.
 
     Raises:
-        NotNow: the session is still there after that time.
+        NotNow: the session is still there after that time, or a signal came.
     """
     key = {"key": lock.key ^ 1}
     try:
-        for attempt in attempts(_Held, seconds, most=0.5, sleep=sleep):
+        for attempt in attempts(_Held, seconds, most=0.5, sleep=signals.sleep):
             with attempt:
+                signals.check()
                 got = rows(connection, QUERIES["try_lock"], key)[0]["got"]
                 commit_open(connection, external=external)
                 if not got:

@@ -7,6 +7,7 @@ runs the revisions: liftlock, or Alembic itself; or that they are only planned.
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import psycopg
 from alembic.runtime.environment import EnvironmentContext
 from sqlalchemy.exc import DBAPIError
 
+from liftlock.errors import StepFailed
 from liftlock.events import Notify
 from liftlock.model.plan import RevisionPlan
 from liftlock.postgres.probe import is_connection_refused, refused
@@ -30,6 +32,8 @@ from liftlock.revisions.project_transaction import CustomSettings
 from liftlock.revisions.repetition import RunAgain, RunHistory, RunReport
 from liftlock.settings import Address, Settings
 
+_RELATIVE = re.compile(r"(^|@)[+-]\d+$")
+"""A target that is counted from the present revision, such as ``-1`` or ``branch@+2``."""
 _REFUSED_SECONDS = 0.5
 """Before env.py asks for a connection again."""
 
@@ -74,6 +78,7 @@ class Guard:
     _connections: Connections = field(init=False)
     _stack: contextlib.ExitStack = field(init=False, default_factory=contextlib.ExitStack)
     _custom: CustomSettings = field(init=False, default_factory=CustomSettings)
+    _target: str = field(init=False, default="")
     _history: RunHistory = field(init=False, default_factory=RunHistory)
     _run: ExecutedRun | PlannedRun | None = field(init=False, default=None)
 
@@ -106,15 +111,33 @@ class Guard:
                 with self._guarding():
                     run_env()
             except RunAgain as again:
+                self._require_absolute_target()
                 again.wait()
                 refused_at = None
             except (DBAPIError, psycopg.Error) as error:
                 if not is_connection_refused(error):
                     raise
+                self._require_absolute_target()
                 refused_at = refused_at or time.monotonic()
                 self._wait_for_connection(error, time.monotonic() - refused_at)
             else:
                 return
+
+    def _require_absolute_target(self) -> None:
+        """Refuse to run env.py again for a target that would mean another revision by now.
+
+        Raises:
+            StepFailed: the target is relative to the present revision, which the run has changed.
+        """
+        if _RELATIVE.search(self._target) and self._history.has_changed:
+            raise StepFailed(
+                "LL-RELATIVE-TARGET",
+                f"The run has to begin again, and its target {self._target} is relative.",
+                why="The present revision isn't the one from which the target was counted. Finished"
+                " revisions stay.",
+                now="See which revision the database is at, and name the one that it should have:\n"
+                "  liftlock status",
+            )
 
     def _wait_for_connection(self, error: Exception, waited: float) -> None:
         """Return when the server may have a connection for env.py.
@@ -155,7 +178,7 @@ class Guard:
                 self._stack.callback(run.close)
             try:
                 yield
-            except Exception:
+            except BaseException:
                 _raise_postponed(run)
                 raise
             _raise_postponed(run)
@@ -191,6 +214,7 @@ class Guard:
         """Take over the run of a migration context that was just configured."""
         context = environment.get_context()
         runs_revisions = environment.context_opts.get("destination_rev") is not None
+        self._target = str(environment.context_opts.get("destination_rev"))
         online = context.connection is not None and not context.as_sql
         if not runs_revisions or not online or context.dialect.name != "postgresql":
             return

@@ -47,9 +47,14 @@ class RunReport:
 
 
 class RunHistory:
-    """The reports and findings of earlier runs of ``env.py``, for the next one."""
+    """The reports and findings of earlier runs of ``env.py``, for the next one.
+
+    ``has_lost_session`` says whether a session was lost while revisions ran, so that it is unknown
+    whether the last commit succeeded.
+    """
 
     def __init__(self) -> None:
+        self.has_lost_session = False
         self._memories: dict[RunKey, RunMemory] = {}
         self._earlier: dict[RunKey, RunReport] = {}
         self._kept: dict[RunKey, RunReport] = {}
@@ -70,6 +75,12 @@ class RunHistory:
     def keep(self, key: RunKey, report: RunReport) -> None:
         """Keep the report of revisions that are committed, for the next run of env.py."""
         self._kept[key] = report
+
+    @property
+    def has_changed(self) -> bool:
+        """Return whether earlier runs of env.py may have run or reverted a revision."""
+        reports = (*self._earlier.values(), *self._kept.values())
+        return self.has_lost_session or any(report.ran for report in reports)
 
     def begin_run(self) -> None:
         """Begin a run of env.py, which continues the reports that are kept."""
