@@ -34,7 +34,7 @@ def run_command(
     code: int | None = 0
     try:
         found = console.settings()
-        with Signals(None if cleans_up else console.abort) as interrupts:
+        with Signals(None if cleans_up else console.show_error) as interrupts:
             code = call(found, interrupts)
     except LiftlockError as error:
         console.fail(error)

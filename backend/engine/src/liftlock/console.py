@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from click._termui_impl import ProgressBar
 
 _PROGRESS_SECONDS = 5.0
-_ABORT_SECONDS = 0.3
 _COLORS = {True: "yellow", False: None}
 
 
@@ -115,19 +113,15 @@ class Console:
 
     def fail(self, error: LiftlockError) -> NoReturn:
         """Show an error and end the process with its exit code."""
-        self._show_error(error)
+        self.show_error(error)
         sys.exit(error.exit_code)
 
-    def abort(self, error: LiftlockError) -> NoReturn:
-        """Show an error and end the process at once, from any thread, without cleanup.
-
-        Another thread may be inside a write to the same stream, so this doesn't wait for the
-        message.
-        """
-        message = threading.Thread(target=self._show_error, args=(error,), daemon=True)
-        message.start()
-        message.join(_ABORT_SECONDS)
-        os._exit(error.exit_code)
+    def show_error(self, error: LiftlockError) -> None:
+        """Show an error on standard error."""
+        if self.as_json:
+            click.echo(json.dumps(error.as_dict()), err=True)
+        else:
+            click.secho(str(error), err=True, fg="red")
 
     def settings(self) -> settings.Settings:
         """Return the settings of the environment, with this call's options instead of theirs.
@@ -139,12 +133,6 @@ class Console:
         if self.config:
             environ[variables.ALEMBIC_CONFIG.name] = self.config
         return settings.read(environ)
-
-    def _show_error(self, error: LiftlockError) -> None:
-        if self.as_json:
-            click.echo(json.dumps(error.as_dict()), err=True)
-        else:
-            click.secho(str(error), err=True, fg="red")
 
 
 def _rate(rows_per_second: int | None) -> str:

@@ -6,12 +6,9 @@ It is optional: ``liftlock upgrade`` works with any ``env.py``.
 from __future__ import annotations
 
 import logging
-import os
 import sys
-import threading
 from collections.abc import Callable
 from logging.config import fileConfig
-from typing import NoReturn
 
 from alembic import context
 from sqlalchemy import MetaData, create_engine, pool
@@ -27,7 +24,6 @@ from liftlock.revisions.run import run_finished
 from liftlock.settings import Address, Settings
 
 _log = logging.getLogger("liftlock")
-_ABORT_SECONDS = 0.3
 
 
 def run(target_metadata: MetaData | None = None, **options: object) -> None:
@@ -59,7 +55,7 @@ def _run_under_own_guard(options: dict[str, object]) -> None:
         fileConfig(context.config.config_file_name, disable_existing_loggers=False)
     try:
         settings = environment.read()
-        with Signals(_abort if by_command_line else None) as interrupts:
+        with Signals(_log.error if by_command_line else None) as interrupts:
             wait(_address(settings), settings.wait, interrupts=interrupts, notify=_log_event)
             guard = Guard(settings, "alembic", interrupts, _log_event)
             guard.run(lambda: _run_online(options))
@@ -70,14 +66,6 @@ def _run_under_own_guard(options: dict[str, object]) -> None:
             raise
         sys.stderr.write(f"{error}\n")
         raise SystemExit(error.exit_code) from error
-
-
-def _abort(error: LiftlockError) -> NoReturn:
-    """Show an error and end the process at once."""
-    message = threading.Thread(target=_log.error, args=(str(error),), daemon=True)
-    message.start()
-    message.join(_ABORT_SECONDS)
-    os._exit(error.exit_code)
 
 
 def _run_online(options: dict[str, object]) -> None:

@@ -170,7 +170,7 @@ class Attempt:
             UnsafeRevision: a corrected file has changed them.
         """
         if self._corrected:
-            raise file_differs(self.revision, [statement], statement)
+            raise file_differs(self.revision, [], statement)
         self._other_values = statement
 
     def refuse_other_values(self, statement: str) -> None:
@@ -211,7 +211,7 @@ class Attempt:
         }
         missing = self._missing() if progress is None else []
         if missing or not same:
-            raise file_differs(self.revision, missing or [operation.sql], operation.sql)
+            raise file_differs(self.revision, missing, operation.sql)
 
     def _compare_values(self, operation: Operation, progress: OperationProgress | None) -> None:
         if not operation.may_change_rows or self._progress.changed:

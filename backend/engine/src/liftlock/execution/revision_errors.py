@@ -36,16 +36,20 @@ def file_differs(revision: str, missing: Sequence[str], found: str) -> UnsafeRev
 
     Parameters:
         revision: its identifier.
-        missing: the statements that are committed and that the file doesn't have.
+        missing: the statements that are committed and that the file doesn't have; empty where it
+            has one with other values.
         found: the statement that it has in their place.
     """
     statements = "\n".join(excerpt(statement) for statement in missing[:_SHOWN_STATEMENTS])
+    differs = f"These statements are committed:\n{statements}\nand it has now, in their place,"
+    if not missing:
+        differs = "This statement is committed with other values:"
     return UnsafeRevision(
         "LL-FILE-CHANGED",
-        f"revision {revision}: its file has changed since it was interrupted. These statements are"
-        f" committed:\n{statements}\nand it has now, in their place,\n{excerpt(found)}",
+        f"revision {revision}: its file has changed since it was interrupted."
+        f" {differs}\n{excerpt(found)}",
         why="Only what follows the committed statements may be corrected; the remaining steps are"
-        " unknown otherwise. Nothing was run.",
+        " unknown otherwise. Nothing more is run.",
         now="Restore these statements at the beginning of the file, and make the change in a new"
         " revision. Or, when the changed file is right all the same:"
         " LIFTLOCK_ALLOW=LL-FILE-CHANGED.",

@@ -53,11 +53,11 @@ def _key(session: Blocker) -> tuple[int, str]:
 
 
 def _snapshots_remain(revision: str, relation: str, left: list[Blocker]) -> NotNow:
-    sessions = "".join(f"\nby {describe_session(session)}" for session in left)
+    sessions = "".join(f"\n{describe_session(session)}" for session in left)
     return NotNow(
         "LL-SNAPSHOTS-REMAIN",
         f"revision {revision}: transactions that are older than the new column of {relation} are"
-        f" still open,{sessions}",
+        f" still open:{sessions}",
         why="They would read null in every row of it. The finished steps are committed and in the"
         " ledger.",
         now="Run the same command again with a longer --deadline, or end those transactions first.",

@@ -242,9 +242,8 @@ class Transaction:
     def commit_after_loss(self) -> None:
         """Commit a strong lock at once, in a revision that has lost a session while it held one."""
         has_lost = self._memory.losses(self._journal.revision) > 0
-        if not has_lost or not self.window.is_exclusive or self._waits_for_restoration():
-            return
-        if not self.removed.exposes:
+        holds = has_lost and self.window.is_exclusive
+        if holds and not self._waits_for_restoration() and not self.removed.exposes:
             self.commit()
 
     def rollback(self) -> None:

@@ -56,11 +56,7 @@ from liftlock.planning.alembic_code import write_call, write_execute
 from liftlock.planning.column_replacement import Replacement, comment_on, without_validation
 from liftlock.planning.column_swap import swap_columns
 from liftlock.planning.naming import quote_literal
-from liftlock.planning.steps import (
-    analyze_column,
-    execute_exclusively,
-    validate,
-)
+from liftlock.planning.steps import analyze_column, execute_exclusively, validate
 from liftlock.planning.unchanged import (
     is_small_or_new,
     leave_unchanged,

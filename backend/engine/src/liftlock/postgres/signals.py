@@ -11,6 +11,7 @@ was never sent, if SIGSTOP and SIGCONT arrive at the moment of its timeout.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -22,6 +23,7 @@ from liftlock.errors import NotNow
 from liftlock.postgres.ticker import TICK_SECONDS
 
 _SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
+_MESSAGE_SECONDS = 0.3
 _OVERDUE_SECONDS = 1.5
 """The time after a signal in which the run should end by itself."""
 
@@ -36,15 +38,15 @@ class Signals:
     removes an object that the run leaves. The main thread assigns it.
 
     Parameters:
-        abort: ends the process with an error; called by another thread when the run goes on 1.5 s
-            after a signal, or when the server doesn't answer. The command line gives one; without
-            it, the run goes on.
+        show: shows an error. With it, the process ends when the run goes on 1.5 s after a signal,
+            or when the server doesn't answer. The command line gives one; without it, the run goes
+            on.
     """
 
-    def __init__(self, abort: Callable[[NotNow], None] | None = None) -> None:
+    def __init__(self, show: Callable[[NotNow], None] | None = None) -> None:
         self.stopped: str | None = None
         self.remark = ""
-        self._abort = abort
+        self._show = show
         self._received = threading.Event()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="liftlock-signals", daemon=True)
@@ -84,9 +86,17 @@ class Signals:
         self._received.wait(seconds)
 
     def abort(self, error: NotNow) -> None:
-        """End the process with an error, where the command line has said how."""
-        if self._abort is not None:
-            self._abort(error)
+        """Show an error and end the process at once, from any thread, without cleanup.
+
+        Another thread may be inside a write to the same stream, so this doesn't wait for the
+        message. Nothing happens where no function shows errors.
+        """
+        if self._show is None:
+            return
+        message = threading.Thread(target=self._show, args=(error,), daemon=True)
+        message.start()
+        message.join(_MESSAGE_SECONDS)
+        os._exit(error.exit_code)
 
     def _error(self) -> NotNow:
         error = NotNow(
